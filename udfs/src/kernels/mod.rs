@@ -1,0 +1,3 @@
+//! What cleans a value. One file a concept; no kernel knows of jobs, plans or files.
+
+pub mod cell;
