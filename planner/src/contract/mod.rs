@@ -1,5 +1,7 @@
 //! The contract a job runs under: what the person declared, completed by what the data shows.
 
+mod entity;
+
 use serde::Serialize;
 
 use crate::spec::{BusinessRule, ColumnType, PiiHashMethod, PiiStrategy, Secret};
