@@ -57,6 +57,9 @@ pub struct ContractColumn {
     /// Where the column comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// Whether the type was declared by the person or the file format, and not inferred.
+    #[serde(skip)]
+    pub declared: bool,
     /// What the data shows; none when the column was declared in full and not looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inferred: Option<Inferred>,

@@ -1,0 +1,4 @@
+//! SQL functions of one value, made of the kernels. One file a group of functions.
+
+pub mod cell_function;
+pub mod quantities;
