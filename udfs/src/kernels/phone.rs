@@ -206,13 +206,19 @@ mod tests {
     fn clean(kernel: &NormalizePhone, cell: &str) -> (Verdict, String) {
         let mut out = String::new();
         let verdict = kernel.clean(cell, &mut out);
-        (verdict, out)
+        written(verdict, out)
     }
 
     fn library(kernel: &NormalizePhone, cell: &str) -> (Verdict, String) {
         let mut out = String::new();
         let verdict = kernel.ask_library(cell, &mut out);
-        (verdict, out)
+        written(verdict, out)
+    }
+
+    /// What is in the buffer means something only when the cell changed.
+    fn written(verdict: Verdict, out: String) -> (Verdict, String) {
+        let changed = matches!(verdict, Verdict::Changed(_));
+        (verdict, if changed { out } else { String::new() })
     }
 
     /// Numbers as people write them become E.164; what is no number is said to be none.
@@ -327,14 +333,13 @@ mod tests {
                 continue;
             };
             let Ok(kernel) = NormalizePhone::new(region) else {
-                println!("no region {region}");
+                // Numbers of no region ("001") have no national form.
                 continue;
             };
             all += 1;
-            let (_, out) = clean(&kernel, national);
-            right += usize::from(out == e164);
+            right += usize::from(clean(&kernel, national).1 == e164);
         }
         println!("{right} of {all} example numbers normalised to their E.164");
-        assert!(all > 1_000 && right * 100 >= all * 97);
+        assert!(all > 1_000 && right * 100 >= all * 99);
     }
 }

@@ -257,7 +257,12 @@ mod tests {
         assert_eq!(hashes, PINNED);
     }
 
-    const PINNED: [&str; 4] = ["", "", "", ""];
+    const PINNED: [&str; 4] = [
+        "ffcf4e1197b8744c5237880c5bfc6e35",
+        "8aa58052219e2ddcabe20f13c8ddd92e",
+        "5037a3fde68e96a2a70f675b4b5f571e",
+        "77c52fc6879145ee1c0712c329d4cb4a",
+    ];
 
     /// What is equal hashes alike, what differs does not.
     #[test]

@@ -29,6 +29,7 @@ fn kernel(values: &[&str]) -> Canonicalizer {
 fn cases() {
     let status = ["active", "inactive", "suspended"];
     let places = ["New York", "Newark", "São Paulo", "North", "South"];
+    let pools = ["wading pool", "al_hf-1", "not supporting harvest"];
     let codes = ["A-100", "A-101", "-1", "1", "5 of 12", "C#", "C++"];
     let sexes = ["male", "female", "cat"];
     let cases: &[(&[&str], &str, Option<&str>)] = &[
@@ -44,13 +45,17 @@ fn cases() {
         (&places, "Nwe York", Some("New York")),
         (&places, "Sao Paulo", Some("São Paulo")),
         (&places, "Morth", Some("North")),
-        (&places, "Mouth", None),
+        (&places, "Booth", None),
         (&codes, "A-102", None),
         (&codes, "a 100", Some("A-100")),
         (&codes, "2", None),
         (&codes, "12 of 5", None),
         (&codes, "c#", Some("C#")),
         (&codes, "C", None),
+        (&pools, "diving pool", None),
+        (&pools, "wadding pool", Some("wading pool")),
+        (&pools, "ak_hf-1", None),
+        (&pools, "fully supporting harvest", None),
         (&sexes, "femal", Some("female")),
         (&sexes, "car", None),
         (&sexes, "cta", Some("cat")),

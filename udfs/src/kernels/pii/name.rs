@@ -195,6 +195,10 @@ pub(super) fn is_date_like(text: &str) -> bool {
                 && matches!(one.get(..2), Some("19" | "20"))
         }
         [one, two, three, ..] => {
+            // A fourth part is the time, which something else than a point stands before.
+            if parts.len() > 3 && !text.contains([' ', 'T', 't']) {
+                return false;
+            }
             let year = parts[..3].iter().any(|part| part.len() == 4 && is_day_or_year(part))
                 || parts[..3].iter().all(|part| is_day_or_year(part) || is_month(part));
             // "1980-01-31T00:00:00" keeps its day with the T.

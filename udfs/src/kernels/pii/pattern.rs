@@ -33,13 +33,13 @@ pub(super) const PATTERNS: [Pattern; 18] = [
     },
     Pattern {
         entity: Entity::Url,
-        source: r#"(?i-u)(?:\b(?:https?|ftps?)://|\bwww\.)[a-z0-9][^\x00-\x20"<>\\^`{|}\x7f-\xff]*"#,
+        source: r"(?i-u)(?:\b(?:https?|ftps?)://|\bwww\.)[a-z0-9][a-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*",
         in_context: 1.0,
         check: network::url,
     },
     Pattern {
         entity: Entity::Url,
-        source: r#"(?i-u)\b(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,24}\b(?:/[^\x00-\x20"<>\\^`{|}\x7f-\xff]*)?"#,
+        source: r"(?i-u)\b(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,24}\b(?:/[a-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*)?",
         in_context: 0.5,
         check: network::url,
     },
