@@ -3,4 +3,5 @@
 
 pub mod contract;
 pub mod profile;
+pub mod report;
 pub mod spec;
