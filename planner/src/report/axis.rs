@@ -103,7 +103,10 @@ impl Domain {
             Scale::Date => self.date_ticks(1.0),
             Scale::Timestamp => self.date_ticks(MICROSECONDS_A_DAY),
         };
-        ticks.into_iter().map(|(value, label)| self.tick(value, label)).collect()
+        ticks
+            .into_iter()
+            .map(|(value, label)| self.tick(value, label))
+            .collect()
     }
 
     fn number_ticks(self) -> Vec<(f64, String)> {
@@ -154,7 +157,9 @@ impl Domain {
 
 /// The first date of the axis, and the months to the next one; none for steps in days.
 fn first_round_date(low: NaiveDate, days: i64) -> (NaiveDate, u32) {
-    const STEPS: [u32; 14] = [1, 3, 6, 12, 24, 60, 120, 240, 600, 1200, 2400, 6000, 12_000, 60_000];
+    const STEPS: [u32; 14] = [
+        1, 3, 6, 12, 24, 60, 120, 240, 600, 1200, 2400, 6000, 12_000, 60_000,
+    ];
     if days < 80 {
         return (low, 0);
     }
@@ -164,7 +169,10 @@ fn first_round_date(low: NaiveDate, days: i64) -> (NaiveDate, u32) {
     let start = start - start.rem_euclid(i64::from(months));
     let year = i32::try_from(start.div_euclid(12)).unwrap_or(i32::MAX);
     let month = start.rem_euclid(12) as u32 + 1;
-    (NaiveDate::from_ymd_opt(year, month, 1).unwrap_or(low), months)
+    (
+        NaiveDate::from_ymd_opt(year, month, 1).unwrap_or(low),
+        months,
+    )
 }
 
 /// The smallest of 1, 2, 5, 10, … that is not below `step`.
@@ -201,10 +209,26 @@ mod tests {
     fn labels_are_round() {
         assert_eq!(labels(0.0, 97.0, Scale::Number), ["0", "50"]);
         assert_eq!(labels(18.0, 95.0, Scale::Number), ["20", "40", "60", "80"]);
-        assert_eq!(labels(0.0, 4e6, Scale::Number), ["0", "1M", "2M", "3M", "4M"]);
-        assert_eq!(labels(18_262.0, 19_358.0, Scale::Date), ["2020", "2021", "2022", "2023"]);
-        assert_eq!(labels(18_262.0, 18_412.0, Scale::Date).first().map(String::as_str), Some("Jan 2020"));
-        for (low, high) in [(f64::MIN, f64::MAX), (5.0, 5.0), (1e300, 1e308), (0.0, f64::MIN_POSITIVE)] {
+        assert_eq!(
+            labels(0.0, 4e6, Scale::Number),
+            ["0", "1M", "2M", "3M", "4M"]
+        );
+        assert_eq!(
+            labels(18_262.0, 19_358.0, Scale::Date),
+            ["2020", "2021", "2022", "2023"]
+        );
+        assert_eq!(
+            labels(18_262.0, 18_412.0, Scale::Date)
+                .first()
+                .map(String::as_str),
+            Some("Jan 2020")
+        );
+        for (low, high) in [
+            (f64::MIN, f64::MAX),
+            (5.0, 5.0),
+            (1e300, 1e308),
+            (0.0, f64::MIN_POSITIVE),
+        ] {
             for scale in [Scale::Number, Scale::Date, Scale::Timestamp] {
                 assert!(labels(low, high, scale).len() <= 8);
             }
@@ -217,7 +241,10 @@ mod tests {
         assert_eq!(Scale::Number.parse("41.5"), Some(41.5));
         assert_eq!(Scale::Number.parse("inf"), None);
         assert_eq!(Scale::Date.parse("1970-01-02"), Some(1.0));
-        assert_eq!(Scale::Timestamp.parse("1970-01-02T03:04:05Z"), Some(86_400e6));
+        assert_eq!(
+            Scale::Timestamp.parse("1970-01-02T03:04:05Z"),
+            Some(86_400e6)
+        );
         assert_eq!(Scale::Date.parse("é2021-03-04"), None);
     }
 }

@@ -68,14 +68,19 @@ impl<'a> Bins<'a> {
 
     fn bounds(&self) -> (f64, f64) {
         let edges = &self.histogram.edges;
-        (edges.first().copied().unwrap_or(0.0), edges.last().copied().unwrap_or(0.0))
+        (
+            edges.first().copied().unwrap_or(0.0),
+            edges.last().copied().unwrap_or(0.0),
+        )
     }
 
     /// Lower edge, upper edge and rows of each bin.
     fn bins(&self) -> impl Iterator<Item = (f64, f64, f64)> + '_ {
         let edges = self.histogram.edges.windows(2);
         let counts = self.histogram.counts.iter();
-        edges.zip(counts).map(|(pair, count)| (pair[0], pair[1], *count as f64 * self.weight))
+        edges
+            .zip(counts)
+            .map(|(pair, count)| (pair[0], pair[1], *count as f64 * self.weight))
     }
 
     /// Rows in bins that lie wholly below and wholly above the domain.
@@ -92,12 +97,19 @@ impl<'a> Bins<'a> {
             let (left, right) = (domain.place(low), domain.place(high));
             let whole = (right - left).max(0.01);
             let height = rows / whole;
-            let left = if right - left < 0.01 { (left + right - whole) / 2.0 } else { left };
+            let left = if right - left < 0.01 {
+                (left + right - whole) / 2.0
+            } else {
+                left
+            };
             let right = (left + whole).min(1.0);
             let left = left.max(0.0);
             (left, right - left, height)
         };
-        self.bins().map(bar).filter(|(_, width, height)| *width > 0.0 && *height > 0.0).collect()
+        self.bins()
+            .map(bar)
+            .filter(|(_, width, height)| *width > 0.0 && *height > 0.0)
+            .collect()
     }
 
     fn panel(&self, label: &'static str, domain: Domain, scale: Scale, tallest: f64) -> Panel {
@@ -118,7 +130,9 @@ impl<'a> Bins<'a> {
             domain.tick(low / 2.0 + high / 2.0, count(rows.round() as u64))
         });
         let median = self.profile.median.as_deref().and_then(|text| {
-            let value = scale.parse(text).filter(|value| (0.0..=1.0).contains(&domain.place(*value)))?;
+            let value = scale
+                .parse(text)
+                .filter(|value| (0.0..=1.0).contains(&domain.place(*value)))?;
             Some(domain.tick(value, format!("median {}", figure_text(text))))
         });
         Panel {
@@ -154,8 +168,14 @@ pub(super) fn distribution(column: &ColumnReport) -> Option<Distribution> {
     let domain = common_domain(before.as_ref(), after.as_ref())?;
     let scale = Scale::of(&column.column_type);
     let drawn = [("Before", before), ("After", after)];
-    let drawn: Vec<_> = drawn.iter().filter_map(|(label, bins)| Some((*label, bins.as_ref()?))).collect();
-    let heights = drawn.iter().flat_map(|(_, bins)| bins.bars(domain)).map(|bar| bar.2);
+    let drawn: Vec<_> = drawn
+        .iter()
+        .filter_map(|(label, bins)| Some((*label, bins.as_ref()?)))
+        .collect();
+    let heights = drawn
+        .iter()
+        .flat_map(|(_, bins)| bins.bars(domain))
+        .map(|bar| bar.2);
     let tallest = heights.fold(f64::MIN_POSITIVE, f64::max);
     let outside = drawn.iter().filter_map(|(label, bins)| {
         let (below, above) = bins.outside(domain);
@@ -165,11 +185,19 @@ pub(super) fn distribution(column: &ColumnReport) -> Option<Distribution> {
             (true, false) => "to the left",
             (false, _) => "to the right",
         };
-        (rows > 0).then(|| format!("{label}: {} further {ends}, not drawn.", plural(rows, "value")))
+        (rows > 0).then(|| {
+            format!(
+                "{label}: {} further {ends}, not drawn.",
+                plural(rows, "value")
+            )
+        })
     });
     let outside: Vec<String> = outside.collect();
     Some(Distribution {
-        panels: drawn.iter().map(|(label, bins)| bins.panel(label, domain, scale, tallest)).collect(),
+        panels: drawn
+            .iter()
+            .map(|(label, bins)| bins.panel(label, domain, scale, tallest))
+            .collect(),
         ticks: domain.ticks(scale),
         outside: (!outside.is_empty()).then(|| outside.join(" ")),
     })
@@ -222,7 +250,10 @@ pub(super) struct ShareBar {
 pub(super) fn frequent_values(column: &ColumnReport) -> Vec<ValueRow> {
     let none: &[(String, u64)] = &[];
     let before = column.before.top.as_slice();
-    let after = column.after.as_ref().map_or(none, |after| after.top.as_slice());
+    let after = column
+        .after
+        .as_ref()
+        .map_or(none, |after| after.top.as_slice());
     // Half of the places for each side, the clean one first.
     let mut seen = BTreeSet::new();
     let mut values: Vec<&str> = Vec::new();
@@ -243,14 +274,21 @@ pub(super) fn frequent_values(column: &ColumnReport) -> Vec<ValueRow> {
             (value, share(&column.before, value), after)
         })
         .collect();
-    let both = shares.iter().flat_map(|(_, before, after)| [*before, *after]).flatten();
+    let both = shares
+        .iter()
+        .flat_map(|(_, before, after)| [*before, *after])
+        .flatten();
     let largest = both.fold(f64::MIN_POSITIVE, f64::max);
     let bar = |share: f64| ShareBar {
         label: percent(share),
         width: width(share / largest),
     };
     let row = |(value, before, after): (&str, Option<f64>, Option<f64>)| ValueRow {
-        value: if value.is_empty() { "(empty)".to_owned() } else { cut(value, 40) },
+        value: if value.is_empty() {
+            "(empty)".to_owned()
+        } else {
+            cut(value, 40)
+        },
         before: before.map(bar),
         after: after.map(bar),
     };
@@ -276,7 +314,9 @@ pub(super) struct FlowPart {
 
 /// What became of the rows of the source. `parts` are kinds, labels and numbers of rows.
 pub(super) fn row_flow(parts: &[(&'static str, &'static str, u64)]) -> Vec<FlowPart> {
-    let total = parts.iter().fold(0u64, |sum, part| sum.saturating_add(part.2));
+    let total = parts
+        .iter()
+        .fold(0u64, |sum, part| sum.saturating_add(part.2));
     let part = |(kind, label, rows): &(&'static str, &'static str, u64)| FlowPart {
         kind,
         label,

@@ -37,7 +37,10 @@ pub(super) fn mark_changes(original: &str, cleaned: &str) -> (Vec<Piece>, Vec<Pi
 /// The characters shown for a value: white space that a reader would miss becomes a dot.
 fn shown(value: &str) -> Vec<char> {
     let mut characters: Vec<char> = cut(value, LONGEST).chars().collect();
-    let ends = characters.iter().rposition(|c| *c != ' ').map_or(0, |last| last + 1);
+    let ends = characters
+        .iter()
+        .rposition(|c| *c != ' ')
+        .map_or(0, |last| last + 1);
     let starts = characters.iter().position(|c| *c != ' ').unwrap_or(0);
     let mut after_space = false;
     for (place, character) in characters.iter_mut().enumerate() {
@@ -124,7 +127,10 @@ mod tests {
         ];
         for (original, cleaned, left, right) in cases {
             let (before, after) = mark_changes(original, cleaned);
-            assert_eq!((show(&before).as_str(), show(&after).as_str()), (left, right));
+            assert_eq!(
+                (show(&before).as_str(), show(&after).as_str()),
+                (left, right)
+            );
         }
     }
 

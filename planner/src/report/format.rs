@@ -42,7 +42,11 @@ pub(super) fn percent(share: f64) -> String {
 
 /// A share, 0 to 1, as the width of a bar.
 pub(super) fn width(share: f64) -> String {
-    let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
+    let share = if share.is_finite() {
+        share.clamp(0.0, 1.0)
+    } else {
+        0.0
+    };
     format!("{:.2}%", share * 100.0)
 }
 
@@ -300,7 +304,10 @@ mod tests {
     #[test]
     fn json_becomes_a_line() {
         let value = serde_json::json!({"min": 0, "max": 1200.5, "values": ["a", ""], "all": true});
-        assert_eq!(plain_json(&value), "min 0, max 1,200.5, values a, “”, all yes");
+        assert_eq!(
+            plain_json(&value),
+            "min 0, max 1,200.5, values a, “”, all yes"
+        );
         let mut deep = serde_json::json!(1);
         for _ in 0..100 {
             deep = serde_json::json!([deep]);

@@ -11,13 +11,22 @@ pub(super) const NEAR_DUPLICATE: &str = "near_duplicate";
 
 /// Rows taken out for this reason.
 pub(super) fn removed_for(report: &Report, reason: &str) -> u64 {
-    let found = report.removed.reasons.iter().filter(|entry| entry.reason == reason);
+    let found = report
+        .removed
+        .reasons
+        .iter()
+        .filter(|entry| entry.reason == reason);
     found.fold(0, |sum, entry| sum.saturating_add(entry.rows))
 }
 
 /// What a step is for, in a few words. A step that this table does not know goes by its name.
 pub(super) fn step_title(step: &TransformationReport) -> String {
-    let param = |name: &str| step.params.get(name).and_then(|value| value.as_str()).unwrap_or("");
+    let param = |name: &str| {
+        step.params
+            .get(name)
+            .and_then(|value| value.as_str())
+            .unwrap_or("")
+    };
     match step.step.as_str() {
         "missing_values" => "Recognised the spellings of missing values".to_owned(),
         "coerce" => "Gave every column its type".to_owned(),
@@ -61,16 +70,25 @@ pub(super) fn step_effects(step: &TransformationReport) -> Vec<String> {
             0 => String::new(),
             rows => format!(" in {}", plural(rows, "row")),
         };
-        effects.push(format!("changed {}{rows}", plural(step.cells_modified, "cell")));
+        effects.push(format!(
+            "changed {}{rows}",
+            plural(step.cells_modified, "cell")
+        ));
     }
     if step.rows_removed > 0 {
         effects.push(format!("removed {}", plural(step.rows_removed, "row")));
     }
     if step.rows_quarantined > 0 {
-        effects.push(format!("set aside {}", plural(step.rows_quarantined, "row")));
+        effects.push(format!(
+            "set aside {}",
+            plural(step.rows_quarantined, "row")
+        ));
     }
     if step.cells_invalid > 0 {
-        effects.push(format!("could not read {}", plural(step.cells_invalid, "value")));
+        effects.push(format!(
+            "could not read {}",
+            plural(step.cells_invalid, "value")
+        ));
     }
     if step.cells_flagged > 0 {
         effects.push(format!("marked {}", plural(step.cells_flagged, "value")));
@@ -119,7 +137,11 @@ pub(super) fn overview(report: &Report) -> Vec<String> {
 fn removed_sentence(report: &Report) -> Option<String> {
     let exact = removed_for(report, DUPLICATE);
     let near = removed_for(report, NEAR_DUPLICATE);
-    let others = report.summary.rows_dropped.saturating_sub(exact).saturating_sub(near);
+    let others = report
+        .summary
+        .rows_dropped
+        .saturating_sub(exact)
+        .saturating_sub(near);
     let parts: Vec<String> = [
         (exact, "repeat another row exactly"),
         (near, "repeat another row nearly"),
@@ -178,7 +200,10 @@ fn rules_sentence(report: &Report) -> Option<String> {
     let flagged = report.quality_metrics.violations_flagged;
     (flagged > 0).then(|| {
         let verb = if flagged == 1 { "stays" } else { "stay" };
-        format!("{} of a rule {verb} in the cleaned data, marked.", plural(flagged, "violation"))
+        format!(
+            "{} of a rule {verb} in the cleaned data, marked.",
+            plural(flagged, "violation")
+        )
     })
 }
 

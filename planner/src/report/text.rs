@@ -12,8 +12,14 @@ const MOST_STEPS: usize = 6;
 pub fn summary_lines(report: &Report) -> Vec<String> {
     let summary = &report.summary;
     let metrics = &report.quality_metrics;
-    let name = report.name.as_deref().map(|name| format!("{}: ", cut(name, 60)));
-    let took = report.timings.get("total").map(|seconds| format!(" in {}", duration(*seconds)));
+    let name = report
+        .name
+        .as_deref()
+        .map(|name| format!("{}: ", cut(name, 60)));
+    let took = report
+        .timings
+        .get("total")
+        .map(|seconds| format!(" in {}", duration(*seconds)));
     let mut lines = vec![format!(
         "{}{} in, {} out ({}){}",
         name.unwrap_or_default(),
@@ -23,10 +29,18 @@ pub fn summary_lines(report: &Report) -> Vec<String> {
         took.unwrap_or_default(),
     )];
     if summary.rows_dropped > 0 {
-        lines.push(row_line("removed", summary.rows_dropped, &report.removed.reasons));
+        lines.push(row_line(
+            "removed",
+            summary.rows_dropped,
+            &report.removed.reasons,
+        ));
     }
     if summary.rows_quarantined > 0 {
-        lines.push(row_line("quarantined", summary.rows_quarantined, &report.quarantine.reasons));
+        lines.push(row_line(
+            "quarantined",
+            summary.rows_quarantined,
+            &report.quarantine.reasons,
+        ));
     }
     lines.push(cell_line(report));
     if summary.original_row_count > 0 {
@@ -48,7 +62,9 @@ pub fn summary_lines(report: &Report) -> Vec<String> {
 }
 
 fn row_line(what: &str, rows: u64, reasons: &[ReasonCount]) -> String {
-    let named = |reason: &ReasonCount| format!("{} {}", cut(&words(&reason.reason), 40), count(reason.rows));
+    let named = |reason: &ReasonCount| {
+        format!("{} {}", cut(&words(&reason.reason), 40), count(reason.rows))
+    };
     let mut parts: Vec<String> = reasons.iter().take(3).map(named).collect();
     if reasons.len() > 3 {
         parts.push("…".to_owned());
@@ -58,9 +74,16 @@ fn row_line(what: &str, rows: u64, reasons: &[ReasonCount]) -> String {
 
 fn cell_line(report: &Report) -> String {
     let metrics = &report.quality_metrics;
-    let mut text = format!("  {:<12} {}", "changed", plural(metrics.cells_modified, "cell"));
+    let mut text = format!(
+        "  {:<12} {}",
+        "changed",
+        plural(metrics.cells_modified, "cell")
+    );
     if metrics.cells_imputed > 0 {
-        text.push_str(&format!(", {} of them filled", count(metrics.cells_imputed)));
+        text.push_str(&format!(
+            ", {} of them filled",
+            count(metrics.cells_imputed)
+        ));
     }
     if let (1.., Some(confidence)) = (metrics.low_confidence_fixes, metrics.confidence_score_avg) {
         text.push_str(&format!(
@@ -83,7 +106,12 @@ fn step_lines(report: &Report) -> Vec<String> {
             0 => String::new(),
             _ => format!(" ({})", name_list(&step.columns, 2)),
         };
-        format!("  {:<12} {}{columns}: {}", cut(&step.id, 12), step_title(step), effects.join(", "))
+        format!(
+            "  {:<12} {}{columns}: {}",
+            cut(&step.id, 12),
+            step_title(step),
+            effects.join(", ")
+        )
     };
     let mut lines: Vec<String> = effective.iter().take(MOST_STEPS).map(line).collect();
     let hidden = effective.len() - lines.len();
@@ -103,14 +131,20 @@ fn step_lines(report: &Report) -> Vec<String> {
 
 fn pii_line(report: &Report) -> Option<String> {
     let list = |exposed: bool| -> Vec<String> {
-        let found = report.pii_found.iter().filter(|found| is_exposed(found) == exposed);
+        let found = report
+            .pii_found
+            .iter()
+            .filter(|found| is_exposed(found) == exposed);
         found.map(|found| found.column.clone()).collect()
     };
     let (handled, exposed) = (list(false), list(true));
     let text = match (handled.as_slice(), exposed.as_slice()) {
         ([], []) => return None,
         (_, []) => format!("treated in {}", name_list(&handled, 3)),
-        ([], _) => format!("found in {} and left as it is; see --pii", name_list(&exposed, 3)),
+        ([], _) => format!(
+            "found in {} and left as it is; see --pii",
+            name_list(&exposed, 3)
+        ),
         _ => format!(
             "treated in {}; found in {} and left as it is, see --pii",
             name_list(&handled, 3),

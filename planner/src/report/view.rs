@@ -160,12 +160,18 @@ struct PiiView {
 impl Page {
     /// The page of a report.
     pub(super) fn new(report: &Report) -> Self {
-        let most_cells = report.transformations_applied.iter().map(|step| step.cells_modified);
+        let most_cells = report
+            .transformations_applied
+            .iter()
+            .map(|step| step.cells_modified);
         let most_cells = most_cells.max().unwrap_or(0);
         let steps = report.transformations_applied.iter();
         let columns = report.columns.iter().enumerate();
         Self {
-            title: report.name.as_deref().map_or_else(|| "Cleaning report".to_owned(), |name| cut(name, 120)),
+            title: report
+                .name
+                .as_deref()
+                .map_or_else(|| "Cleaning report".to_owned(), |name| cut(name, 120)),
             job_id: cut(&report.job_id, 80),
             generator: cut(&report.generator, 80),
             generated_at: report.generated_at.as_deref().map(|time| cut(time, 40)),
@@ -176,9 +182,16 @@ impl Page {
             overview: overview(report),
             notes: report.notes.iter().map(|note| cut(note, 600)).collect(),
             steps: steps.map(|step| step_view(step, most_cells)).collect(),
-            columns: columns.map(|(place, column)| column_view(place + 1, column)).collect(),
+            columns: columns
+                .map(|(place, column)| column_view(place + 1, column))
+                .collect(),
             columns_open: report.columns.len() <= FEW_COLUMNS,
-            fixes: report.samples.iter().take(MOST_SAMPLES).map(|fix| fix_view(report, fix)).collect(),
+            fixes: report
+                .samples
+                .iter()
+                .take(MOST_SAMPLES)
+                .map(|fix| fix_view(report, fix))
+                .collect(),
             fixes_of: count(report.quality_metrics.cells_modified),
             removed: reasons(&report.removed.reasons, report.removed.rows),
             removed_samples: removed_samples(report),
@@ -194,7 +207,12 @@ impl Page {
 
 fn tiles(report: &Report) -> Vec<Tile> {
     let (summary, metrics) = (&report.summary, &report.quality_metrics);
-    let share = |rows| format!("{} of all rows", percent_of(rows, summary.original_row_count));
+    let share = |rows| {
+        format!(
+            "{} of all rows",
+            percent_of(rows, summary.original_row_count)
+        )
+    };
     let guesses = match metrics.low_confidence_fixes {
         0 => "none of them a guess".to_owned(),
         guesses => format!("{} of them best guesses", count(guesses)),
@@ -211,23 +229,43 @@ fn tiles(report: &Report) -> Vec<Tile> {
     };
     let before = percent(metrics.completeness_before);
     vec![
-        tile("Rows read", count(summary.original_row_count), source, "before"),
+        tile(
+            "Rows read",
+            count(summary.original_row_count),
+            source,
+            "before",
+        ),
         tile(
             "Clean rows",
             count(summary.cleaned_row_count),
             share(summary.cleaned_row_count),
             "kept",
         ),
-        tile("Removed", count(summary.rows_dropped), share(summary.rows_dropped), "duplicate"),
+        tile(
+            "Removed",
+            count(summary.rows_dropped),
+            share(summary.rows_dropped),
+            "duplicate",
+        ),
         tile(
             "Set aside",
             count(summary.rows_quarantined),
             share(summary.rows_quarantined),
             "quarantine",
         ),
-        tile("Cells changed", count(metrics.cells_modified), guesses, "kept"),
+        tile(
+            "Cells changed",
+            count(metrics.cells_modified),
+            guesses,
+            "kept",
+        ),
         match summary.original_row_count {
-            0 => tile("Cells with a value", "–".to_owned(), "no rows".to_owned(), "kept"),
+            0 => tile(
+                "Cells with a value",
+                "–".to_owned(),
+                "no rows".to_owned(),
+                "kept",
+            ),
             _ => tile(
                 "Cells with a value",
                 percent(metrics.completeness_after),
@@ -242,7 +280,10 @@ fn flow(report: &Report) -> Vec<FlowPart> {
     let summary = &report.summary;
     let exact = removed_for(report, DUPLICATE);
     let near = removed_for(report, NEAR_DUPLICATE);
-    let others = summary.rows_dropped.saturating_sub(exact).saturating_sub(near);
+    let others = summary
+        .rows_dropped
+        .saturating_sub(exact)
+        .saturating_sub(near);
     row_flow(&[
         ("kept", "clean", summary.cleaned_row_count),
         ("duplicate", "duplicates removed", exact),
@@ -352,7 +393,9 @@ fn facts(before: &ColumnProfile, after: Option<&ColumnProfile>) -> Vec<Fact> {
         ("Median", |profile| option_text(&profile.median)),
         ("Mean", |profile| optional_figure(profile.mean)),
         ("Largest", |profile| option_text(&profile.max)),
-        ("Standard deviation", |profile| optional_figure(profile.stddev)),
+        ("Standard deviation", |profile| {
+            optional_figure(profile.stddev)
+        }),
         ("Length of the text", |profile| match profile.lengths {
             Some((least, most)) if least == most => count(least),
             Some((least, most)) => format!("{} to {}", count(least), count(most)),
@@ -379,7 +422,10 @@ fn option_text(value: &Option<String>) -> String {
 }
 
 fn fix_view(report: &Report, fix: &SampleFix) -> FixView {
-    let place = report.columns.iter().position(|column| column.name == fix.column);
+    let place = report
+        .columns
+        .iter()
+        .position(|column| column.name == fix.column);
     let (original, cleaned) = match (&fix.original, &fix.cleaned) {
         (Some(original), Some(cleaned)) => {
             let (before, after) = mark_changes(original, cleaned);
@@ -390,9 +436,12 @@ fn fix_view(report: &Report, fix: &SampleFix) -> FixView {
             cleaned.as_deref().map(|value| mark_changes("", value).1),
         ),
     };
-    let step = report.transformations_applied.iter().find(|step| step.id == fix.transformation_id);
+    let step = report
+        .transformations_applied
+        .iter()
+        .find(|step| step.id == fix.transformation_id);
     FixView {
-        row: count(fix.row_id),
+        row: fix.row_id.to_string(),
         column: cut(&fix.column, 60),
         number: place.map(|place| place + 1),
         original,
@@ -407,7 +456,12 @@ fn fix_view(report: &Report, fix: &SampleFix) -> FixView {
 }
 
 fn reasons(reasons: &[super::ReasonCount], rows: u64) -> Vec<ReasonView> {
-    let largest = reasons.iter().map(|reason| reason.rows).max().unwrap_or(0).max(1);
+    let largest = reasons
+        .iter()
+        .map(|reason| reason.rows)
+        .max()
+        .unwrap_or(0)
+        .max(1);
     let reason = |reason: &super::ReasonCount| ReasonView {
         reason: capital(&cut(&words(&reason.reason), 160)),
         rows: count(reason.rows),
@@ -423,10 +477,12 @@ fn removed_samples(report: &Report) -> Vec<Vec<String>> {
     samples
         .map(|sample| {
             vec![
-                count(sample.row_id),
+                sample.row_id.to_string(),
                 words(&sample.reason),
-                sample.duplicate_of.map_or_else(dash, count),
-                sample.score.map_or_else(dash, |score| format!("{score:.2}")),
+                sample.duplicate_of.map_or_else(dash, |row| row.to_string()),
+                sample
+                    .score
+                    .map_or_else(dash, |score| format!("{score:.2}")),
                 cut(&sample.transformation_id, 20),
             ]
         })
@@ -437,7 +493,7 @@ fn quarantine_samples(report: &Report) -> Vec<QuarantineView> {
     let samples = report.quarantine.samples.iter().take(MOST_SAMPLES);
     samples
         .map(|sample| QuarantineView {
-            row: count(sample.row_id),
+            row: sample.row_id.to_string(),
             place: format!("{}:{}", cut(&sample.file, 80), sample.line),
             column: sample.column.as_deref().map(|column| cut(column, 60)),
             reason: cut(&words(&sample.reason), 200),
@@ -454,9 +510,17 @@ fn violations(report: &Report) -> Vec<Vec<String>> {
         other => words(other),
     };
     let row = |violation: &super::ViolationReport| {
-        let ids: Vec<String> = violation.sample_row_ids.iter().take(5).map(|id| count(*id)).collect();
+        let ids: Vec<String> = violation
+            .sample_row_ids
+            .iter()
+            .take(5)
+            .map(u64::to_string)
+            .collect();
         vec![
-            violation.column.as_deref().map_or_else(|| "(row)".to_owned(), |name| cut(name, 60)),
+            violation
+                .column
+                .as_deref()
+                .map_or_else(|| "(row)".to_owned(), |name| cut(name, 60)),
             words(&violation.rule),
             count(violation.rows),
             outcome(&violation.action),
@@ -482,11 +546,19 @@ fn pii(report: &Report) -> Vec<PiiView> {
 fn sources(report: &Report) -> Vec<Vec<String>> {
     let sources = report.sources.iter().take(MOST_SAMPLES);
     sources
-        .map(|source| vec![cut(&source.path, 200), bytes(source.bytes), count(source.rows)])
+        .map(|source| {
+            vec![
+                cut(&source.path, 200),
+                bytes(source.bytes),
+                count(source.rows),
+            ]
+        })
         .collect()
 }
 
 fn timings(report: &Report) -> Vec<Vec<String>> {
     let timings = report.timings.iter();
-    timings.map(|(stage, seconds)| vec![capital(&words(stage)), duration(*seconds)]).collect()
+    timings
+        .map(|(stage, seconds)| vec![capital(&words(stage)), duration(*seconds)])
+        .collect()
 }
