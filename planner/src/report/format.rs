@@ -27,7 +27,7 @@ pub(super) fn percent_of(part: u64, whole: u64) -> String {
 /// A share, 0 to 1, in per cent; see [`percent_of`].
 pub(super) fn percent(share: f64) -> String {
     let value = share * 100.0;
-    if !value.is_finite() {
+    if !value.is_finite() || value.abs() > 1e6 {
         "–".to_owned()
     } else if value > 0.0 && value < 0.1 {
         "<0.1%".to_owned()

@@ -163,7 +163,7 @@ fn removed_sentence(report: &Report) -> Option<String> {
 fn quarantine_sentence(report: &Report) -> Option<String> {
     let rows = report.summary.rows_quarantined;
     let main = report.quarantine.reasons.first();
-    let main = main.map(|first| format!(", most often for this: {}", words(&first.reason)));
+    let main = main.map(|first| format!(", most often because of: {}", words(&first.reason)));
     (rows > 0).then(|| {
         format!(
             "{} set aside for you to look at{}.",

@@ -63,7 +63,11 @@ pub fn summary_lines(report: &Report) -> Vec<String> {
 
 fn row_line(what: &str, rows: u64, reasons: &[ReasonCount]) -> String {
     let named = |reason: &ReasonCount| {
-        format!("{} {}", cut(&words(&reason.reason), 40), count(reason.rows))
+        format!(
+            "{} ({})",
+            cut(&words(&reason.reason), 40),
+            count(reason.rows)
+        )
     };
     let mut parts: Vec<String> = reasons.iter().take(3).map(named).collect();
     if reasons.len() > 3 {

@@ -40,6 +40,8 @@ pub(super) struct Page {
     steps: Vec<StepView>,
     columns: Vec<ColumnView>,
     columns_open: bool,
+    // What the figures of the columns rest on, if not on all rows.
+    basis: Option<String>,
     fixes: Vec<FixView>,
     fixes_of: String,
     removed: Vec<ReasonView>,
@@ -58,8 +60,6 @@ struct Tile {
     label: &'static str,
     value: String,
     detail: String,
-    // Name of the colour of the tile's edge.
-    kind: &'static str,
 }
 
 /// A step.
@@ -71,8 +71,10 @@ struct StepView {
     columns: String,
     effects: String,
     idle: bool,
-    cells: String,
-    width: String,
+    // Cells that the step changed, or rows that it took out.
+    measure: String,
+    unit: &'static str,
+    width: Option<String>,
     params: Vec<(String, String)>,
     learned: Vec<(String, String)>,
     method: Option<String>,
@@ -93,7 +95,6 @@ struct ColumnView {
     facts: Vec<Fact>,
     distribution: Option<Distribution>,
     values: Vec<ValueRow>,
-    basis: Option<String>,
     remarks: Vec<String>,
 }
 
@@ -186,6 +187,7 @@ impl Page {
                 .map(|(place, column)| column_view(place + 1, column))
                 .collect(),
             columns_open: report.columns.len() <= FEW_COLUMNS,
+            basis: basis(report),
             fixes: report
                 .samples
                 .iter()
@@ -214,14 +216,14 @@ fn tiles(report: &Report) -> Vec<Tile> {
         )
     };
     let guesses = match metrics.low_confidence_fixes {
+        0 if metrics.cells_modified == 0 => "nothing to mend".to_owned(),
         0 => "none of them a guess".to_owned(),
         guesses => format!("{} of them best guesses", count(guesses)),
     };
-    let tile = |label, value, detail, kind| Tile {
+    let tile = |label, value, detail| Tile {
         label,
         value,
         detail,
-        kind,
     };
     let source = match report.sources.len() {
         0 => "from the source".to_owned(),
@@ -229,48 +231,29 @@ fn tiles(report: &Report) -> Vec<Tile> {
     };
     let before = percent(metrics.completeness_before);
     vec![
-        tile(
-            "Rows read",
-            count(summary.original_row_count),
-            source,
-            "before",
-        ),
+        tile("Rows read", count(summary.original_row_count), source),
         tile(
             "Clean rows",
             count(summary.cleaned_row_count),
             share(summary.cleaned_row_count),
-            "kept",
         ),
         tile(
             "Removed",
             count(summary.rows_dropped),
             share(summary.rows_dropped),
-            "duplicate",
         ),
         tile(
             "Set aside",
             count(summary.rows_quarantined),
             share(summary.rows_quarantined),
-            "quarantine",
         ),
-        tile(
-            "Cells changed",
-            count(metrics.cells_modified),
-            guesses,
-            "kept",
-        ),
+        tile("Cells changed", count(metrics.cells_modified), guesses),
         match summary.original_row_count {
-            0 => tile(
-                "Cells with a value",
-                "–".to_owned(),
-                "no rows".to_owned(),
-                "kept",
-            ),
+            0 => tile("Filled cells", "–".to_owned(), "no rows".to_owned()),
             _ => tile(
-                "Cells with a value",
+                "Filled cells",
                 percent(metrics.completeness_after),
                 format!("{before} before"),
-                "kept",
             ),
         },
     ]
@@ -295,6 +278,8 @@ fn flow(report: &Report) -> Vec<FlowPart> {
 
 fn step_view(step: &TransformationReport, most_cells: u64) -> StepView {
     let effects = step_effects(step);
+    let rows = step.rows_removed.saturating_add(step.rows_quarantined);
+    let in_rows = rows > 0 && step.cells_modified == 0;
     let own = |name: &str| name != "columns" && name != "type";
     StepView {
         id: cut(&step.id, 20),
@@ -306,8 +291,13 @@ fn step_view(step: &TransformationReport, most_cells: u64) -> StepView {
             true => "Found nothing to change.".to_owned(),
             false => format!("{}.", capital(&effects.join(", "))),
         },
-        cells: count(step.cells_modified),
-        width: width(step.cells_modified as f64 / most_cells.max(1) as f64),
+        measure: match effects.is_empty() {
+            true => String::new(),
+            false => count(if in_rows { rows } else { step.cells_modified }),
+        },
+        unit: if in_rows { "rows" } else { "cells" },
+        width: (step.cells_modified > 0)
+            .then(|| width(step.cells_modified as f64 / most_cells.max(1) as f64)),
         params: json_rows(&step.params, own),
         learned: json_rows(&step.learned, |_| true),
         method: step.method.as_deref().map(|method| cut(method, 200)),
@@ -338,8 +328,6 @@ fn column_view(number: usize, column: &ColumnReport) -> ColumnView {
     };
     let after = column.after.as_ref();
     let distribution = distribution(column);
-    let sampled = column.before.sampled_rows < column.before.rows;
-    let shows_sample = distribution.is_some() || !column.before.top.is_empty();
     ColumnView {
         number,
         name: match column.name.is_empty() {
@@ -347,7 +335,9 @@ fn column_view(number: usize, column: &ColumnReport) -> ColumnView {
             false => cut(&column.name, 80),
         },
         kind: cut(&column.column_type, 20),
-        pii: column.pii.then(|| pii_badge(column.pii_strategy.as_deref())),
+        pii: column
+            .pii
+            .then(|| pii_badge(column.pii_strategy.as_deref())),
         excluded: after.is_none(),
         changed: count(column.cells_modified),
         is_changed: column.cells_modified > 0 || after.is_none(),
@@ -355,14 +345,32 @@ fn column_view(number: usize, column: &ColumnReport) -> ColumnView {
         filled_after: after.map(filled),
         facts: facts(&column.before, after),
         // Long continuous distributions say more than their most frequent values.
-        values: if distribution.is_some() { Vec::new() } else { frequent_values(column) },
+        values: if distribution.is_some() {
+            Vec::new()
+        } else {
+            frequent_values(column)
+        },
         distribution,
-        basis: (sampled && shows_sample).then(|| {
-            let rows = count(column.before.sampled_rows);
-            format!("Distribution and means from a sample of {rows} rows; counts of missing values, smallest and largest are exact.")
-        }),
-        remarks: column.remarks.iter().map(|remark| cut(remark, 400)).collect(),
+        remarks: column
+            .remarks
+            .iter()
+            .map(|remark| cut(remark, 400))
+            .collect(),
     }
+}
+
+/// Whether figures rest on a sample of the rows.
+fn basis(report: &Report) -> Option<String> {
+    let sampled = |profile: &&ColumnProfile| profile.sampled_rows < profile.rows;
+    let profiles = report.columns.iter().map(|column| &column.before);
+    let rows = profiles
+        .filter(sampled)
+        .map(|profile| profile.sampled_rows)
+        .max()?;
+    Some(format!(
+        "Distributions, medians, means and frequent values are from a sample of {} at most; counts of rows and missing values, smallest and largest are exact.",
+        plural(rows, "row")
+    ))
 }
 
 fn pii_badge(strategy: Option<&str>) -> String {
@@ -409,7 +417,7 @@ fn facts(before: &ColumnProfile, after: Option<&ColumnProfile>) -> Vec<Fact> {
         let shown = !empty(&before) || after.as_deref().is_some_and(|after| !empty(after));
         shown.then(|| Fact {
             label,
-            differs: after.as_deref().is_some_and(|after| after != before),
+            differs: label != "Rows" && after.as_deref().is_some_and(|after| after != before),
             before,
             after: after.unwrap_or_else(|| "–".to_owned()),
         })
@@ -450,7 +458,10 @@ fn fix_view(report: &Report, fix: &SampleFix) -> FixView {
             Some(step) => format!("{} {}", cut(&step.id, 20), cut(&step.step, 40)),
             None => cut(&fix.transformation_id, 20),
         },
-        confidence: format!("{:.2}", fix.confidence),
+        confidence: match fix.confidence.is_finite() {
+            true => format!("{:.2}", fix.confidence),
+            false => "–".to_owned(),
+        },
         guess: fix.confidence < 1.0,
     }
 }
