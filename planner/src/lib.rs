@@ -3,4 +3,5 @@
 
 pub mod contract;
 pub mod profile;
+pub mod source;
 pub mod spec;
