@@ -112,15 +112,15 @@ impl CsvReader {
                 break;
             }
             let dialect = self.layout.dialect;
-            let (end, counts) = match dialect.next_record(&self.block[..self.len], self.pos, self.last)
-            {
-                Step::Record { end } | Step::Unclosed { end } => (end, 1),
-                Step::Skip { end } => (end, 0),
-                Step::NeedMore => {
-                    self.refill()?;
-                    continue;
-                }
-            };
+            let (end, counts) =
+                match dialect.next_record(&self.block[..self.len], self.pos, self.last) {
+                    Step::Record { end } | Step::Unclosed { end } => (end, 1),
+                    Step::Skip { end } => (end, 0),
+                    Step::NeedMore => {
+                        self.refill()?;
+                        continue;
+                    }
+                };
             self.line += self.line_ends(self.pos, end);
             self.pos = end;
             left -= counts;
@@ -333,7 +333,12 @@ impl CsvReader {
             view(text, open + 1, position, buffer)
         } else {
             let from = columns.open_side();
-            unescape(&mut columns.side, &text[open + 1..position], text[open], dialect.escape);
+            unescape(
+                &mut columns.side,
+                &text[open + 1..position],
+                text[open],
+                dialect.escape,
+            );
             columns.side.extend_from_slice(&text[rest]);
             columns.side_view(from)
         };
@@ -438,8 +443,7 @@ impl Columns {
             .map(|place| match place {
                 None => new_null_array(&DataType::Utf8View, self.rows),
                 Some(field) => {
-                    let views =
-                        ScalarBuffer::new(views.clone(), field * self.capacity, self.rows);
+                    let views = ScalarBuffer::new(views.clone(), field * self.capacity, self.rows);
                     // SAFETY: every view was made by `view` or `make_view` from a range of the
                     // buffer whose index it holds, or is zero, the empty string. A record was
                     // checked to be valid UTF-8 before it was kept (its block, or it alone), its

@@ -106,11 +106,13 @@ impl Source {
         options: &SourceOptions,
         staging: &Path,
     ) -> Result<Self, SourceError> {
-        options.check().map_err(|(option, reason)| SourceError::Options {
-            path: locations.join(", "),
-            option,
-            reason,
-        })?;
+        options
+            .check()
+            .map_err(|(option, reason)| SourceError::Options {
+                path: locations.join(", "),
+                option,
+                reason,
+            })?;
         let mut notes = Vec::new();
         let files = locate(locations, base_dir, options, &mut notes)?;
         let prepared = prepare_all(&files, options, staging)?;
@@ -172,12 +174,20 @@ impl Source {
         }
         if columns.is_empty() {
             let path = prepared.first().map_or("source", |f| f.path.as_str());
-            return Err(SourceError::content(path, None, "there are no columns: nothing to read"));
+            return Err(SourceError::content(
+                path,
+                None,
+                "there are no columns: nothing to read",
+            ));
         }
         let mut first_row = 0;
         let mut files = Vec::with_capacity(prepared.len());
         for file in prepared {
-            notes.extend(file.notes.iter().map(|note| format!("{}: {note}", file.path)));
+            notes.extend(
+                file.notes
+                    .iter()
+                    .map(|note| format!("{}: {note}", file.path)),
+            );
             let mut places = vec![None; columns.len()];
             for (at, column) in file.columns.iter().enumerate() {
                 if let Some(place) = index.get(&column.name) {
@@ -222,7 +232,9 @@ impl SourceFile {
         let mut kept: Vec<Mark> = Vec::new();
         for (at, mark) in marks.iter().enumerate() {
             let starts_split = (first_row + mark.row).is_multiple_of(rows_per_split);
-            let last_of_split = marks.get(at + 1).is_none_or(|next| split(next) > split(mark));
+            let last_of_split = marks
+                .get(at + 1)
+                .is_none_or(|next| split(next) > split(mark));
             if at == 0 || at + 1 == count || starts_split || last_of_split {
                 kept.push(*mark);
             }

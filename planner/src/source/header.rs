@@ -59,9 +59,9 @@ fn kind_of(cell: &str) -> Kind {
         return Kind::Number;
     }
     if digits >= 6
-        && cell
-            .bytes()
-            .all(|b| b.is_ascii_digit() || matches!(b, b'-' | b'/' | b'.' | b':' | b' ' | b'T' | b'Z'))
+        && cell.bytes().all(|b| {
+            b.is_ascii_digit() || matches!(b, b'-' | b'/' | b'.' | b':' | b' ' | b'T' | b'Z')
+        })
     {
         return Kind::Date;
     }
@@ -87,7 +87,10 @@ pub(super) fn column_names(header: Vec<String>, notes: &mut Vec<String>) -> Vec<
         trimmed += usize::from(name.len() != raw.len() && !name.is_empty());
         if name.is_empty() {
             name = format!("column_{}", index + 1);
-            notes.push(format!("column {} has no name: it is called {name}", index + 1));
+            notes.push(format!(
+                "column {} has no name: it is called {name}",
+                index + 1
+            ));
         }
         if taken.contains(&name) {
             let base = name.clone();
@@ -108,7 +111,9 @@ pub(super) fn column_names(header: Vec<String>, notes: &mut Vec<String>) -> Vec<
         names.push(name);
     }
     if trimmed > 0 {
-        notes.push(format!("white space around {trimmed} column name(s) was taken off"));
+        notes.push(format!(
+            "white space around {trimmed} column name(s) was taken off"
+        ));
     }
     names
 }

@@ -39,7 +39,13 @@ pub(super) fn locate(
         if full.is_dir() {
             let before = files.len();
             let mut ignored = 0;
-            walk(&full, location.trim_end_matches('/'), &mut files, &mut ignored, 0)?;
+            walk(
+                &full,
+                location.trim_end_matches('/'),
+                &mut files,
+                &mut ignored,
+                0,
+            )?;
             if files.len() == before {
                 return Err(SourceError::NotFound {
                     location: location.clone(),
@@ -107,7 +113,10 @@ fn walk(
     let mut entries = Vec::new();
     for entry in fs::read_dir(directory).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        entries.push((entry.file_name().to_string_lossy().into_owned(), entry.path()));
+        entries.push((
+            entry.file_name().to_string_lossy().into_owned(),
+            entry.path(),
+        ));
     }
     entries.sort();
     for (name, path) in entries {
@@ -159,7 +168,10 @@ fn expand_glob(
         // A pattern with an ending of its own says what it means; `*` alone does not.
         let readable = options.format.is_some()
             || Format::of_name(&name).is_some()
-            || location.rsplit('/').next().is_some_and(|last| last.contains('.'));
+            || location
+                .rsplit('/')
+                .next()
+                .is_some_and(|last| last.contains('.'));
         if path.is_file() && !is_left_out(&name) && readable {
             files.push(Located {
                 shown: path.display().to_string(),

@@ -44,7 +44,10 @@ pub(super) fn separated(
     options: &SourceOptions,
     notes: &mut Vec<String>,
 ) -> Result<Option<Separated>, SourceError> {
-    let read = |limit| file.head(limit).map_err(|e| SourceError::io(path, "read", e));
+    let read = |limit| {
+        file.head(limit)
+            .map_err(|e| SourceError::io(path, "read", e))
+    };
     let head = read(HEAD)?;
     let last = head.len() as u64 >= file.size();
     let mut dialect = dialect.unwrap_or_else(|| {
@@ -125,7 +128,10 @@ fn open(
             return Err(SourceError::content(
                 path,
                 Some(1),
-                format!("no record ends within {} MiB: this is no table", RECORD_LIMIT >> 20),
+                format!(
+                    "no record ends within {} MiB: this is no table",
+                    RECORD_LIMIT >> 20
+                ),
             ));
         }
         limit *= 4;
@@ -138,7 +144,11 @@ fn lines(text: &[u8], terminator: u8) -> u64 {
 
 /// Where the text begins after a byte order mark and `rows` lines, and how many there were.
 fn skip_lines(text: &[u8], rows: usize, terminator: u8) -> (usize, usize) {
-    let mut pos = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    let mut pos = if text.starts_with(b"\xef\xbb\xbf") {
+        3
+    } else {
+        0
+    };
     for skipped in 0..rows {
         match memchr::memchr(terminator, &text[pos..]) {
             Some(found) => pos += found + 1,

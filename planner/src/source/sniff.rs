@@ -44,11 +44,17 @@ pub(super) fn split_fields(text: &[u8], pos: usize, end: usize, dialect: &Dialec
     loop {
         let mut field = Vec::new();
         let mut at = start;
-        if dialect.quote.is_some() && record.get(start).copied() == dialect.quote
+        if dialect.quote.is_some()
+            && record.get(start).copied() == dialect.quote
             && let Close::At { position, .. } = dialect.close(record, start, true)
         {
             let quote = record[start];
-            super::csv::unescape(&mut field, &record[start + 1..position], quote, dialect.escape);
+            super::csv::unescape(
+                &mut field,
+                &record[start + 1..position],
+                quote,
+                dialect.escape,
+            );
             at = position + 1;
         }
         let found = record
@@ -90,7 +96,10 @@ pub(super) fn sniff(
     let from = skip(told.terminator);
     let mut best = told;
     let mut best_score = 0.0;
-    for (rank, candidate) in candidates(&told, text, format, options).into_iter().enumerate() {
+    for (rank, candidate) in candidates(&told, text, format, options)
+        .into_iter()
+        .enumerate()
+    {
         let records = sample(text, from, last, &candidate);
         // An earlier candidate is the likelier one: a later one has to be clearly better.
         let score = score(&records, &candidate) - 0.0001 * rank as f64;
@@ -102,7 +111,12 @@ pub(super) fn sniff(
     best
 }
 
-fn candidates(told: &Dialect, text: &[u8], format: Format, options: &SourceOptions) -> Vec<Dialect> {
+fn candidates(
+    told: &Dialect,
+    text: &[u8],
+    format: Format,
+    options: &SourceOptions,
+) -> Vec<Dialect> {
     let has = |mark: u8| memchr::memchr(mark, text).is_some();
     let delimiters: Vec<u8> = if options.delimiter.is_some() || format == Format::Tsv {
         vec![told.delimiter]
@@ -191,7 +205,8 @@ fn looks_whole(cell: &str, dialect: &Dialect) -> bool {
     if number {
         return true;
     }
-    !cell.bytes().zip(cell.bytes().skip(1)).any(|(mark, next)| {
-        mark != b':' && DELIMITERS.contains(&mark) && next != b' '
-    })
+    !cell
+        .bytes()
+        .zip(cell.bytes().skip(1))
+        .any(|(mark, next)| mark != b':' && DELIMITERS.contains(&mark) && next != b' ')
 }

@@ -79,8 +79,10 @@ impl SplitReader {
             });
         };
         let (index, file) = &self.files[place];
-        let local = start - file.first_row..self.left.end.min(file.first_row + file.rows) - file.first_row;
-        let rows = usize::try_from(until.min(file.first_row + file.rows) - start).unwrap_or(usize::MAX);
+        let local =
+            start - file.first_row..self.left.end.min(file.first_row + file.rows) - file.first_row;
+        let rows =
+            usize::try_from(until.min(file.first_row + file.rows) - start).unwrap_or(usize::MAX);
         let reader = match &mut self.open {
             Some((at, reader)) if *at == place => reader,
             open => {
