@@ -68,7 +68,9 @@ fn read(source: &Source, batch_rows: usize) -> Result<Table, SourceError> {
             );
             for row in 0..batch.rows {
                 let cells = 0..batch.columns.len();
-                table.rows.push(cells.map(|c| text_of(&batch, c, row)).collect());
+                table
+                    .rows
+                    .push(cells.map(|c| text_of(&batch, c, row)).collect());
                 table.places.push(batch.location(row).unwrap());
             }
             for bad in &batch.bad {

@@ -1,7 +1,7 @@
 //! Separated values.
 
-use std::fs;
 use std::fmt::Write as _;
+use std::fs;
 
 use planner::source::SourceOptions;
 use proptest::prelude::*;
@@ -75,10 +75,19 @@ fn cells_are_read_as_rfc_4180_has_them() {
     let cases: [(&str, &[&[&str]]); 9] = [
         ("a,b\n1,2\n", &[&["1", "2"]]),
         ("a,b\r\n1,2\r\n\r\n3,4", &[&["1", "2"], &["3", "4"]]),
-        ("a,b\n\"x, y\",\"he said \"\"no\"\"\"\n", &[&["x, y", "he said \"no\""]]),
-        ("a,b\n\"two\nlines\",\"\"\n,\n", &[&["two\nlines", ""], &["", ""]]),
+        (
+            "a,b\n\"x, y\",\"he said \"\"no\"\"\"\n",
+            &[&["x, y", "he said \"no\""]],
+        ),
+        (
+            "a,b\n\"two\nlines\",\"\"\n,\n",
+            &[&["two\nlines", ""], &["", ""]],
+        ),
         ("a,b\n5\" pipe,\"x\" tail\n", &[&["5\" pipe", "x tail"]]),
-        ("\u{feff}a,b\nä,😀 long enough for a buffer\n", &[&["ä", "😀 long enough for a buffer"]]),
+        (
+            "\u{feff}a,b\nä,😀 long enough for a buffer\n",
+            &[&["ä", "😀 long enough for a buffer"]],
+        ),
         ("a,b\r1,2\r3,4", &[&["1", "2"], &["3", "4"]]),
         ("a,b,\n1,2,\n3,4,\n", &[&["1", "2"], &["3", "4"]]),
         ("a,b\n1,2,\n3,4,\n", &[&["1", "2"], &["3", "4"]]),
@@ -96,7 +105,13 @@ fn cells_are_read_as_rfc_4180_has_them() {
 #[test]
 fn bad_records_do_not_take_others_with_them() {
     let text = b"a,b\n1,2\n3\n\n\"x\ny\",4\n5,6,7\n\xff,8\n\"never closed,9\n10,11\n";
-    let read = table(text, &SourceOptions { encoding: Some("utf-8".into()), ..comma() });
+    let read = table(
+        text,
+        &SourceOptions {
+            encoding: Some("utf-8".into()),
+            ..comma()
+        },
+    );
     let bad: Vec<(u64, u64, &str)> = read.bad.iter().map(|b| (b.0, b.2, b.3.as_str())).collect();
     assert_eq!(
         bad,
@@ -119,7 +134,10 @@ fn blocks_and_marks_do_not_show() {
     let mut text = String::from("id,name,note\n");
     for row in 0..60_000_u32 {
         let _ = match row % 7 {
-            0 => write!(text, "{row},\"name, {row}\",\"a \"\"quoted\"\" note {row}\"\n"),
+            0 => write!(
+                text,
+                "{row},\"name, {row}\",\"a \"\"quoted\"\" note {row}\"\n"
+            ),
             1 => write!(text, "{row},plain,\"two\nlines {row}\"\r\n"),
             2 => write!(text, "{row},,\n\n"),
             3 if row % 700 == 3 => write!(text, "{row},x,{}\n", "long ".repeat(4_000)),
@@ -140,7 +158,10 @@ fn blocks_and_marks_do_not_show() {
         }
         let lines: Vec<&str> = text.split('\n').collect();
         for (row, (_, line)) in read.places.iter().enumerate() {
-            assert!(lines[*line as usize - 1].starts_with(&format!("{row},")), "line of row {row}");
+            assert!(
+                lines[*line as usize - 1].starts_with(&format!("{row},")),
+                "line of row {row}"
+            );
         }
     }
 }
