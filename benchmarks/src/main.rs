@@ -1,2 +1,25 @@
-//! placeholder
-fn main() {}
+//! The program that makes dirty data and measures how fast and how well it is cleaned.
+
+use anyhow::Result;
+use benchmarks::commands::{demo, generate};
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "benchmarks", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Generate(generate::GenerateArgs),
+    Demo(demo::DemoArgs),
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().command {
+        Command::Generate(args) => generate::run(&args),
+        Command::Demo(args) => demo::run(&args),
+    }
+}

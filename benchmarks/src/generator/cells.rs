@@ -1,0 +1,79 @@
+//! The cells of one row in one buffer, reused from row to row.
+
+/// The fields of one row, any number of them, kept in one text so that a row costs no allocation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cells {
+    text: String,
+    ends: Vec<usize>,
+}
+
+impl Cells {
+    /// Forgets all cells and keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.text.clear();
+        self.ends.clear();
+    }
+
+    /// Adds the cell that `write` appends.
+    pub(super) fn push_with(&mut self, write: impl FnOnce(&mut String)) {
+        write(&mut self.text);
+        self.ends.push(self.text.len());
+    }
+
+    /// Adds a cell.
+    pub(super) fn push(&mut self, cell: &str) {
+        self.push_with(|text| text.push_str(cell));
+    }
+
+    /// The number of cells.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is no cell.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The cells from the first to the last.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts
+            .zip(&self.ends)
+            .map(|(start, end)| &self.text[start..*end])
+    }
+
+    /// Cell `index`, if there is one.
+    pub fn get(&self, index: usize) -> Option<&str> {
+        self.iter().nth(index)
+    }
+
+    /// Appends the row as a line of CSV (RFC 4180, lines ending in a line feed): a cell is quoted when it has to be.
+    pub(super) fn write_csv(&self, line: &mut Vec<u8>) {
+        for (index, cell) in self.iter().enumerate() {
+            if index > 0 {
+                line.push(b',');
+            }
+            if cell
+                .bytes()
+                .any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r'))
+            {
+                push_quoted(line, cell);
+            } else {
+                line.extend_from_slice(cell.as_bytes());
+            }
+        }
+        line.push(b'\n');
+    }
+}
+
+fn push_quoted(line: &mut Vec<u8>, cell: &str) {
+    line.push(b'"');
+    for byte in cell.bytes() {
+        if byte == b'"' {
+            line.push(b'"');
+        }
+        line.push(byte);
+    }
+    line.push(b'"');
+}
