@@ -2,4 +2,7 @@
 
 pub mod commands;
 pub mod generator;
+pub mod measure;
+pub mod speed;
 pub mod standard_job;
+pub mod workspace;

@@ -1,7 +1,7 @@
 //! The program that makes dirty data and measures how fast and how well it is cleaned.
 
 use anyhow::Result;
-use benchmarks::commands::{demo, generate};
+use benchmarks::commands::{demo, generate, speed};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -15,11 +15,13 @@ struct Arguments {
 enum Command {
     Generate(generate::GenerateArgs),
     Demo(demo::DemoArgs),
+    Speed(speed::SpeedArgs),
 }
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Generate(args) => generate::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Speed(args) => speed::run(&args),
     }
 }

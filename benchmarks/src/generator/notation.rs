@@ -130,7 +130,7 @@ pub(super) fn push_income(target: &mut String, cents: u64, notation: IncomeNotat
     } else {
         push_number(target, whole);
     }
-    if cents % 100 != 0 {
+    if !cents.is_multiple_of(100) {
         target.push('.');
         push_padded(target, cents % 100, 2);
     }
