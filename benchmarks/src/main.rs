@@ -1,7 +1,7 @@
 //! The program that makes dirty data and measures how fast and how well it is cleaned.
 
 use anyhow::Result;
-use benchmarks::commands::{demo, generate, speed};
+use benchmarks::commands::{demo, generate, quality, speed};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -16,6 +16,7 @@ enum Command {
     Generate(generate::GenerateArgs),
     Demo(demo::DemoArgs),
     Speed(speed::SpeedArgs),
+    Quality(quality::QualityArgs),
 }
 
 fn main() -> Result<()> {
@@ -23,5 +24,6 @@ fn main() -> Result<()> {
         Command::Generate(args) => generate::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Speed(args) => speed::run(&args),
+        Command::Quality(args) => quality::run(&args),
     }
 }

@@ -28,7 +28,7 @@ pub fn run(args: &DemoArgs) -> Result<()> {
     let folder = &args.folder;
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot create {}", folder.display()))?;
-    // Absolute, so that the job runs from any folder.
+    // Absolute: unlike the locations, the salt is not looked for beside the spec.
     let folder = folder
         .canonicalize()
         .with_context(|| format!("cannot open {}", folder.display()))?;
@@ -42,10 +42,7 @@ pub fn run(args: &DemoArgs) -> Result<()> {
     )?;
     let salt = folder.join("salt");
     write_salt(&salt)?;
-    let mut job = StandardJob::new(
-        &table.to_string_lossy(),
-        &folder.join("out").to_string_lossy(),
-    );
+    let mut job = StandardJob::new("customers.csv", "out");
     job.pii_salt = format!("file:{}", salt.display());
     let spec = folder.join("job.yaml");
     std::fs::write(&spec, job.to_yaml())

@@ -1,5 +1,7 @@
 //! The cells of one row in one buffer, reused from row to row.
 
+use crate::csv_table::push_record;
+
 /// The fields of one row, any number of them, kept in one text so that a row costs no allocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cells {
@@ -48,32 +50,8 @@ impl Cells {
         self.iter().nth(index)
     }
 
-    /// Appends the row as a line of CSV (RFC 4180, lines ending in a line feed): a cell is quoted when it has to be.
+    /// Appends the row as a line of CSV.
     pub(super) fn write_csv(&self, line: &mut Vec<u8>) {
-        for (index, cell) in self.iter().enumerate() {
-            if index > 0 {
-                line.push(b',');
-            }
-            if cell
-                .bytes()
-                .any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r'))
-            {
-                push_quoted(line, cell);
-            } else {
-                line.extend_from_slice(cell.as_bytes());
-            }
-        }
-        line.push(b'\n');
+        push_record(line, self.iter());
     }
-}
-
-fn push_quoted(line: &mut Vec<u8>, cell: &str) {
-    line.push(b'"');
-    for byte in cell.bytes() {
-        if byte == b'"' {
-            line.push(b'"');
-        }
-        line.push(byte);
-    }
-    line.push(b'"');
 }

@@ -1,6 +1,6 @@
 //! What came out, as tables.
 
-use comfy_table::{CellAlignment, Table, presets};
+use crate::figure_table::figure_table;
 
 use super::{CachedTable, Contender, Finish};
 
@@ -45,7 +45,7 @@ pub fn print_results(table: &CachedTable, results: &[Measured]) {
     let ours = results
         .first()
         .filter(|first| matches!(first.contender, Contender::Sanitizer { .. }));
-    let mut output = new_table(&[
+    let mut output = figure_table(&[
         "program",
         "seconds",
         "slowest",
@@ -110,7 +110,7 @@ fn print_phases(table: &CachedTable, measured: &Measured) {
         return;
     }
     println!("where the time of {} goes:", measured.contender.name());
-    let mut output = new_table(&["phase", "seconds", "share", "MB of CSV/s"]);
+    let mut output = figure_table(&["phase", "seconds", "share", "MB of CSV/s"]);
     for (phase, seconds) in &measured.best.phases {
         output.add_row([
             phase.clone(),
@@ -138,7 +138,7 @@ pub fn print_growth(tables: &[(CachedTable, Vec<Measured>)]) {
         large.rows,
         large.rows as f64 / small.rows as f64
     );
-    let mut output = new_table(&["program", "time grows by", "memory grows by"]);
+    let mut output = figure_table(&["program", "time grows by", "memory grows by"]);
     for before in of_small {
         let name = before.contender.name();
         let Some(after) = of_large.iter().find(|after| after.contender.name() == name) else {
@@ -158,15 +158,4 @@ pub fn print_growth(tables: &[(CachedTable, Vec<Measured>)]) {
         ]);
     }
     println!("{output}");
-}
-
-fn new_table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
-        .set_header(header.iter().copied());
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
 }

@@ -1,0 +1,171 @@
+//! `benchmarks quality`: repairs, outliers and normalisation against the truth of real data.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use comfy_table::Table;
+
+use crate::figure_table::figure_table;
+use crate::quality::{
+    Agreement, NormalizationScore, OUTLIER_METHODS, dates, numbers, phones, repair_sets,
+    score_outliers, score_repairs, truth_values,
+};
+use crate::workspace::Workspace;
+
+/// Where the real data lies, seen from this crate: beside the repository, for it is not part of the project.
+const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data");
+
+/// Measure how well real data is repaired and normalised.
+#[derive(Args, Clone, Debug)]
+pub struct QualityArgs {
+    /// The folder of the data sets.
+    #[arg(long, value_name = "DIR", default_value = DATA)]
+    pub data: PathBuf,
+    /// The program to measure [default: the one built next to this one].
+    #[arg(long, value_name = "PATH")]
+    pub sanitizer: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub fn run(args: &QualityArgs) -> Result<()> {
+    if !args.data.is_dir() {
+        println!(
+            "skipped: there is no folder {}, and the data sets are not part of the project",
+            args.data.display()
+        );
+        return Ok(());
+    }
+    let workspace = Workspace::of_this_build()?;
+    let sanitizer = workspace.sanitizer(args.sanitizer.as_deref())?;
+    let folder = workspace.subfolder("quality")?;
+    print_repairs(&args.data, &sanitizer, &folder)?;
+    print_outliers(&args.data, &sanitizer, &folder)?;
+    print_normalization(&args.data, &sanitizer, &folder)
+}
+
+fn print_repairs(data: &Path, sanitizer: &Path, folder: &Path) -> Result<()> {
+    println!("repairs, cell by cell");
+    let mut output = figure_table(&[
+        "table",
+        "cells",
+        "dirty",
+        "changed",
+        "right",
+        "precision",
+        "recall",
+        "F1",
+    ]);
+    let mut dgov = Agreement::default();
+    let sets = repair_sets(data)?;
+    if sets.is_empty() {
+        println!(
+            "skipped: no repair_hospital, repair_beers or repair_dgov in {}\n",
+            data.display()
+        );
+        return Ok(());
+    }
+    for set in &sets {
+        let score = score_repairs(set, sanitizer, folder)?;
+        if set.name.starts_with("DGov") {
+            dgov += score;
+        }
+        add_agreement(&mut output, &set.name, &score);
+    }
+    add_agreement(&mut output, "DGov_Typo, all tables", &dgov);
+    println!("{output}\n");
+    Ok(())
+}
+
+fn print_outliers(data: &Path, sanitizer: &Path, folder: &Path) -> Result<()> {
+    println!(
+        "outliers put into the numbers of DGov_NO, found with default thresholds ({} is the default)",
+        OUTLIER_METHODS[0]
+    );
+    let mut output = figure_table(&[
+        "table",
+        "cells",
+        "outliers",
+        "found",
+        "right",
+        "precision",
+        "recall",
+        "F1",
+    ]);
+    for method in OUTLIER_METHODS {
+        let scores = score_outliers(data, method, sanitizer, folder)?;
+        if scores.is_empty() {
+            println!("skipped: no repair_dgov/DGov_NO in {}\n", data.display());
+            return Ok(());
+        }
+        let mut all = Agreement::default();
+        for (name, score) in &scores {
+            all += *score;
+            if method == OUTLIER_METHODS[0] {
+                add_agreement(&mut output, &format!("{method}, {name}"), score);
+            }
+        }
+        add_agreement(&mut output, &format!("{method}, all tables"), &all);
+    }
+    println!("{output}\n");
+    Ok(())
+}
+
+fn print_normalization(data: &Path, sanitizer: &Path, folder: &Path) -> Result<()> {
+    println!("normalisation of single cells");
+    let mut output = figure_table(&[
+        "cells",
+        "number",
+        "right",
+        "wrong",
+        "not read",
+        "right in 100",
+    ]);
+    let mut sets = Vec::new();
+    let mut add = |file: &str, found: Option<Vec<_>>| match found {
+        Some(found) => sets.extend(found),
+        None => println!("skipped: no {file} in {}", data.display()),
+    };
+    add("norm_libphonenumber", phones(data)?.map(Vec::from));
+    add("norm_recognizers_text (dates)", dates(data)?.map(Vec::from));
+    add(
+        "norm_recognizers_text (numbers)",
+        numbers(data)?.map(Vec::from),
+    );
+    add(
+        "norm_recognizers_text (yes or no)",
+        truth_values(data)?.map(Vec::from),
+    );
+    for set in &sets {
+        let NormalizationScore {
+            cells,
+            right,
+            wrong,
+            unread,
+        } = set.score(sanitizer, folder)?;
+        let share = 100.0 * right as f64 / cells.max(1) as f64;
+        output.add_row([
+            set.name.to_owned(),
+            cells.to_string(),
+            right.to_string(),
+            wrong.to_string(),
+            unread.to_string(),
+            format!("{share:.1}"),
+        ]);
+    }
+    println!("{output}");
+    Ok(())
+}
+
+fn add_agreement(output: &mut Table, name: &str, score: &Agreement) {
+    output.add_row([
+        name.to_owned(),
+        score.cells.to_string(),
+        score.dirty.to_string(),
+        score.changed.to_string(),
+        score.correct.to_string(),
+        format!("{:.3}", score.precision()),
+        format!("{:.3}", score.recall()),
+        format!("{:.3}", score.f1()),
+    ]);
+}
