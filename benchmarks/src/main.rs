@@ -1,6 +1,7 @@
 //! The program that makes dirty data and measures how fast and how well it is cleaned.
 
-use anyhow::Result;
+use std::process::ExitCode;
+
 use benchmarks::commands::{demo, generate, quality, speed};
 use clap::{Parser, Subcommand};
 
@@ -19,11 +20,18 @@ enum Command {
     Quality(quality::QualityArgs),
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
         Command::Generate(args) => generate::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Speed(args) => speed::run(&args),
         Command::Quality(args) => quality::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

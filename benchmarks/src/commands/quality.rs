@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use comfy_table::Table;
 
 use crate::figure_table::figure_table;
 use crate::quality::{
-    Agreement, NormalizationScore, OUTLIER_METHODS, dates, numbers, phones, repair_sets,
-    score_outliers, score_repairs, truth_values,
+    Agreement, NormalizationScore, OUTLIER_METHODS, dates, numbers, outlier_tables, phones,
+    repair_sets, score_outliers, score_repairs, truth_values,
 };
 use crate::workspace::Workspace;
 
@@ -36,15 +36,51 @@ pub fn run(args: &QualityArgs) -> Result<()> {
         );
         return Ok(());
     }
+    let data = args
+        .data
+        .canonicalize()
+        .with_context(|| format!("cannot open {}", args.data.display()))?;
     let workspace = Workspace::of_this_build()?;
     let sanitizer = workspace.sanitizer(args.sanitizer.as_deref())?;
     let folder = workspace.subfolder("quality")?;
-    print_repairs(&args.data, &sanitizer, &folder)?;
-    print_outliers(&args.data, &sanitizer, &folder)?;
-    print_normalization(&args.data, &sanitizer, &folder)
+    let mut failures = Failures::default();
+    print_repairs(&data, &sanitizer, &folder, &mut failures)?;
+    print_outliers(&data, &sanitizer, &folder, &mut failures)?;
+    print_normalization(&data, &sanitizer, &folder, &mut failures)?;
+    failures.into_result()
 }
 
-fn print_repairs(data: &Path, sanitizer: &Path, folder: &Path) -> Result<()> {
+/// Tables whose job failed: the others are measured all the same.
+#[derive(Default)]
+struct Failures(usize);
+
+impl Failures {
+    /// The result, or nothing and a word about what failed.
+    fn note<T>(&mut self, name: &str, result: Result<T>) -> Option<T> {
+        result
+            .inspect_err(|error| {
+                self.0 += 1;
+                println!("failed: {name}: {error:#}");
+            })
+            .ok()
+    }
+
+    fn into_result(self) -> Result<()> {
+        ensure!(
+            self.0 == 0,
+            "{} jobs failed: the figures above are without them",
+            self.0
+        );
+        Ok(())
+    }
+}
+
+fn print_repairs(
+    data: &Path,
+    sanitizer: &Path,
+    folder: &Path,
+    failures: &mut Failures,
+) -> Result<()> {
     println!("repairs, cell by cell");
     let mut output = figure_table(&[
         "table",
@@ -66,18 +102,26 @@ fn print_repairs(data: &Path, sanitizer: &Path, folder: &Path) -> Result<()> {
         return Ok(());
     }
     for set in &sets {
-        let score = score_repairs(set, sanitizer, folder)?;
-        if set.name.starts_with("DGov") {
+        let Some(score) = failures.note(&set.table.name, score_repairs(set, sanitizer, folder))
+        else {
+            continue;
+        };
+        if set.table.name.starts_with("DGov") {
             dgov += score;
         }
-        add_agreement(&mut output, &set.name, &score);
+        add_agreement(&mut output, &set.table.name, &score);
     }
     add_agreement(&mut output, "DGov_Typo, all tables", &dgov);
     println!("{output}\n");
     Ok(())
 }
 
-fn print_outliers(data: &Path, sanitizer: &Path, folder: &Path) -> Result<()> {
+fn print_outliers(
+    data: &Path,
+    sanitizer: &Path,
+    folder: &Path,
+    failures: &mut Failures,
+) -> Result<()> {
     println!(
         "outliers put into the numbers of DGov_NO, found with default thresholds ({} is the default)",
         OUTLIER_METHODS[0]
@@ -92,17 +136,22 @@ fn print_outliers(data: &Path, sanitizer: &Path, folder: &Path) -> Result<()> {
         "recall",
         "F1",
     ]);
+    let tables = outlier_tables(data)?;
+    if tables.is_empty() {
+        println!("skipped: no repair_dgov/DGov_NO in {}\n", data.display());
+        return Ok(());
+    }
     for method in OUTLIER_METHODS {
-        let scores = score_outliers(data, method, sanitizer, folder)?;
-        if scores.is_empty() {
-            println!("skipped: no repair_dgov/DGov_NO in {}\n", data.display());
-            return Ok(());
-        }
         let mut all = Agreement::default();
-        for (name, score) in &scores {
-            all += *score;
+        for table in &tables {
+            let name = format!("{method}, {}", table.name);
+            let score = score_outliers(table, method, sanitizer, folder);
+            let Some(score) = failures.note(&name, score) else {
+                continue;
+            };
+            all += score;
             if method == OUTLIER_METHODS[0] {
-                add_agreement(&mut output, &format!("{method}, {name}"), score);
+                add_agreement(&mut output, &name, &score);
             }
         }
         add_agreement(&mut output, &format!("{method}, all tables"), &all);
@@ -111,7 +160,12 @@ fn print_outliers(data: &Path, sanitizer: &Path, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn print_normalization(data: &Path, sanitizer: &Path, folder: &Path) -> Result<()> {
+fn print_normalization(
+    data: &Path,
+    sanitizer: &Path,
+    folder: &Path,
+    failures: &mut Failures,
+) -> Result<()> {
     println!("normalisation of single cells");
     let mut output = figure_table(&[
         "cells",
@@ -137,12 +191,15 @@ fn print_normalization(data: &Path, sanitizer: &Path, folder: &Path) -> Result<(
         truth_values(data)?.map(Vec::from),
     );
     for set in &sets {
+        let Some(score) = failures.note(set.name, set.score(sanitizer, folder)) else {
+            continue;
+        };
         let NormalizationScore {
             cells,
             right,
             wrong,
             unread,
-        } = set.score(sanitizer, folder)?;
+        } = score;
         let share = 100.0 * right as f64 / cells.max(1) as f64;
         output.add_row([
             set.name.to_owned(),

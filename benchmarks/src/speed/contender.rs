@@ -108,38 +108,56 @@ impl Contender {
         };
         command.env("SANITIZER_SALT", BENCHMARK_SALT);
         let (usage, output) = run_measured(&mut command, folder).with_context(|| self.name())?;
-        remove_folder(&out)?;
         let report: Value = serde_json::from_str(&output)
             .with_context(|| format!("{} wrote no JSON", self.name()))?;
-        Ok(self.finish(usage, &report))
+        let finish = match self {
+            Self::Sanitizer { .. } => sanitizer_finish(usage, &report, &manifest(&out)?),
+            Self::Script { .. } => script_finish(usage, &report),
+        };
+        remove_folder(&out)?;
+        Ok(finish)
     }
+}
 
-    fn finish(&self, usage: Usage, report: &Value) -> Finish {
-        let phases = report
-            .get("timings")
-            .and_then(Value::as_object)
-            .map(|timings| {
-                timings
-                    .iter()
-                    .filter_map(|(phase, seconds)| Some((phase.clone(), seconds.as_f64()?)))
-                    .collect()
-            });
-        let summary = report.get("summary");
-        Finish {
-            usage,
-            seconds: report
-                .get("work_seconds")
-                .and_then(Value::as_f64)
-                .unwrap_or(usage.wall_seconds),
-            rows_written: report
-                .get("rows_written")
-                .or_else(|| summary?.get("cleaned_row_count"))
-                .and_then(Value::as_u64),
-            provenance_rows: report
-                .get("provenance_rows")
-                .or_else(|| report.get("quality_metrics")?.get("cells_modified"))
-                .and_then(Value::as_u64),
-            phases: phases.unwrap_or_default(),
-        }
+/// The manifest of a job's output, which lists its files and their rows.
+fn manifest(out: &Path) -> Result<Value> {
+    let path = out.join("metadata.json");
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("the job left no {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))
+}
+
+fn sanitizer_finish(usage: Usage, report: &Value, manifest: &Value) -> Finish {
+    let rows_below = |folder: &str| {
+        let files = manifest.get("files")?.as_array()?;
+        let below = files.iter().filter(|file| {
+            file["path"]
+                .as_str()
+                .is_some_and(|path| path.starts_with(folder))
+        });
+        below.map(|file| file["rows"].as_u64()).sum()
+    };
+    let timings = report.get("timings").and_then(Value::as_object);
+    let phases = timings.into_iter().flatten();
+    Finish {
+        usage,
+        seconds: usage.wall_seconds,
+        rows_written: rows_below("data/"),
+        provenance_rows: rows_below("provenance/"),
+        phases: phases
+            .filter_map(|(phase, seconds)| Some((phase.clone(), seconds.as_f64()?)))
+            .collect(),
+    }
+}
+
+fn script_finish(usage: Usage, report: &Value) -> Finish {
+    Finish {
+        usage,
+        seconds: report["work_seconds"]
+            .as_f64()
+            .unwrap_or(usage.wall_seconds),
+        rows_written: report["rows_written"].as_u64(),
+        provenance_rows: report["provenance_rows"].as_u64(),
+        phases: Vec::new(),
     }
 }
