@@ -215,14 +215,15 @@ fn print_normalization(
 }
 
 fn add_agreement(output: &mut Table, name: &str, score: &Agreement) {
+    let figure = |share: Option<f64>| share.map_or("-".to_owned(), |share| format!("{share:.3}"));
     output.add_row([
         name.to_owned(),
         score.cells.to_string(),
         score.dirty.to_string(),
         score.changed.to_string(),
         score.correct.to_string(),
-        format!("{:.3}", score.precision()),
-        format!("{:.3}", score.recall()),
-        format!("{:.3}", score.f1()),
+        figure(score.precision()),
+        figure(score.recall()),
+        figure(score.f1()),
     ]);
 }

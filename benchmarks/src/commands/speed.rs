@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use crate::speed::{CachedTable, Contender, Measured, PythonPeers, print_growth, print_results};
+use crate::speed::{
+    CachedTable, Contender, Floors, Measured, PythonPeers, print_floors, print_growth,
+    print_results,
+};
 use crate::workspace::Workspace;
 
 /// Time the standard clean-up beside DuckDB and Polars.
@@ -74,6 +77,9 @@ pub fn run(args: &SpeedArgs) -> Result<()> {
             }
         }
         print_results(&table, &results);
+        if !args.only_peers {
+            print_floors(&table, &Floors::measure(&table)?);
+        }
         tables.push((table, results));
     }
     print_growth(&tables);

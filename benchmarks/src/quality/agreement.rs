@@ -16,28 +16,24 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    /// The share of the changes that are right; 1 where nothing was changed.
-    pub fn precision(&self) -> f64 {
+    /// The share of the changes that are right; nothing where nothing was changed.
+    pub fn precision(&self) -> Option<f64> {
         share(self.correct, self.changed)
     }
 
-    /// The share of the dirty cells that were put right; 1 where nothing was dirty.
-    pub fn recall(&self) -> f64 {
+    /// The share of the dirty cells that were put right; nothing where nothing was dirty.
+    pub fn recall(&self) -> Option<f64> {
         share(self.correct, self.dirty)
     }
 
-    /// The harmonic mean of precision and recall.
-    pub fn f1(&self) -> f64 {
+    /// The harmonic mean of precision and recall, 0 where either is nothing.
+    pub fn f1(&self) -> Option<f64> {
         share(2 * self.correct, self.changed + self.dirty)
     }
 }
 
-fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 {
-        1.0
-    } else {
-        part as f64 / whole as f64
-    }
+fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
 }
 
 impl AddAssign for Agreement {
@@ -95,9 +91,9 @@ mod tests {
             changed: 5,
             correct: 4,
         };
-        assert!((some.precision() - 0.8).abs() < 1e-9);
-        assert!((some.recall() - 0.5).abs() < 1e-9);
-        assert!((some.f1() - 8.0 / 13.0).abs() < 1e-9);
-        assert!((Agreement::default().f1() - 1.0).abs() < 1e-9);
+        assert_eq!(some.precision(), Some(0.8));
+        assert_eq!(some.recall(), Some(0.5));
+        assert_eq!(some.f1(), Some(8.0 / 13.0));
+        assert_eq!(Agreement::default().f1(), None);
     }
 }

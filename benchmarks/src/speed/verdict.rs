@@ -2,7 +2,7 @@
 
 use crate::figure_table::figure_table;
 
-use super::{CachedTable, Contender, Finish};
+use super::{CachedTable, Contender, Finish, Floors};
 
 /// A contender with its best run.
 #[derive(Clone, Debug)]
@@ -116,6 +116,24 @@ fn print_phases(table: &CachedTable, measured: &Measured) {
             phase.clone(),
             format!("{seconds:.2}"),
             format!("{:.0} %", 100.0 * seconds / measured.best.seconds),
+            format!("{:.0}", table.bytes as f64 / 1e6 / seconds.max(1e-9)),
+        ]);
+    }
+    println!("{output}");
+}
+
+/// Prints what the unavoidable parts take by themselves, the marks to hold our phases against.
+pub fn print_floors(table: &CachedTable, floors: &Floors) {
+    println!("what the parts take by themselves on all cores of this machine:");
+    let mut output = figure_table(&["part", "seconds", "MB of CSV/s"]);
+    for (part, seconds) in [
+        ("read the bytes", floors.read),
+        ("find the fields (csv-core)", floors.parse),
+        ("write them unchanged as Parquet (zstd 1)", floors.write),
+    ] {
+        output.add_row([
+            part.to_owned(),
+            format!("{seconds:.2}"),
             format!("{:.0}", table.bytes as f64 / 1e6 / seconds.max(1e-9)),
         ]);
     }
