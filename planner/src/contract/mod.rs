@@ -1,5 +1,13 @@
 //! The contract a job runs under: what the person declared, completed by what the data shows.
 
+mod complete;
+mod evidence;
+mod missing;
+
+pub use complete::{ContractError, complete, needs_evidence};
+pub use evidence::ColumnEvidence;
+pub use missing::{MissingValues, default_missing_values};
+
 use serde::Serialize;
 
 use crate::spec::{BusinessRule, ColumnType, PiiHashMethod, PiiStrategy, Secret};
