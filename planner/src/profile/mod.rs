@@ -1,5 +1,13 @@
 //! What a column looks like: counts, distribution and samples, before and after cleaning.
 
+mod render;
+mod sample;
+mod sketch;
+
+pub use render::render_value;
+pub use sample::RowSample;
+pub use sketch::ColumnSketch;
+
 use serde::Serialize;
 
 /// A column, described. Values are text in the notation of the output.
