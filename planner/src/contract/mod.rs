@@ -1,16 +1,13 @@
 //! The contract a job runs under: what the person declared, completed by what the data shows.
 
-<<<<<<< HEAD
-mod entity;
-=======
 mod complete;
+mod entity;
 mod evidence;
 mod missing;
 
 pub use complete::{ContractError, complete, needs_evidence};
 pub use evidence::ColumnEvidence;
 pub use missing::{MissingValues, default_missing_values};
->>>>>>> infer
 
 use serde::Serialize;
 

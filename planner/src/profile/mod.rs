@@ -1,9 +1,12 @@
 //! What a column looks like: counts, distribution and samples, before and after cleaning.
 
+mod profiler;
 mod render;
 mod sample;
 mod sketch;
+mod type_text;
 
+pub use profiler::Profiler;
 pub use render::render_value;
 pub use sample::RowSample;
 pub use sketch::ColumnSketch;

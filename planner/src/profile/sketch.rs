@@ -7,8 +7,9 @@ use arrow::datatypes::DataType;
 use super::{ColumnProfile, RowSample};
 
 /// A column, summed up batch by batch: the same for any division of the rows into batches.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct ColumnSketch {
+    #[serde(with = "super::type_text")]
     data_type: DataType,
     private: bool,
     rows: u64,
