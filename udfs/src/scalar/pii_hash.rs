@@ -62,18 +62,20 @@ impl ScalarUDFImpl for PiiHashFunction {
         Ok(DataType::Utf8View)
     }
 
-    fn return_field_from_args(
-        &self,
-        args: ReturnFieldArgs,
-    ) -> Result<arrow::datatypes::FieldRef> {
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<arrow::datatypes::FieldRef> {
         // The name is checked when planning; the secret need not exist where the plan is made.
         if let Some(name) = args.scalar_arguments.get(1) {
             match name {
                 Some(name) => reference_of(Some(name))?,
-                None => return plan_err!("pii_hash needs the name of its secret as a constant text"),
+                None => {
+                    return plan_err!("pii_hash needs the name of its secret as a constant text");
+                }
             };
         }
-        let nullable = args.arg_fields.first().is_none_or(|field| field.is_nullable());
+        let nullable = args
+            .arg_fields
+            .first()
+            .is_none_or(|field| field.is_nullable());
         Ok(Arc::new(arrow::datatypes::Field::new(
             self.name(),
             DataType::Utf8View,
@@ -83,7 +85,9 @@ impl ScalarUDFImpl for PiiHashFunction {
 
     fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
         match arg_types {
-            [cell] | [cell, _] if cell.is_nested() || !can_cast_types(cell, &DataType::Utf8View) => {
+            [cell] | [cell, _]
+                if cell.is_nested() || !can_cast_types(cell, &DataType::Utf8View) =>
+            {
                 plan_err!("pii_hash cannot read a value of type {cell} as text")
             }
             [_] => Ok(vec![DataType::Utf8View]),
@@ -109,7 +113,9 @@ impl ScalarUDFImpl for PiiHashFunction {
         let cells = cast(&cells, &DataType::Utf8View)?;
         let hashed = hasher.hash_column(cells.as_string_view());
         if is_scalar {
-            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&hashed, 0)?));
+            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(
+                &hashed, 0,
+            )?));
         }
         Ok(ColumnarValue::Array(Arc::new(hashed)))
     }

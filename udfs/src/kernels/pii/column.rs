@@ -5,7 +5,7 @@
 //! (a likelihood ratio of two binomials), and the name of the column is weighed with it. The
 //! answer may be that the column holds nothing, or that it holds free text with data inside.
 
-use super::detect::Detector;
+use super::detect::{Detector, spans};
 use super::entity::{ENTITY_COUNT, Entity};
 use super::name::{self, NameHint};
 
@@ -70,7 +70,11 @@ impl ColumnEvidence {
         self.cells += 1;
         self.observe_shape(text);
         let (mut may_be, mut is) = ([false; ENTITY_COUNT], [false; ENTITY_COUNT]);
-        for candidate in detector.candidates(text) {
+        let candidates = detector.candidates(text);
+        if candidates.is_empty() {
+            return;
+        }
+        for candidate in &candidates {
             if candidate.start + (text.len() - candidate.end) <= MARGIN_BYTES {
                 let entity = candidate.entity.index();
                 may_be[entity] = true;
@@ -85,7 +89,7 @@ impl ColumnEvidence {
             return;
         }
         let mut contains = [false; ENTITY_COUNT];
-        for span in detector.detect(text) {
+        for span in spans(text, &candidates) {
             contains[span.entity.index()] = true;
         }
         for (count, seen) in self.contains.iter_mut().zip(contains) {
@@ -216,7 +220,12 @@ impl ColumnEvidence {
         Entity::ALL
             .into_iter()
             .filter(|entity| *entity != Entity::Url)
-            .map(|entity| (self.contains[entity.index()] + self.is[entity.index()], entity))
+            .map(|entity| {
+                (
+                    self.contains[entity.index()] + self.is[entity.index()],
+                    entity,
+                )
+            })
             .filter(|(count, entity)| {
                 // Chance gives some checked numbers in a long column, but no e-mail address.
                 *count as f64 > 3.0 * self.cells as f64 * chance(*entity) * 0.01

@@ -21,18 +21,76 @@ impl NameHint {
 
 /// Words that make a name one of a thing: "product name", "file name", "host address".
 const THINGS: [&str; 34] = [
-    "product", "file", "company", "organization", "organisation", "business", "hospital", "brand",
-    "event", "table", "column", "measure", "host", "server", "domain", "category", "item", "team",
-    "group", "project", "school", "agency", "department", "dept", "plan", "drug", "class", "type",
-    "facility", "store", "beer", "brewery", "county", "region",
+    "product",
+    "file",
+    "company",
+    "organization",
+    "organisation",
+    "business",
+    "hospital",
+    "brand",
+    "event",
+    "table",
+    "column",
+    "measure",
+    "host",
+    "server",
+    "domain",
+    "category",
+    "item",
+    "team",
+    "group",
+    "project",
+    "school",
+    "agency",
+    "department",
+    "dept",
+    "plan",
+    "drug",
+    "class",
+    "type",
+    "facility",
+    "store",
+    "beer",
+    "brewery",
+    "county",
+    "region",
 ];
 
 /// Words of amounts and counts.
 const AMOUNTS: [&str; 32] = [
-    "amount", "price", "cost", "total", "sum", "count", "qty", "quantity", "balance", "revenue",
-    "sales", "salary", "income", "fee", "rate", "score", "percent", "pct", "latitude", "longitude",
-    "lat", "lon", "lng", "weight", "height", "width", "length", "size", "duration", "version",
-    "timestamp", "population",
+    "amount",
+    "price",
+    "cost",
+    "total",
+    "sum",
+    "count",
+    "qty",
+    "quantity",
+    "balance",
+    "revenue",
+    "sales",
+    "salary",
+    "income",
+    "fee",
+    "rate",
+    "score",
+    "percent",
+    "pct",
+    "latitude",
+    "longitude",
+    "lat",
+    "lon",
+    "lng",
+    "weight",
+    "height",
+    "width",
+    "length",
+    "size",
+    "duration",
+    "version",
+    "timestamp",
+    "population",
 ];
 
 /// Sequences of words, the more telling first; the last number is the trust.
@@ -141,9 +199,7 @@ pub(super) fn hint(column_name: &str) -> NameHint {
     NAMES
         .iter()
         .filter(|(sequence, ..)| words.windows(sequence.len()).any(|part| part == *sequence))
-        .find(|(_, entity, _)| {
-            !(is_thing && matches!(entity, Entity::Person | Entity::Location))
-        })
+        .find(|(_, entity, _)| !(is_thing && matches!(entity, Entity::Person | Entity::Location)))
         .map_or(NameHint::None, |(_, entity, trust)| {
             NameHint::Entity(*entity, *trust)
         })
@@ -199,8 +255,12 @@ pub(super) fn is_date_like(text: &str) -> bool {
             if parts.len() > 3 && !text.contains([' ', 'T', 't']) {
                 return false;
             }
-            let year = parts[..3].iter().any(|part| part.len() == 4 && is_day_or_year(part))
-                || parts[..3].iter().all(|part| is_day_or_year(part) || is_month(part));
+            let year = parts[..3]
+                .iter()
+                .any(|part| part.len() == 4 && is_day_or_year(part))
+                || parts[..3]
+                    .iter()
+                    .all(|part| is_day_or_year(part) || is_month(part));
             // "1980-01-31T00:00:00" keeps its day with the T.
             let three = three.split(['T', 't']).next().unwrap_or(three);
             year && [*one, *two, three]
@@ -245,7 +305,13 @@ mod tests {
             assert_eq!(got, want, "{column}");
         }
         assert_eq!(hint("total_amount"), NameHint::NotPersonal);
-        for date in ["1980-01-31", "31/1/1980", "Jan 31, 1980", "19800131", "1980-01-31T10:00"] {
+        for date in [
+            "1980-01-31",
+            "31/1/1980",
+            "Jan 31, 1980",
+            "19800131",
+            "1980-01-31T10:00",
+        ] {
             assert!(is_date_like(date), "{date}");
         }
         for other in ["", "12.5", "hello", "1-800-555", "99999999", "10.0.0.1234"] {
