@@ -234,7 +234,12 @@ mod tests {
                 None,
                 Some("a text that is longer than a view"),
             ]),
-            Arc::new(Int64Array::from(vec![Some(1), Some(-1), None, Some(i64::MAX)])),
+            Arc::new(Int64Array::from(vec![
+                Some(1),
+                Some(-1),
+                None,
+                Some(i64::MAX),
+            ])),
             Arc::new(Float64Array::from(vec![1.5, -0.0, f64::NAN, 1e300])),
             Arc::new(BooleanArray::from(vec![
                 Some(true),

@@ -59,12 +59,7 @@ pub fn pii_redact() -> CellFunction {
     CellFunction::new(
         "pii_redact",
         OptionCount::NONE,
-        |_| {
-            Ok(Arc::new(RedactSpans::new(
-                Arc::clone(&DETECTOR),
-                MIN_SCORE,
-            )))
-        },
+        |_| Ok(Arc::new(RedactSpans::new(Arc::clone(&DETECTOR), MIN_SCORE))),
         document(
             "Replaces the personal data within a text by the name of its kind; the rest of the \
              text stays.",

@@ -47,9 +47,11 @@ impl ScalarUDFImpl for RowHashFunction {
         for row in 0..hasher.rows() {
             digits.clear();
             let hash = hasher.hash_row(row);
-            digits.extend((0..32).rev().map(|place| {
-                char::from(b"0123456789abcdef"[(hash >> (4 * place)) as usize & 15])
-            }));
+            digits.extend(
+                (0..32).rev().map(|place| {
+                    char::from(b"0123456789abcdef"[(hash >> (4 * place)) as usize & 15])
+                }),
+            );
             hashes.append_value(&digits);
         }
         Ok(ColumnarValue::Array(Arc::new(hashes.finish())))

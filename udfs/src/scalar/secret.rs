@@ -69,7 +69,10 @@ impl SecretReference {
             Self::File(path) => match std::fs::read(path) {
                 Ok(mut bytes) => {
                     // Editors end a file with a line end that nobody means.
-                    while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+                    while bytes
+                        .last()
+                        .is_some_and(|byte| matches!(byte, b'\n' | b'\r'))
+                    {
                         bytes.pop();
                     }
                     (bytes, format!("file:{}", path.display()))

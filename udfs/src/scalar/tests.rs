@@ -36,14 +36,34 @@ fn results() {
     let cases: &[(&str, Option<&str>, &str)] = &[
         ("normalize_text(x)", Some("  a \t b "), "a b"),
         ("normalize_text(x, 'title', 'nfkc')", Some("ﬁne"), "Fine"),
-        ("normalize_text(x, 'mojibake')", Some("FranÃ§ois"), "François"),
+        (
+            "normalize_text(x, 'mojibake')",
+            Some("FranÃ§ois"),
+            "François",
+        ),
         ("normalize_text(x)", None, ""),
         ("normalize_phone(x)", Some("(415) 555-0132"), "+14155550132"),
-        ("normalize_phone(x, 'DE')", Some("030 901820"), "+4930901820"),
+        (
+            "normalize_phone(x, 'DE')",
+            Some("030 901820"),
+            "+4930901820",
+        ),
         ("normalize_phone(x)", Some("unknown"), ""),
-        ("canonicalize(x, ['active', 'inactive'])", Some("Actve"), "active"),
-        ("canonicalize(x, ['active', 'inactive'], 1)", Some("actve"), ""),
-        ("pii_detect(x)", Some("a@example.org, b@example.org, 10.1.2.30"), "EMAIL,IP_ADDRESS"),
+        (
+            "canonicalize(x, ['active', 'inactive'])",
+            Some("Actve"),
+            "active",
+        ),
+        (
+            "canonicalize(x, ['active', 'inactive'], 1)",
+            Some("actve"),
+            "",
+        ),
+        (
+            "pii_detect(x)",
+            Some("a@example.org, b@example.org, 10.1.2.30"),
+            "EMAIL,IP_ADDRESS",
+        ),
         ("pii_detect(x)", Some("nothing"), ""),
         ("pii_redact(x)", Some("to a@example.org!"), "to <EMAIL>!"),
         ("pii_redact(x)", Some("nothing"), "nothing"),
@@ -57,12 +77,17 @@ fn results() {
 #[test]
 fn wrong_options() {
     for (call, says) in [
-        ("normalize_text(x, 'shout')", "does not know the option 'shout'"),
+        (
+            "normalize_text(x, 'shout')",
+            "does not know the option 'shout'",
+        ),
         ("normalize_phone(x, 'XX')", "unknown phone region 'XX'"),
         ("canonicalize(x)", "canonicalize takes"),
         ("canonicalize(x, ['a'], 7)", "from 0 to 1"),
         ("pii_hash(x, 'my secret salt!!')", "env:NAME or file:PATH"),
         ("pii_hash(x, 'env:NO_SUCH_SALT')", "NO_SUCH_SALT"),
+        ("pii_hash(x, x)", "as a constant text"),
+        ("pii_hash(x, 1)", "as a constant text"),
     ] {
         let error = ask(call, &[Some("a")]).unwrap_err().to_string();
         assert!(error.contains(says), "{call}: {error}");

@@ -52,7 +52,10 @@ pub(super) fn fold(text: &str) -> String {
 }
 
 fn fold_unicode(c: char, folded: &mut String) {
-    for part in std::iter::once(c).nfkd().filter(|part| !is_combining_mark(*part)) {
+    for part in std::iter::once(c)
+        .nfkd()
+        .filter(|part| !is_combining_mark(*part))
+    {
         if part.is_alphanumeric() {
             folded.extend(part.to_lowercase());
         } else if !c.is_alphanumeric() && !part.is_whitespace() && !is_punctuation(part) {

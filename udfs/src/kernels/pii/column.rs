@@ -5,7 +5,7 @@
 //! (a likelihood ratio of two binomials), and the name of the column is weighed with it. The
 //! answer may be that the column holds nothing, or that it holds free text with data inside.
 
-use super::detect::Detector;
+use super::detect::{Detector, spans};
 use super::entity::{ENTITY_COUNT, Entity};
 use super::name::{self, NameHint};
 
@@ -22,8 +22,10 @@ pub struct ColumnEvidence {
     is: [u64; ENTITY_COUNT],
     /// Cells with other text around a span of this.
     contains: [u64; ENTITY_COUNT],
-    /// Cells of letters in one to five words, as names of persons are.
+    /// Cells of letters in one to six words, as names of persons are.
     name_like: u64,
+    /// Cells of two or three words, as a first and a last name are.
+    full_name_like: u64,
     /// Cells that begin like a date, or are one.
     date_like: u64,
     /// Cells of several words with letters, as addresses and places are.
@@ -40,6 +42,7 @@ impl Default for ColumnEvidence {
             is: [0; ENTITY_COUNT],
             contains: [0; ENTITY_COUNT],
             name_like: 0,
+            full_name_like: 0,
             date_like: 0,
             place_like: 0,
             numeric: 0,
@@ -70,7 +73,11 @@ impl ColumnEvidence {
         self.cells += 1;
         self.observe_shape(text);
         let (mut may_be, mut is) = ([false; ENTITY_COUNT], [false; ENTITY_COUNT]);
-        for candidate in detector.candidates(text) {
+        let candidates = detector.candidates(text);
+        if candidates.is_empty() {
+            return;
+        }
+        for candidate in &candidates {
             if candidate.start + (text.len() - candidate.end) <= MARGIN_BYTES {
                 let entity = candidate.entity.index();
                 may_be[entity] = true;
@@ -85,7 +92,7 @@ impl ColumnEvidence {
             return;
         }
         let mut contains = [false; ENTITY_COUNT];
-        for span in detector.detect(text) {
+        for span in spans(text, &candidates) {
             contains[span.entity.index()] = true;
         }
         for (count, seen) in self.contains.iter_mut().zip(contains) {
@@ -100,11 +107,13 @@ impl ColumnEvidence {
         let words = text.split_whitespace().count();
         let is_name = digits == 0
             && letters >= 2
-            && words <= 5
+            && words <= 6
             && text
                 .chars()
                 .all(|c| c.is_alphabetic() || c.is_whitespace() || "'-.,’".contains(c));
         self.name_like += u64::from(is_name);
+        self.full_name_like +=
+            u64::from(is_name && matches!(words, 2 | 3) && !name::is_title(text));
         self.date_like += u64::from(name::is_date_like(text));
         self.place_like += u64::from(letters >= 3 && text.len() <= 120);
         self.numeric += u64::from(digits > 0 && letters == 0);
@@ -123,6 +132,7 @@ impl ColumnEvidence {
             }
         }
         self.name_like += other.name_like;
+        self.full_name_like += other.full_name_like;
         self.date_like += other.date_like;
         self.place_like += other.place_like;
         self.numeric += other.numeric;
@@ -197,6 +207,8 @@ impl ColumnEvidence {
             return None;
         };
         let shaped = match entity {
+            // "name" alone may be that of anything.
+            Entity::Person if trust < 0.7 => self.full_name_like,
             Entity::Person => self.name_like,
             Entity::DateOfBirth => self.date_like,
             Entity::Location => self.place_like,
@@ -216,7 +228,12 @@ impl ColumnEvidence {
         Entity::ALL
             .into_iter()
             .filter(|entity| *entity != Entity::Url)
-            .map(|entity| (self.contains[entity.index()] + self.is[entity.index()], entity))
+            .map(|entity| {
+                (
+                    self.contains[entity.index()] + self.is[entity.index()],
+                    entity,
+                )
+            })
             .filter(|(count, entity)| {
                 // Chance gives some checked numbers in a long column, but no e-mail address.
                 *count as f64 > 3.0 * self.cells as f64 * chance(*entity) * 0.01

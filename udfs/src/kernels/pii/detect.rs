@@ -58,7 +58,9 @@ impl Detector {
         // The patterns are constants that the tests compile: both always succeed.
         Self {
             set: RegexSet::new(sources.clone()).unwrap_or_else(|_| RegexSet::empty()),
-            regexes: sources.filter_map(|source| Regex::new(source).ok()).collect(),
+            regexes: sources
+                .filter_map(|source| Regex::new(source).ok())
+                .collect(),
         }
     }
 
@@ -66,32 +68,7 @@ impl Detector {
     ///
     /// Where spans would overlap, the one of the higher score is kept, then the longer one.
     pub fn detect(&self, text: &str) -> Vec<Span> {
-        let mut spans: Vec<Span> = Vec::new();
-        if !ByteClasses::of(text.as_bytes()).may_hold_any() {
-            return spans;
-        }
-        for candidate in self.candidates(text) {
-            let Candidate {
-                entity, start, end, ..
-            } = candidate;
-            let score = if candidate.in_context > candidate.score
-                && candidate.in_context >= MIN_SCORE
-                && context::supports(entity, text, start, end)
-            {
-                candidate.in_context
-            } else {
-                candidate.score
-            };
-            if score >= MIN_SCORE {
-                spans.push(Span {
-                    entity,
-                    start,
-                    end,
-                    score,
-                });
-            }
-        }
-        keep_best(spans)
+        spans(text, &self.candidates(text))
     }
 
     /// Everything that some part of `text` may be, whatever its score; parts may overlap.
@@ -126,8 +103,33 @@ impl Detector {
     }
 }
 
+/// The candidates that are sure enough where they stand, without overlaps.
+pub(super) fn spans(text: &str, candidates: &[Candidate]) -> Vec<Span> {
+    let sure = |candidate: &Candidate| {
+        let Candidate {
+            entity, start, end, ..
+        } = *candidate;
+        let may_gain = candidate.in_context > candidate.score && candidate.in_context >= MIN_SCORE;
+        let score = if may_gain && context::supports(entity, text, start, end) {
+            candidate.in_context
+        } else {
+            candidate.score
+        };
+        (score >= MIN_SCORE).then_some(Span {
+            entity,
+            start,
+            end,
+            score,
+        })
+    };
+    keep_best(candidates.iter().filter_map(sure).collect())
+}
+
 /// Greedy choice of the best spans, then in the order of the text.
 fn keep_best(mut spans: Vec<Span>) -> Vec<Span> {
+    if spans.len() < 2 {
+        return spans;
+    }
     spans.sort_unstable_by(|one, two| {
         let length = |span: &Span| span.end - span.start;
         two.score
@@ -154,6 +156,7 @@ struct ByteClasses {
     at_signs: u32,
     colons: u32,
     dots: u32,
+    dashes: u32,
 }
 
 impl ByteClasses {
@@ -164,6 +167,7 @@ impl ByteClasses {
             seen.at_signs += u32::from(byte == b'@');
             seen.colons += u32::from(byte == b':');
             seen.dots += u32::from(byte == b'.');
+            seen.dashes += u32::from(byte == b'-');
         }
         seen
     }
@@ -171,6 +175,7 @@ impl ByteClasses {
     /// Every pattern needs one of these: an e-mail its sign, an address of a network or of the web
     /// its points or colons, any number of a person at least four digits.
     fn may_hold_any(&self) -> bool {
-        self.at_signs > 0 || self.digits >= 4 || self.dots > 0 || self.colons >= 2
+        let address = self.at_signs > 0 || self.dots > 0 || self.colons >= 2 || self.dashes >= 5;
+        address || self.digits >= 4
     }
 }

@@ -32,7 +32,9 @@ impl Secret {
     pub fn new(bytes: Vec<u8>) -> Result<Self, SecretTooShort> {
         let bytes = Zeroizing::new(bytes);
         if bytes.len() < MIN_SECRET_BYTES {
-            return Err(SecretTooShort { length: bytes.len() });
+            return Err(SecretTooShort {
+                length: bytes.len(),
+            });
         }
         Ok(Self(bytes))
     }

@@ -20,19 +20,86 @@ impl NameHint {
 }
 
 /// Words that make a name one of a thing: "product name", "file name", "host address".
-const THINGS: [&str; 34] = [
-    "product", "file", "company", "organization", "organisation", "business", "hospital", "brand",
-    "event", "table", "column", "measure", "host", "server", "domain", "category", "item", "team",
-    "group", "project", "school", "agency", "department", "dept", "plan", "drug", "class", "type",
-    "facility", "store", "beer", "brewery", "county", "region",
+const THINGS: [&str; 43] = [
+    "product",
+    "file",
+    "company",
+    "organization",
+    "organisation",
+    "business",
+    "hospital",
+    "brand",
+    "event",
+    "table",
+    "column",
+    "measure",
+    "host",
+    "server",
+    "domain",
+    "category",
+    "item",
+    "team",
+    "group",
+    "project",
+    "school",
+    "agency",
+    "department",
+    "dept",
+    "plan",
+    "drug",
+    "class",
+    "type",
+    "facility",
+    "store",
+    "beer",
+    "brewery",
+    "county",
+    "region",
+    "field",
+    "bridge",
+    "park",
+    "building",
+    "site",
+    "venue",
+    "restaurant",
+    "hotel",
+    "city",
 ];
 
 /// Words of amounts and counts.
 const AMOUNTS: [&str; 32] = [
-    "amount", "price", "cost", "total", "sum", "count", "qty", "quantity", "balance", "revenue",
-    "sales", "salary", "income", "fee", "rate", "score", "percent", "pct", "latitude", "longitude",
-    "lat", "lon", "lng", "weight", "height", "width", "length", "size", "duration", "version",
-    "timestamp", "population",
+    "amount",
+    "price",
+    "cost",
+    "total",
+    "sum",
+    "count",
+    "qty",
+    "quantity",
+    "balance",
+    "revenue",
+    "sales",
+    "salary",
+    "income",
+    "fee",
+    "rate",
+    "score",
+    "percent",
+    "pct",
+    "latitude",
+    "longitude",
+    "lat",
+    "lon",
+    "lng",
+    "weight",
+    "height",
+    "width",
+    "length",
+    "size",
+    "duration",
+    "version",
+    "timestamp",
+    "population",
 ];
 
 /// Sequences of words, the more telling first; the last number is the trust.
@@ -141,9 +208,7 @@ pub(super) fn hint(column_name: &str) -> NameHint {
     NAMES
         .iter()
         .filter(|(sequence, ..)| words.windows(sequence.len()).any(|part| part == *sequence))
-        .find(|(_, entity, _)| {
-            !(is_thing && matches!(entity, Entity::Person | Entity::Location))
-        })
+        .find(|(_, entity, _)| !(is_thing && matches!(entity, Entity::Person | Entity::Location)))
         .map_or(NameHint::None, |(_, entity, trust)| {
             NameHint::Entity(*entity, *trust)
         })
@@ -166,6 +231,19 @@ fn words(name: &str) -> Vec<String> {
         before = c;
     }
     words
+}
+
+/// Whether a text of letters has a word that names of things have and those of persons have not.
+pub(super) fn is_title(text: &str) -> bool {
+    const WORDS: [&str; 12] = [
+        "of", "the", "and", "at", "in", "for", "on", "with", "inc", "ltd", "llc", "gmbh",
+    ];
+    text.split(|c: char| !c.is_alphanumeric()).any(|word| {
+        WORDS
+            .iter()
+            .chain(&THINGS)
+            .any(|known| word.eq_ignore_ascii_case(known))
+    })
 }
 
 /// Whether a cell is a date with a day, in digits or with the name of a month.
@@ -199,8 +277,12 @@ pub(super) fn is_date_like(text: &str) -> bool {
             if parts.len() > 3 && !text.contains([' ', 'T', 't']) {
                 return false;
             }
-            let year = parts[..3].iter().any(|part| part.len() == 4 && is_day_or_year(part))
-                || parts[..3].iter().all(|part| is_day_or_year(part) || is_month(part));
+            let year = parts[..3]
+                .iter()
+                .any(|part| part.len() == 4 && is_day_or_year(part))
+                || parts[..3]
+                    .iter()
+                    .all(|part| is_day_or_year(part) || is_month(part));
             // "1980-01-31T00:00:00" keeps its day with the T.
             let three = three.split(['T', 't']).next().unwrap_or(three);
             year && [*one, *two, three]
@@ -245,7 +327,13 @@ mod tests {
             assert_eq!(got, want, "{column}");
         }
         assert_eq!(hint("total_amount"), NameHint::NotPersonal);
-        for date in ["1980-01-31", "31/1/1980", "Jan 31, 1980", "19800131", "1980-01-31T10:00"] {
+        for date in [
+            "1980-01-31",
+            "31/1/1980",
+            "Jan 31, 1980",
+            "19800131",
+            "1980-01-31T10:00",
+        ] {
             assert!(is_date_like(date), "{date}");
         }
         for other in ["", "12.5", "hello", "1-800-555", "99999999", "10.0.0.1234"] {

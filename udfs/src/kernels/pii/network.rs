@@ -37,7 +37,12 @@ pub(super) fn url(text: &str, start: usize, end: usize) -> Option<Part> {
     let end = start + url.len();
     let (host, score) = match url.split_once("://") {
         Some((_, rest)) => (rest, 0.95),
-        None if url.get(..4).is_some_and(|www| www.eq_ignore_ascii_case("www.")) => (url, 0.9),
+        None if url
+            .get(..4)
+            .is_some_and(|www| www.eq_ignore_ascii_case("www.")) =>
+        {
+            (url, 0.9)
+        }
         None => (url, 0.5),
     };
     let host = host.split(['/', '?', '#']).next().unwrap_or_default();
@@ -47,7 +52,10 @@ pub(super) fn url(text: &str, start: usize, end: usize) -> Option<Part> {
     // "user@host.org" is an e-mail address; "a.b.c(" is code.
     let glued = text[..start].ends_with(['@', '.', '-', '_', '/'])
         || text[end..].starts_with(['@', '_', '('])
-        || text[..start].chars().next_back().is_some_and(char::is_alphanumeric);
+        || text[..start]
+            .chars()
+            .next_back()
+            .is_some_and(char::is_alphanumeric);
     if bare && (glued || !is_plain_domain(host)) {
         return None;
     }
@@ -101,8 +109,11 @@ pub(super) fn ipv6(text: &str, start: usize, end: usize) -> Option<Part> {
     let before = text[..start].chars().next_back();
     let after = text[end..].chars().next();
     let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == ':' || c == '_');
+    // "::ffff:192.168.1" stops in the middle of its numbers.
+    let torn = text[end..].starts_with('.')
+        && text.as_bytes().get(end + 1).is_some_and(u8::is_ascii_digit);
     let parsed: Ipv6Addr = bare.parse().ok()?;
-    (bare.len() > 2 && !parsed.is_unspecified() && !is_part(before) && !is_part(after))
+    (bare.len() > 2 && !torn && !parsed.is_unspecified() && !is_part(before) && !is_part(after))
         .then_some(Part {
             start,
             end,
@@ -114,9 +125,7 @@ pub(super) fn ipv6(text: &str, start: usize, end: usize) -> Option<Part> {
 fn split_prefix(text: &str, most: u8) -> Option<(&str, bool)> {
     match text.split_once('/') {
         None => Some((text, false)),
-        Some((address, length)) => {
-            (length.parse::<u8>().ok()? <= most).then_some((address, true))
-        }
+        Some((address, length)) => (length.parse::<u8>().ok()? <= most).then_some((address, true)),
     }
 }
 
@@ -126,8 +135,8 @@ pub(super) fn mac(text: &str, start: usize, end: usize) -> Option<Part> {
     let separators = address.bytes().filter(|byte| !byte.is_ascii_hexdigit());
     let one_kind = separators.clone().min() == separators.max();
     let digits = || address.bytes().filter(u8::is_ascii_hexdigit);
-    let empty = digits().all(|byte| byte == b'0')
-        || digits().all(|byte| byte.eq_ignore_ascii_case(&b'f'));
+    let empty =
+        digits().all(|byte| byte == b'0') || digits().all(|byte| byte.eq_ignore_ascii_case(&b'f'));
     let is_part = |byte: u8| byte == b':' || byte == b'-';
     let glued = text[..start].bytes().next_back().is_some_and(is_part)
         || text[end..].bytes().next().is_some_and(|byte| {

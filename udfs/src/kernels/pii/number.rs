@@ -49,7 +49,10 @@ pub(super) fn find(text: &str, found: &mut Vec<Candidate>) {
         while at < bytes.len() && bytes[at].is_ascii_digit() {
             at += 1;
         }
-        if groups.last().is_some_and(|last| !is_gap(&bytes[last.end..start])) {
+        if groups
+            .last()
+            .is_some_and(|last| !is_gap(&bytes[last.end..start]))
+        {
             find_in_run(text, &groups, found);
             groups.clear();
         }
@@ -76,7 +79,10 @@ fn find_in_run(text: &str, groups: &[Group], found: &mut Vec<Candidate>) {
             if count + length > MOST_DIGITS {
                 break;
             }
-            for (digit, byte) in digits[count..].iter_mut().zip(text[group.start..group.end].bytes()) {
+            for (digit, byte) in digits[count..]
+                .iter_mut()
+                .zip(text[group.start..group.end].bytes())
+            {
                 *digit = byte - b'0';
             }
             count += length;
@@ -84,7 +90,11 @@ fn find_in_run(text: &str, groups: &[Group], found: &mut Vec<Candidate>) {
             if place > 0 {
                 let gap = &text.as_bytes()[groups[first + place - 1].end..group.start];
                 let this = (gap.len() == 1).then(|| gap[0]);
-                separator = if place == 1 || separator == this { this } else { None };
+                separator = if place == 1 || separator == this {
+                    this
+                } else {
+                    None
+                };
             }
             let sequence = Sequence {
                 text,
@@ -119,7 +129,10 @@ impl Sequence<'_> {
         let glued_after = match after {
             Some(b'.' | b',' | b'-' | b'/' | b':') => then.is_some_and(|b| b.is_ascii_digit()),
             Some(b'_' | b'%' | b'@') => true,
-            _ => self.text[self.end..].chars().next().is_some_and(char::is_alphanumeric),
+            _ => self.text[self.end..]
+                .chars()
+                .next()
+                .is_some_and(char::is_alphanumeric),
         };
         !glued_before && !glued_after
     }
@@ -163,15 +176,24 @@ impl Sequence<'_> {
                 }
             }
             12 => {
-                let grouped = self.is_grouped(&[4, 4, 4]) || self.separator == Some(b':');
+                let grouped = self.is_grouped(&[4, 4, 4]);
                 if (grouped || self.is_whole()) && check::in_aadhaar(digits) {
-                    self.push(found, Entity::InAadhaar, if grouped { 0.7 } else { 0.4 }, 1.0);
+                    self.push(
+                        found,
+                        Entity::InAadhaar,
+                        if grouped { 0.7 } else { 0.4 },
+                        1.0,
+                    );
                 }
             }
             _ => {}
         }
         if self.is_card() {
-            let score = if self.is_whole() { 0.8 } else { 0.9 };
+            let score = match (self.digits.len(), self.is_whole()) {
+                (12, _) => 0.3,
+                (_, true) => 0.8,
+                (_, false) => 0.9,
+            };
             self.push(found, Entity::CreditCard, score, 1.0);
         }
     }
@@ -185,7 +207,9 @@ impl Sequence<'_> {
             &[4, 4, 4, 4, 3],
         ];
         let grouped = GROUPED.iter().any(|shape| self.is_grouped(shape));
-        (grouped || self.is_whole()) && check::is_card_issuer(self.digits) && check::luhn(self.digits)
+        (grouped || self.is_whole())
+            && check::is_card_issuer(self.digits)
+            && check::luhn(self.digits)
     }
 
     fn nine_digits(&self, found: &mut Vec<Candidate>) {
@@ -257,11 +281,17 @@ impl Sequence<'_> {
         let has_dates_shape = matches!(self.shape, [4, 2, 2] | [2, 2, 4] | [1 | 2, 1 | 2, 4])
             || written.contains('/') && !plus;
         if plus {
-            return ((8..=15).contains(&count) && is_phone("US", written)).then_some((0.9, 1.0));
+            // Nothing else is written so, whether or not the number is given out.
+            let score = if is_phone("US", written) { 0.9 } else { 0.6 };
+            return (8..=15).contains(&count).then_some((score, 1.0));
+        }
+        // "0.06301777" and "4155.550132" are decimal fractions.
+        if self.shape.len() == 2 && self.separator == Some(b'.') {
+            return None;
         }
         let grouped = self.shape.len() > 1;
         let american = match (count, self.digits) {
-            (10, _) => self.shape.len() <= 3,
+            (10, [2..=9, ..]) => self.shape.len() <= 3,
             (11, [1, ..]) => self.shape.len() <= 4,
             _ => false,
         };
@@ -275,20 +305,31 @@ impl Sequence<'_> {
         }
         // With an international prefix of digits.
         if (10..=18).contains(&count) && (written.starts_with("00") || written.starts_with("011")) {
-            let region = if written.starts_with("00") { "GB" } else { "US" };
+            let region = if written.starts_with("00") {
+                "GB"
+            } else {
+                "US"
+            };
             if is_phone(region, written) {
                 return Some((if grouped { 0.6 } else { 0.3 }, 0.8));
             }
         }
-        if !(8..=12).contains(&count) || has_dates_shape {
-            return None;
-        }
         let national = written.trim_start_matches('(').starts_with('0');
-        // Asking the library for many regions is dear: there has to be a reason to.
-        if !national && !context::supports(Entity::Phone, self.text, start, self.end) {
+        let named = || context::supports(Entity::Phone, self.text, start, self.end);
+        if has_dates_shape || !(7..=12).contains(&count) {
             return None;
         }
-        let known = NATIONAL_REGIONS.iter().any(|region| is_phone(region, written));
+        // In groups and named a telephone number: whichever country's it is.
+        if grouped && (self.shape == [3, 4] || count >= 8) && named() {
+            return Some((0.1, 0.6));
+        }
+        // Asking the library for many regions is dear: there has to be a reason to.
+        if count < 8 || !(national || named()) {
+            return None;
+        }
+        let known = NATIONAL_REGIONS
+            .iter()
+            .any(|region| is_phone(region, written));
         known.then_some(match (national, grouped) {
             (true, true) => (0.4, 0.7),
             (true, false) | (false, true) => (0.2, 0.6),
@@ -301,12 +342,14 @@ impl Sequence<'_> {
         let rest = &self.text.as_bytes()[self.end..];
         let skip = |at: usize, byte: u8| at + usize::from(rest.get(at) == Some(&byte));
         let blank = skip(0, b' ');
-        let marked = [b"extension" as &[u8], b"ext", b"x"].iter().find_map(|marker| {
-            let end = blank + marker.len();
-            rest.get(blank..end)?
-                .eq_ignore_ascii_case(marker)
-                .then_some(end)
-        });
+        let marked = [b"extension" as &[u8], b"ext", b"x"]
+            .iter()
+            .find_map(|marker| {
+                let end = blank + marker.len();
+                rest.get(blank..end)?
+                    .eq_ignore_ascii_case(marker)
+                    .then_some(end)
+            });
         let Some(marked) = marked else {
             return self.end;
         };
@@ -324,9 +367,7 @@ impl Sequence<'_> {
 }
 
 /// Regions whose national numbers are looked for, by number of people on the telephone.
-const NATIONAL_REGIONS: [&str; 10] = [
-    "GB", "DE", "FR", "IN", "CN", "BR", "JP", "IT", "ES", "IL",
-];
+const NATIONAL_REGIONS: [&str; 10] = ["GB", "DE", "FR", "IN", "CN", "BR", "JP", "IT", "ES", "IL"];
 
 static KERNELS: LazyLock<Vec<(&'static str, NormalizePhone)>> = LazyLock::new(|| {
     std::iter::once("US")

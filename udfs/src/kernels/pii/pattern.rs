@@ -51,7 +51,7 @@ pub(super) const PATTERNS: [Pattern; 18] = [
     },
     Pattern {
         entity: Entity::IpAddress,
-        source: r"(?i-u)[0-9a-f:]*:[0-9a-f:]*:[0-9a-f:]*(?:(?:[0-9]{1,3}\.){3}[0-9]{1,3})?(?:%[0-9a-z]{1,15})?(?:/[0-9]{1,3})?",
+        source: r"(?i-u)[0-9a-f:]*:[0-9a-f:]*:(?:(?:[0-9]{1,3}\.){3}[0-9]{1,3}|[0-9a-f:]*)(?:%[0-9a-z]{1,15})?(?:/[0-9]{1,3})?",
         in_context: 0.95,
         check: network::ipv6,
     },
@@ -211,7 +211,10 @@ fn fiscal_code(text: &str, start: usize, end: usize) -> Option<Part> {
 
 /// A permanent account number in capitals; in small letters it needs a word to name it.
 fn pan(text: &str, start: usize, end: usize) -> Option<Part> {
-    let lower = text.get(start..end)?.bytes().any(|b| b.is_ascii_lowercase());
+    let lower = text
+        .get(start..end)?
+        .bytes()
+        .any(|b| b.is_ascii_lowercase());
     whole(true, start, end, if lower { 0.4 } else { 0.8 })
 }
 
@@ -245,7 +248,11 @@ mod tests {
     #[test]
     fn patterns_compile() {
         for pattern in &PATTERNS {
-            assert!(regex::Regex::new(pattern.source).is_ok(), "{}", pattern.source);
+            assert!(
+                regex::Regex::new(pattern.source).is_ok(),
+                "{}",
+                pattern.source
+            );
         }
         let sources = PATTERNS.iter().map(|pattern| pattern.source);
         assert!(regex::RegexSet::new(sources).is_ok());
