@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use rapidfuzz::distance::osa;
 use rust_iso3166::{ALL, CountryCode};
 use unicode_normalization::UnicodeNormalization;
@@ -86,6 +86,8 @@ struct Countries {
     codes: Vec<Option<u16>>,
     /// Index of the country, and the confidence, of each folded name or code.
     names: HashMap<String, (u16, f32), foldhash::fast::RandomState>,
+    /// Names that more than one country answers to: `Korea`, `Virgin Islands`.
+    shared: HashSet<String, foldhash::fast::RandomState>,
     /// The names that a misspelt one is compared with, by index of the country.
     spellings: Vec<(Vec<char>, u16)>,
 }
@@ -98,9 +100,10 @@ impl Countries {
             all: Vec::with_capacity(ALL.len()),
             codes: vec![None; 26 * 26],
             names: HashMap::default(),
+            shared: HashSet::default(),
             spellings: Vec::new(),
         };
-        // A name that two countries share once what tells them apart is cut off names neither.
+        // Once what tells them apart is cut off, two countries may share a name: it names neither.
         let mut shared: HashMap<String, Option<u16>, foldhash::fast::RandomState> =
             HashMap::default();
         for (index, country) in ALL.iter().enumerate() {
@@ -120,8 +123,13 @@ impl Countries {
             });
         }
         for (name, owner) in shared {
-            if let Some(index) = owner {
-                built.names.entry(name).or_insert((index, 1.0));
+            match owner {
+                Some(index) => {
+                    built.names.entry(name).or_insert((index, 1.0));
+                }
+                None => {
+                    built.shared.insert(name);
+                }
             }
         }
         for (names, confidence) in [(&ALIASES[..], 1.0), (&PARTS[..], LOOSE)] {
@@ -173,6 +181,7 @@ impl Countries {
         let folded = fold(text);
         let (index, confidence) = match self.names.get(&folded) {
             Some(found) => *found,
+            None if self.shared.contains(&folded) => return None,
             None => self.nearest(&folded)?,
         };
         Some((self.all.get(usize::from(index))?, confidence))

@@ -133,7 +133,11 @@ impl NormalizeCurrency {
             return None;
         }
         let (currency, confidence) = self.of_marks(&before.name, &after.name)?;
-        let amount = rewrite(&text[start..end], &self.format)?;
+        let format = NumberFormat {
+            decimal: self.format.decimal.or(after.decimal),
+            ..self.format
+        };
+        let amount = rewrite(&text[start..end], &format)?;
         out.push_str(currency.code());
         out.push(' ');
         if before.minus || after.minus || brackets {
@@ -164,6 +168,8 @@ struct Mark {
     minus: bool,
     opened: bool,
     closed: bool,
+    /// The decimal separator, if a dash for no cents stands behind it.
+    decimal: Option<u8>,
 }
 
 impl Mark {
@@ -175,8 +181,9 @@ impl Mark {
                 ')' => &mut mark.closed,
                 '+' => continue,
                 c if is_minus(c) => {
-                    // `1.200,-`: the dash of a price without cents follows the comma.
-                    if mark.name == "," {
+                    // `1.200,-`: in a price without cents the dash follows the decimal point.
+                    if let b"," | b"." = mark.name.as_bytes() {
+                        mark.decimal = mark.name.bytes().next();
                         mark.name.clear();
                         continue;
                     }

@@ -5,7 +5,7 @@
 //! cell's text is not what the value is written as, so the change is worth telling.
 
 use super::cell::{CellKernel, Verdict};
-use super::number_notation::{is_plain, rewrite};
+use super::number_notation::{PlainNumber, is_plain, rewrite};
 use super::number_words::read_words;
 
 pub use super::number_notation::NumberFormat;
@@ -179,6 +179,17 @@ fn exponent(text: &[u8]) -> i64 {
     }
 }
 
+/// Reads `6.23x10^-4`.
+fn power_of_ten(text: &str, format: &NumberFormat) -> Option<PlainNumber> {
+    // Texts without a power, which is nearly all of them, are told by one byte.
+    memchr::memchr(b'^', text.as_bytes())?;
+    let (mantissa, power) = ["x10^", "×10^", "*10^"]
+        .iter()
+        .find_map(|mark| text.split_once(mark))?;
+    let short = mantissa.len() + power.len() < 64;
+    short.then(|| rewrite(&format!("{mantissa}e{power}"), format))?
+}
+
 /// Confidence in a number that was spelt out or shortened (`two million`, `3k`): read right in
 /// most cells, but `3m` may be metres and `3/4` a day in March.
 const SPELT_OUT: f32 = 0.9;
@@ -206,6 +217,10 @@ impl CellKernel for NormalizeNumber {
         if let Some(plain) = rewrite(cell, &self.format) {
             out.push_str(plain.as_str());
             return Verdict::Changed(1.0);
+        }
+        if let Some(plain) = power_of_ten(cell, &self.format) {
+            out.push_str(plain.as_str());
+            return Verdict::Changed(SPELT_OUT);
         }
         match read_words(cell, &self.format) {
             Some(number) => {
@@ -424,6 +439,8 @@ mod tests {
             ("two hundred point zero three", "200.03", 0.9),
             ("two thirds", "0.6666666666666666", 0.9),
             ("ten percent", "0.1", 0.9),
+            ("one and a half", "1.5", 0.9),
+            ("6.23x10^-4", "6.23e-4", 0.9),
             ("1,674.5 million", "1674500000", 0.9),
         ] {
             assert_eq!(

@@ -333,10 +333,22 @@ fn mixed(words: &[Word]) -> Option<Fraction> {
         // `two thirds`; `one hundred and three quarters` is a hundred and 3/4.
         [before @ .., Word::Part(part)] => {
             let (whole, counter) = match before.iter().rposition(|word| *word == Word::And) {
-                Some(at) => (cardinal(&before[..at])?, &before[at + 1..]),
-                None => (Fraction::whole(0), before),
+                Some(at) => (&before[..at], &before[at + 1..]),
+                None => (&before[..0], before),
             };
-            whole.plus(cardinal(counter)?.divided_by(Fraction::whole(*part))?)
+            if is_unclear(whole, counter, *part) {
+                return None;
+            }
+            let counted = match counter {
+                [Word::A] => Fraction::whole(1),
+                counter => cardinal(counter)?,
+            };
+            let fraction = counted.divided_by(Fraction::whole(*part))?;
+            if whole.is_empty() {
+                Some(fraction)
+            } else {
+                cardinal(whole)?.plus(fraction)
+            }
         }
         // `2 1/4`.
         [Word::Digits(whole), Word::Digits(part)] if whole.under == 1 && part.under > 1 => {
@@ -344,6 +356,14 @@ fn mixed(words: &[Word]) -> Option<Fraction> {
         }
         _ => cardinal(words),
     }
+}
+
+/// Whether a fraction can be heard in two ways: `one hundred and thirty fifths` is 26 or 106, and
+/// `one hundred thirty fifths` 26 or a hundred thirty-fifths.
+fn is_unclear(whole: &[Word], counter: &[Word], part: i128) -> bool {
+    let is_ten = |word: &Word| matches!(word, Word::Ten(_));
+    let joined = matches!(whole.last(), Some(Word::Scale(_))) && counter.iter().any(is_ten);
+    joined || (counter.len() > 1 && part < 10 && counter.last().is_some_and(is_ten))
 }
 
 /// Reads a cardinal: groups below a thousand, each times its scale, from the largest down.
@@ -366,6 +386,8 @@ fn cardinal(words: &[Word]) -> Option<Fraction> {
                 group = Some(group.unwrap_or(Fraction::whole(0)).plus(fraction)?);
                 at += read;
             }
+            // `three hundred and two dozens` is 324, but 3624 to who reads word by word.
+            Word::Scale(DOZEN) if words[..at].contains(&Word::And) => return None,
             Word::Scale(100) => group = Some(group?.times(Fraction::whole(100))?),
             Word::Scale(scale) => {
                 // A larger scale behind a smaller one counts all before it: `hundred thousand million`.
