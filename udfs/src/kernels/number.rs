@@ -468,7 +468,7 @@ mod tests {
         }
     }
 
-    /// Real single numbers of Recognizers-Text: at least nine in ten read right, few read wrong.
+    /// Real single numbers of Recognizers-Text: most are read right, hardly any wrong.
     #[test]
     fn recognizers_text_numbers() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
