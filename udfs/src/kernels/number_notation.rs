@@ -294,9 +294,11 @@ fn trailing_currency(text: &str) -> usize {
     }
 }
 
-/// Whether this is an ISO 4217 code in capitals.
+/// Whether this is an ISO 4217 code in capitals; not one that is rather a word before a number
+/// (`TOP 10`, `ALL 3`, `XXX 5`).
 fn is_code(text: &str) -> bool {
     text.len() == 3
+        && !matches!(text, "TOP" | "ALL" | "XXX")
         && text.bytes().all(|byte| byte.is_ascii_uppercase())
         && Currency::from_code(text).is_some()
 }
