@@ -1,8 +1,10 @@
 //! SQL functions of one value, made of the kernels. One file a group of functions.
 
+pub mod addresses;
 pub mod cell_function;
 pub mod personal_data;
 pub mod pii_hash;
+pub mod dates;
 pub mod quantities;
 pub mod row_hash;
 pub mod secret;
