@@ -1,0 +1,17 @@
+//! Personal data: what it is, where it stands, which columns hold it, and how it is hidden.
+
+pub mod column;
+pub mod detect;
+pub mod entity;
+pub mod hash;
+pub mod redact;
+
+mod check_digits;
+mod context;
+mod name;
+mod network;
+mod number;
+mod pattern;
+
+#[cfg(test)]
+mod tests;
