@@ -1,11 +1,16 @@
 //! What a column looks like: counts, distribution and samples, before and after cleaning.
 
+mod hash;
+mod hll;
 mod render;
 mod sample;
 mod sketch;
 
+pub(crate) use hash::{hash_text, hash_values};
+pub(crate) use hll::Distinct;
 pub use render::render_value;
 pub use sample::RowSample;
+pub(crate) use sample::mix;
 pub use sketch::ColumnSketch;
 
 use serde::Serialize;
