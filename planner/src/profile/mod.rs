@@ -1,10 +1,12 @@
 //! What a column looks like: counts, distribution and samples, before and after cleaning.
 
+mod extremes;
 mod hash;
 mod hll;
 mod render;
 mod sample;
 mod sketch;
+mod values;
 
 pub(crate) use hash::{hash_text, hash_values};
 pub(crate) use hll::Distinct;
