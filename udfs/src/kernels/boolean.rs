@@ -34,10 +34,7 @@ pub fn parse_boolean(text: &str) -> Option<Parsed<bool>> {
             _ => return None,
         },
     };
-    Some(Parsed {
-        value,
-        plain: false,
-    })
+    Some(Parsed::rewritten(value))
 }
 
 /// Writes truth values as `true` and `false`.
