@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::AsArray;
 use arrow::compute::{can_cast_types, cast};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{DataFusionError, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
@@ -33,6 +33,8 @@ impl Default for PiiHashFunction {
     }
 }
 
+const NOT_A_NAME: &str = "pii_hash needs the name of its secret as a constant text";
+
 fn failed(error: SecretError) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
@@ -43,7 +45,7 @@ fn reference_of(name: Option<&ScalarValue>) -> Result<SecretReference> {
         None => DEFAULT_SECRET,
         Some(value) => match value.try_as_str() {
             Some(Some(name)) => name,
-            _ => return plan_err!("pii_hash needs the name of its secret as a constant text"),
+            _ => return plan_err!("{NOT_A_NAME}"),
         },
     };
     name.parse().map_err(failed)
@@ -62,21 +64,16 @@ impl ScalarUDFImpl for PiiHashFunction {
         Ok(DataType::Utf8View)
     }
 
-    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<arrow::datatypes::FieldRef> {
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         // The name is checked when planning; the secret need not exist where the plan is made.
-        if let Some(name) = args.scalar_arguments.get(1) {
-            match name {
-                Some(name) => reference_of(Some(name))?,
-                None => {
-                    return plan_err!("pii_hash needs the name of its secret as a constant text");
-                }
-            };
+        if let Some(Some(name)) = args.scalar_arguments.get(1) {
+            reference_of(Some(name))?;
         }
         let nullable = args
             .arg_fields
             .first()
             .is_none_or(|field| field.is_nullable());
-        Ok(Arc::new(arrow::datatypes::Field::new(
+        Ok(Arc::new(Field::new(
             self.name(),
             DataType::Utf8View,
             nullable,
@@ -91,7 +88,8 @@ impl ScalarUDFImpl for PiiHashFunction {
                 plan_err!("pii_hash cannot read a value of type {cell} as text")
             }
             [_] => Ok(vec![DataType::Utf8View]),
-            [_, _] => Ok(vec![DataType::Utf8View, DataType::Utf8View]),
+            [_, name] if name.is_string() => Ok(vec![DataType::Utf8View, name.clone()]),
+            [_, _] => plan_err!("{NOT_A_NAME}"),
             _ => plan_err!("pii_hash takes 1 to 2 arguments, got {}", arg_types.len()),
         }
     }
@@ -100,8 +98,8 @@ impl ScalarUDFImpl for PiiHashFunction {
         let name = match args.args.get(1) {
             None => None,
             Some(ColumnarValue::Scalar(name)) => Some(name.clone()),
-            Some(ColumnarValue::Array(names)) if names.is_empty() => None,
-            Some(ColumnarValue::Array(names)) => Some(ScalarValue::try_from_array(names, 0)?),
+            // One secret a call: a column of names is not what anybody means.
+            Some(ColumnarValue::Array(_)) => return plan_err!("{NOT_A_NAME}"),
         };
         let secret = reference_of(name.as_ref())?.resolve().map_err(failed)?;
         let hasher = PiiHash::new(&secret, HashMethod::HmacSha256, None);

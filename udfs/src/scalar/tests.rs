@@ -86,6 +86,8 @@ fn wrong_options() {
         ("canonicalize(x, ['a'], 7)", "from 0 to 1"),
         ("pii_hash(x, 'my secret salt!!')", "env:NAME or file:PATH"),
         ("pii_hash(x, 'env:NO_SUCH_SALT')", "NO_SUCH_SALT"),
+        ("pii_hash(x, x)", "as a constant text"),
+        ("pii_hash(x, 1)", "as a constant text"),
     ] {
         let error = ask(call, &[Some("a")]).unwrap_err().to_string();
         assert!(error.contains(says), "{call}: {error}");

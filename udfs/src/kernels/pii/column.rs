@@ -22,8 +22,10 @@ pub struct ColumnEvidence {
     is: [u64; ENTITY_COUNT],
     /// Cells with other text around a span of this.
     contains: [u64; ENTITY_COUNT],
-    /// Cells of letters in one to five words, as names of persons are.
+    /// Cells of letters in one to six words, as names of persons are.
     name_like: u64,
+    /// Cells of two or three words, as a first and a last name are.
+    full_name_like: u64,
     /// Cells that begin like a date, or are one.
     date_like: u64,
     /// Cells of several words with letters, as addresses and places are.
@@ -40,6 +42,7 @@ impl Default for ColumnEvidence {
             is: [0; ENTITY_COUNT],
             contains: [0; ENTITY_COUNT],
             name_like: 0,
+            full_name_like: 0,
             date_like: 0,
             place_like: 0,
             numeric: 0,
@@ -104,11 +107,13 @@ impl ColumnEvidence {
         let words = text.split_whitespace().count();
         let is_name = digits == 0
             && letters >= 2
-            && words <= 5
+            && words <= 6
             && text
                 .chars()
                 .all(|c| c.is_alphabetic() || c.is_whitespace() || "'-.,’".contains(c));
         self.name_like += u64::from(is_name);
+        self.full_name_like +=
+            u64::from(is_name && matches!(words, 2 | 3) && !name::is_title(text));
         self.date_like += u64::from(name::is_date_like(text));
         self.place_like += u64::from(letters >= 3 && text.len() <= 120);
         self.numeric += u64::from(digits > 0 && letters == 0);
@@ -127,6 +132,7 @@ impl ColumnEvidence {
             }
         }
         self.name_like += other.name_like;
+        self.full_name_like += other.full_name_like;
         self.date_like += other.date_like;
         self.place_like += other.place_like;
         self.numeric += other.numeric;
@@ -201,6 +207,8 @@ impl ColumnEvidence {
             return None;
         };
         let shaped = match entity {
+            // "name" alone may be that of anything.
+            Entity::Person if trust < 0.7 => self.full_name_like,
             Entity::Person => self.name_like,
             Entity::DateOfBirth => self.date_like,
             Entity::Location => self.place_like,

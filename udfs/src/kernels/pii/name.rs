@@ -20,7 +20,7 @@ impl NameHint {
 }
 
 /// Words that make a name one of a thing: "product name", "file name", "host address".
-const THINGS: [&str; 34] = [
+const THINGS: [&str; 43] = [
     "product",
     "file",
     "company",
@@ -55,6 +55,15 @@ const THINGS: [&str; 34] = [
     "brewery",
     "county",
     "region",
+    "field",
+    "bridge",
+    "park",
+    "building",
+    "site",
+    "venue",
+    "restaurant",
+    "hotel",
+    "city",
 ];
 
 /// Words of amounts and counts.
@@ -222,6 +231,19 @@ fn words(name: &str) -> Vec<String> {
         before = c;
     }
     words
+}
+
+/// Whether a text of letters has a word that names of things have and those of persons have not.
+pub(super) fn is_title(text: &str) -> bool {
+    const WORDS: [&str; 12] = [
+        "of", "the", "and", "at", "in", "for", "on", "with", "inc", "ltd", "llc", "gmbh",
+    ];
+    text.split(|c: char| !c.is_alphanumeric()).any(|word| {
+        WORDS
+            .iter()
+            .chain(&THINGS)
+            .any(|known| word.eq_ignore_ascii_case(known))
+    })
 }
 
 /// Whether a cell is a date with a day, in digits or with the name of a month.

@@ -285,6 +285,10 @@ impl Sequence<'_> {
             let score = if is_phone("US", written) { 0.9 } else { 0.6 };
             return (8..=15).contains(&count).then_some((score, 1.0));
         }
+        // "0.06301777" and "4155.550132" are decimal fractions.
+        if self.shape.len() == 2 && self.separator == Some(b'.') {
+            return None;
+        }
         let grouped = self.shape.len() > 1;
         let american = match (count, self.digits) {
             (10, [2..=9, ..]) => self.shape.len() <= 3,

@@ -358,6 +358,9 @@ fn columns() {
         decide("hospital_name", texts("Callahan Eye Foundation", 100)),
         None
     );
+    assert_eq!(decide("name", texts("Callahan Eye Hospital", 100)), None);
+    let shares = || numbers(400, 100_000_000).map(|n| format!("0.{n:08}"));
+    assert_eq!(decide("share", shares()), None);
     assert_eq!(decide("empty", std::iter::empty()), None);
     // What it is, by form, by check digit or by name.
     let emails = || (0..100).map(|n| format!("user{n}@example.com"));
