@@ -1,1 +1,11 @@
-//! placeholder
+//! The dirty-data generator with known truth, and the programs that measure speed and quality.
+
+pub mod commands;
+pub mod csv_table;
+pub mod figure_table;
+pub mod generator;
+pub mod measure;
+pub mod quality;
+pub mod speed;
+pub mod standard_job;
+pub mod workspace;

@@ -1,2 +1,37 @@
-//! placeholder
-fn main() {}
+//! The program that makes dirty data and measures how fast and how well it is cleaned.
+
+use std::process::ExitCode;
+
+use benchmarks::commands::{demo, generate, quality, speed};
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "benchmarks", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Generate(generate::GenerateArgs),
+    Demo(demo::DemoArgs),
+    Speed(speed::SpeedArgs),
+    Quality(quality::QualityArgs),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Generate(args) => generate::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Speed(args) => speed::run(&args),
+        Command::Quality(args) => quality::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

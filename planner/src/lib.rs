@@ -2,5 +2,18 @@
 //! steps to passes, the operators that run them, the sources and the sinks.
 
 pub mod contract;
+pub mod error;
+pub mod learn;
+pub mod operators;
 pub mod profile;
+pub mod program;
+pub mod report;
+pub mod run;
+pub mod secret;
+pub mod session;
+pub mod sink;
+pub mod source;
 pub mod spec;
+pub mod steps;
+
+pub use error::{Error, ErrorKind, Result};

@@ -131,6 +131,7 @@ impl ColumnEvidence {
         self.unique.follow(text);
         let hash = hash_text(text);
         if let Some(values) = &mut self.values {
+            let counted = values.len();
             match values.get_mut(&hash) {
                 Some(value) if *value.text == *text => {
                     value.count += 1;
@@ -138,7 +139,7 @@ impl ColumnEvidence {
                 }
                 // Two values with one hash: none in practice, but neither may hide the other.
                 Some(_) => {}
-                None if values.len() < COUNTED_VALUES && text.len() <= COUNTED_BYTES => {
+                None if counted < COUNTED_VALUES && text.len() <= COUNTED_BYTES => {
                     let value = CountedValue {
                         text: text.into(),
                         count: 1,

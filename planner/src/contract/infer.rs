@@ -5,9 +5,8 @@ use arrow::datatypes::DataType;
 use super::disguised::disguised_remarks;
 use super::evidence::ColumnEvidence;
 use super::shape::{
-    BOOLEAN, DATE_DAY, DATE_MONTH, EITHER_ORDER, EITHER_SEPARATOR, FALSE_WORD, IDENTIFIER,
-    INTEGER, INTEGER_COMMA, MOMENT_DAY, MOMENT_MONTH, NUMBER, NUMBER_COMMA, PLAIN_TRUTH,
-    TRUE_WORD,
+    BOOLEAN, DATE, DAY_FIRST, EITHER_ORDER, EITHER_SEPARATOR, FALSE_WORD, IDENTIFIER, INTEGER,
+    INTEGER_COMMA, MOMENT, MONTH_FIRST, NUMBER, NUMBER_COMMA, PLAIN_TRUTH, TRUE_WORD,
 };
 use super::tally::{DigitRange, Tally};
 use super::{Inferred, PiiFound};
@@ -231,20 +230,23 @@ fn decimal_of(digits: &DigitRange) -> Option<(u8, i8)> {
 }
 
 fn moments(shapes: &Tally) -> Option<Reading> {
-    let (day, month) = (shapes.with(MOMENT_DAY), shapes.with(MOMENT_MONTH));
-    let day_first = day > month;
-    let readable = day.max(month);
+    let readable = shapes.with(MOMENT);
     if readable == 0 {
         return None;
     }
-    let dates = shapes.with(if day_first { DATE_DAY } else { DATE_MONTH });
-    let kind = if dates == readable { ColumnType::Date } else { ColumnType::Timestamp };
+    let kind = if shapes.with(DATE) == readable { ColumnType::Date } else { ColumnType::Timestamp };
     let mut reading = Reading::new(kind, readable);
-    reading.day_first = day_first;
-    let doubtful = shapes.with(EITHER_ORDER);
-    if doubtful > 0 && day == month {
+    let (day, month) = (shapes.with(MOMENT | DAY_FIRST), shapes.with(MOMENT | MONTH_FIRST));
+    let doubtful = shapes.with(MOMENT | EITHER_ORDER);
+    reading.day_first = day > month;
+    let first = if reading.day_first { "day" } else { "month" };
+    if day > 0 && month > 0 {
         reading.remarks.push(format!(
-            "in {doubtful} values the day may stand before or behind the month, and no value tells which: the month is taken to come first; declare formats such as \"%d/%m/%Y\" if it does not"
+            "{day} dates have the day before the month and {month} the month before the day; in {doubtful} others, which leave it open, the {first} is taken to come first"
+        ));
+    } else if doubtful > 0 && day == 0 && month == 0 {
+        reading.remarks.push(format!(
+            "in {doubtful} dates the day may stand before or behind the month, and no value tells which: the month is taken to come first; declare formats such as \"%d/%m/%Y\" if it does not"
         ));
     }
     Some(reading)

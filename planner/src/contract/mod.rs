@@ -3,6 +3,7 @@
 mod check;
 mod complete;
 mod disguised;
+mod entity;
 mod evidence;
 mod infer;
 mod missing;

@@ -1,32 +1,39 @@
 //! Days and times of day in digits: which of the two orders of day and month can be meant.
 
-use super::shape::{DATE_DAY, DATE_MONTH, EITHER_ORDER, MOMENT_DAY, MOMENT_MONTH};
+use udfs::kernels::date::{OrderEvidence, evidence};
 
-/// How a date or timestamp in digits can be read; 0 when it is none.
-///
-/// Read are ISO 8601 calendar dates (also with `/` or `.`), and day, month and year of four digits
-/// in either order; behind them a time to the minute or finer, with an offset or without.
-pub(super) fn moment_readings(text: &[u8]) -> u32 {
-    let Some((numbers, rest)) = three_numbers(text) else {
-        return 0;
-    };
-    let Some(dates) = date_readings(&numbers) else {
-        return 0;
-    };
-    if rest.is_empty() {
-        return dates | moments_of(dates);
+use super::shape::{DATE, DAY_FIRST, EITHER_ORDER, MOMENT, MONTH_FIRST};
+
+/// How a date or timestamp can be read; 0 when it is none.
+pub(super) fn moment_readings(text: &str) -> u32 {
+    if let Some(readings) = in_digits(text.as_bytes()) {
+        return readings;
     }
-    let time = match rest {
-        [b'T' | b' ', time @ ..] => time,
-        _ => return 0,
-    };
-    if is_time(time) { moments_of(dates) | (dates & EITHER_ORDER) } else { 0 }
+    match evidence(text) {
+        // Digits alone are a number, or the number of a thing.
+        Some(seen) if !seen.digits_only => {
+            let order = match seen.order {
+                OrderEvidence::DayFirst => DAY_FIRST,
+                OrderEvidence::MonthFirst => MONTH_FIRST,
+                OrderEvidence::Either => EITHER_ORDER,
+                OrderEvidence::NotApplicable => 0,
+            };
+            MOMENT | order | if seen.has_time { 0 } else { DATE }
+        }
+        _ => 0,
+    }
 }
 
-fn moments_of(dates: u32) -> u32 {
-    let day = if dates & DATE_DAY != 0 { MOMENT_DAY } else { 0 };
-    let month = if dates & DATE_MONTH != 0 { MOMENT_MONTH } else { 0 };
-    day | month
+/// The usual case: ISO 8601 calendar dates, and day, month and year of four digits in either
+/// order; behind them a time to the minute or finer, with an offset or without.
+fn in_digits(text: &[u8]) -> Option<u32> {
+    let (numbers, rest) = three_numbers(text)?;
+    let order = date_order(&numbers)?;
+    match rest {
+        [] => Some(MOMENT | DATE | order),
+        [b'T' | b' ', time @ ..] if is_time(time) => Some(MOMENT | order),
+        _ => None,
+    }
 }
 
 /// Three numbers between two equal separators, and how long each is written.
@@ -63,21 +70,21 @@ fn number(text: &[u8]) -> Option<(u32, usize, &[u8])> {
     Some((value, length, &text[length..]))
 }
 
-fn date_readings(numbers: &Numbers) -> Option<u32> {
+/// What a date tells of the order of day and month, if it is one.
+fn date_order(numbers: &Numbers) -> Option<u32> {
     let [first, second, third] = numbers.value;
-    let both = DATE_DAY | DATE_MONTH;
     match numbers.length {
-        [4, 1..=2, 1..=2] => is_day(first, second, third).then_some(both),
+        [4, 1..=2, 1..=2] if numbers.separator != b'.' => is_day(first, second, third).then_some(0),
         [1..=2, 1..=2, 4] => {
             let day_first = is_day(third, second, first);
             let month_first = is_day(third, first, second);
             match (day_first, month_first) {
-                (true, true) if first == second => Some(both),
+                (true, true) if first == second => Some(0),
                 // Between points the day comes first wherever points are in use.
-                (true, _) if numbers.separator == b'.' => Some(DATE_DAY),
-                (true, true) => Some(both | EITHER_ORDER),
-                (true, false) => Some(DATE_DAY),
-                (false, true) => Some(DATE_MONTH),
+                (true, _) if numbers.separator == b'.' => Some(DAY_FIRST),
+                (true, true) => Some(EITHER_ORDER),
+                (true, false) => Some(DAY_FIRST),
+                (false, true) => Some(MONTH_FIRST),
                 (false, false) => None,
             }
         }
@@ -131,36 +138,50 @@ fn is_time(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use proptest::prelude::*;
+    use udfs::kernels::date::{DateFormats, DayMonthOrder};
+
     use super::*;
 
     #[test]
-    fn dates_and_the_orders_they_allow() {
-        let date = |bits: u32| bits | moments_of(bits);
-        let both = DATE_DAY | DATE_MONTH;
-        let moments = MOMENT_DAY | MOMENT_MONTH;
+    fn dates_and_the_orders_they_tell() {
+        let date = MOMENT | DATE;
         let cases: &[(&str, u32)] = &[
-            ("2024-02-29", date(both)),
+            ("2024-02-29", date),
             ("2023-02-29", 0),
-            ("2024/1/5", date(both)),
-            ("03/04/2021", date(both) | EITHER_ORDER),
-            ("04/04/2021", date(both)),
-            ("13/04/2021", date(DATE_DAY)),
-            ("04-13-2021", date(DATE_MONTH)),
-            ("03.04.2021", date(DATE_DAY)),
+            ("2024/1/5", date),
+            ("03/04/2021", date | EITHER_ORDER),
+            ("04/04/2021", date),
+            ("13/04/2021", date | DAY_FIRST),
+            ("04-13-2021", date | MONTH_FIRST),
+            ("03.04.2021", date | DAY_FIRST),
             ("13/13/2021", 0),
-            ("2024-01-31T23:59", moments),
-            ("2024-01-31 23:59:59.123456Z", moments),
-            ("2024-01-31T23:59:59+05:30", moments),
-            ("2024-01-31T24:00", 0),
-            ("03/04/2021 10:00", moments | EITHER_ORDER),
-            ("2024-01-31T", 0),
+            ("4 March 2021", date),
+            ("2024-01-31T23:59", MOMENT),
+            ("2024-01-31 23:59:59.123456Z", MOMENT),
+            ("2024-01-31T23:59:59+05:30", MOMENT),
+            ("03/04/2021 10:00", MOMENT | EITHER_ORDER),
+            ("20240131", 0),
             ("1.2.3", 0),
             ("192.168.0.1", 0),
-            ("2024-01-31 ", 0),
             ("2024-01", 0),
         ];
         for (text, readings) in cases {
-            assert_eq!(moment_readings(text.as_bytes()), *readings, "{text}");
+            assert_eq!(moment_readings(text), *readings, "{text}");
+        }
+    }
+
+    proptest! {
+        /// What is called a date is one for the kernel that will read it.
+        #[test]
+        fn what_is_called_a_date_is_read(text in "[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}([T ][0-2][0-9]:[0-5][0-9](:[0-5][0-9](\\.[0-9]{1,9})?)?(Z|[+-]0[0-9]:[0-5][0-9])?)?") {
+            let readings = moment_readings(&text);
+            for order in [DayMonthOrder::DayFirst, DayMonthOrder::MonthFirst] {
+                let formats = DateFormats::usual(order);
+                prop_assert!(readings & MOMENT == 0 || formats.parse_timestamp(&text).is_some(), "{}", text);
+                prop_assert!(readings & DATE == 0 || formats.parse_date(&text).is_some(), "{}", text);
+            }
         }
     }
 }

@@ -28,14 +28,14 @@ pub(super) const TRUE_WORD: u32 = 1 << 8;
 pub(super) const FALSE_WORD: u32 = 1 << 9;
 /// The word `true` or `false` itself.
 pub(super) const PLAIN_TRUTH: u32 = 1 << 10;
-/// A day, read day first.
-pub(super) const DATE_DAY: u32 = 1 << 11;
-/// A day, read month first.
-pub(super) const DATE_MONTH: u32 = 1 << 12;
-/// A day or a time of one, read day first.
-pub(super) const MOMENT_DAY: u32 = 1 << 13;
-/// A day or a time of one, read month first.
-pub(super) const MOMENT_MONTH: u32 = 1 << 14;
+/// A day.
+pub(super) const DATE: u32 = 1 << 11;
+/// A day, or a time of one.
+pub(super) const MOMENT: u32 = 1 << 12;
+/// The day stands before the month.
+pub(super) const DAY_FIRST: u32 = 1 << 13;
+/// The month stands before the day.
+pub(super) const MONTH_FIRST: u32 = 1 << 14;
 /// Another day when read the other way.
 pub(super) const EITHER_ORDER: u32 = 1 << 15;
 
@@ -168,7 +168,7 @@ fn rare(text: &str) -> Shape {
     let Some(first_digit) = first_digit else {
         return truth_word(text);
     };
-    let moment = moment_readings(text.as_bytes());
+    let moment = moment_readings(text);
     if moment != 0 {
         return Shape::readings(moment);
     }

@@ -7,17 +7,36 @@ use arrow::datatypes::{
     TimestampMicrosecondType,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::render::{render_date, render_decimal, render_float, render_timestamp};
 
+/// A float by its bits: JSON has no infinity.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(from = "u64", into = "u64")]
+pub(super) struct Bits(f64);
+
+impl From<u64> for Bits {
+    fn from(bits: u64) -> Self {
+        Self(f64::from_bits(bits))
+    }
+}
+
+impl From<Bits> for u64 {
+    fn from(bits: Bits) -> Self {
+        bits.0.to_bits()
+    }
+}
+
 /// The smallest and the largest value of a column.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(super) enum Extremes {
     /// No value so far, or a type without an order that is worth showing.
     #[default]
     None,
     /// Integers, days, microseconds.
     Integers(i64, i64),
-    Floats(f64, f64),
+    Floats(Bits, Bits),
     Decimals(i128, i128),
 }
 
@@ -46,7 +65,9 @@ impl Extremes {
         *self = match (*self, other) {
             (Self::None, any) | (any, Self::None) => any,
             (Self::Integers(a, b), Self::Integers(c, d)) => Self::Integers(a.min(c), b.max(d)),
-            (Self::Floats(a, b), Self::Floats(c, d)) => Self::Floats(a.min(c), b.max(d)),
+            (Self::Floats(a, b), Self::Floats(c, d)) => {
+                Self::Floats(Bits(a.0.min(c.0)), Bits(b.0.max(d.0)))
+            }
             (Self::Decimals(a, b), Self::Decimals(c, d)) => Self::Decimals(a.min(c), b.max(d)),
             (mine, _) => mine,
         };
@@ -61,7 +82,7 @@ impl Extremes {
         };
         match (self, data_type) {
             (Self::Integers(least, most), _) => Some((integer(*least), integer(*most))),
-            (Self::Floats(least, most), _) => Some((render_float(*least), render_float(*most))),
+            (Self::Floats(least, most), _) => Some((render_float(least.0), render_float(most.0))),
             (Self::Decimals(least, most), DataType::Decimal128(_, scale)) => {
                 Some((render_decimal(*least, *scale), render_decimal(*most, *scale)))
             }
@@ -86,5 +107,5 @@ fn floats(array: &PrimitiveArray<Float64Type>) -> Option<Extremes> {
         most = numbers().reduce(f64::max)?;
     }
     // Adding zero makes the two zeros one value, so that the order of rows cannot show.
-    Some(Extremes::Floats(least + 0.0, most + 0.0))
+    Some(Extremes::Floats(Bits(least + 0.0), Bits(most + 0.0)))
 }

@@ -2,6 +2,8 @@
 //! estimator of Ertl ("New cardinality estimation algorithms for HyperLogLog sketches", 2017),
 //! which needs no correction for small or large counts.
 
+use serde::{Deserialize, Serialize};
+
 /// Bits of a hash that choose the register.
 const INDEX_BITS: u32 = 12;
 
@@ -99,7 +101,8 @@ const EXACT: usize = 256;
 const SLOTS: usize = 512;
 
 /// Counts different values: exactly up to 256, about beyond.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
 pub(crate) enum Distinct {
     /// Open addressing; 0 is a free slot.
     Few { slots: Box<[u64; SLOTS]>, len: usize },
@@ -166,6 +169,43 @@ impl Distinct {
         match self {
             Self::Few { len, .. } => (*len as u64, true),
             Self::Many(sketch) => (sketch.estimate(), false),
+        }
+    }
+}
+
+/// A count as it travels: the hashes, or the registers.
+#[derive(Debug, Serialize, Deserialize)]
+enum Written {
+    Hashes(Vec<u64>),
+    Registers(Vec<u8>),
+}
+
+impl From<Distinct> for Written {
+    fn from(distinct: Distinct) -> Self {
+        match distinct {
+            Distinct::Few { slots, .. } => {
+                Self::Hashes(slots.iter().copied().filter(|slot| *slot != 0).collect())
+            }
+            Distinct::Many(sketch) => Self::Registers(sketch.registers.to_vec()),
+        }
+    }
+}
+
+impl From<Written> for Distinct {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Hashes(hashes) => {
+                let mut distinct = Self::new();
+                hashes.into_iter().for_each(|hash| distinct.insert(hash));
+                distinct
+            }
+            Written::Registers(registers) => {
+                let mut sketch = HyperLogLog::new();
+                for (register, written) in sketch.registers.iter_mut().zip(registers) {
+                    *register = written;
+                }
+                Self::Many(sketch)
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::nullif;
 use arrow::datatypes::DataType;
+use serde::{Deserialize, Serialize};
 
 use super::extremes::Extremes;
 use super::hash::hash_values;
@@ -18,8 +19,9 @@ use super::{ColumnProfile, RowSample};
 const SAMPLES: usize = 8;
 
 /// A column, summed up batch by batch: the same for any division of the rows into batches.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ColumnSketch {
+    #[serde(with = "super::type_text")]
     data_type: DataType,
     private: bool,
     rows: u64,

@@ -1,11 +1,13 @@
 //! The values of the sampled rows, and the figures that rest on them.
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use std::collections::HashMap;
+
+use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float64Type, Int64Type, TimeUnit,
     TimestampMicrosecondType,
 };
-use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use super::hash::hash_text;
 use super::render::{render_date, render_decimal, render_float, render_timestamp, shorten};
@@ -21,7 +23,7 @@ const TOP: usize = 10;
 const QUANTILES: [f64; 6] = [0.01, 0.05, 0.25, 0.75, 0.95, 0.99];
 
 /// Values of sampled rows, in a form that depends on which they are alone.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum SampledValues {
     /// Of a private column: none.
     Nothing,
@@ -34,7 +36,7 @@ pub(super) enum SampledValues {
 }
 
 /// Texts by their hash: shortened, with their count.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct SampledTexts {
     counts: HashMap<u64, (Box<str>, u64)>,
     lengths: Option<(u64, u64)>,

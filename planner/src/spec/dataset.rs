@@ -24,6 +24,9 @@ pub struct DatasetSpec {
     /// What becomes of the columns with `pii: true` that name no strategy of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pii_strategy: Option<PiiStrategy>,
+    /// Whether personal data that is found, but not declared here, is treated as declared.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pii_detect: bool,
     /// Where the salt of `hash` comes from: `env:NAME` or `file:PATH`, never the salt itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pii_salt: Option<Secret>,

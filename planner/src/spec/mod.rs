@@ -2,10 +2,16 @@
 
 mod columns;
 mod dataset;
+mod job;
+mod load;
 mod rule;
 mod secret;
 
 pub use columns::Columns;
 pub use dataset::{ColumnSpec, ColumnType, DatasetSpec, PiiHashMethod, PiiStrategy, SchemaSpec};
+pub use job::{
+    AsciiChar, ByteSize, CompressionSpec, JobSpec, Locations, OptionsSpec, OutputFormat,
+    OutputSpec, Partitions, Provenance, ReadOptions, SheetSpec, SourceFormat, SourceSpec,
+};
 pub use rule::{Bound, BusinessRule, LengthRule, RangeRule};
 pub use secret::Secret;

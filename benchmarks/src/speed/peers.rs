@@ -1,0 +1,100 @@
+//! The other engines: a Python environment of their own, and their scripts.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::Contender;
+use crate::workspace::Workspace;
+
+const REQUIREMENTS: &str = include_str!("../../peers/requirements.txt");
+const DUCKDB_SCRIPT: &str = include_str!("../../peers/duckdb_cleanup.py");
+const POLARS_SCRIPT: &str = include_str!("../../peers/polars_cleanup.py");
+
+/// The peers, ready to run.
+#[derive(Clone, Debug)]
+pub struct PythonPeers {
+    python: PathBuf,
+    scripts: PathBuf,
+}
+
+impl PythonPeers {
+    /// Makes the environment unless one with the same requirements is there, and writes out the scripts.
+    pub fn prepare(workspace: &Workspace) -> Result<Self> {
+        let environment = workspace.folder.join("venv");
+        let python = environment.join(if cfg!(windows) {
+            "Scripts/python.exe"
+        } else {
+            "bin/python"
+        });
+        // Written last: an environment without it was not finished.
+        let installed = environment.join("requirements.txt");
+        if std::fs::read_to_string(&installed).ok().as_deref() != Some(REQUIREMENTS) {
+            eprintln!(
+                "making a Python environment for the peers: {}",
+                environment.display()
+            );
+            run(Command::new("python3")
+                .args(["-m", "venv", "--clear"])
+                .arg(&environment))?;
+            let wanted = environment.join("wanted.txt");
+            write(&wanted, REQUIREMENTS)?;
+            run(Command::new(&python)
+                .args(["-m", "pip", "install", "--quiet", "--requirement"])
+                .arg(&wanted))?;
+            write(&installed, REQUIREMENTS)?;
+        }
+        let scripts = workspace.subfolder("peers")?;
+        write(&scripts.join("duckdb_cleanup.py"), DUCKDB_SCRIPT)?;
+        write(&scripts.join("polars_cleanup.py"), POLARS_SCRIPT)?;
+        Ok(Self { python, scripts })
+    }
+
+    /// All peers.
+    pub fn contenders(&self) -> Vec<Contender> {
+        let script = |name, file, arguments| Contender::Script {
+            name,
+            python: self.python.clone(),
+            script: self.scripts.join(file),
+            arguments,
+        };
+        vec![
+            script("DuckDB, provenance", "duckdb_cleanup.py", &["--provenance"]),
+            script("DuckDB, no provenance", "duckdb_cleanup.py", &[]),
+            script(
+                "Polars, no provenance, cheap hash",
+                "polars_cleanup.py",
+                &[],
+            ),
+        ]
+    }
+
+    /// The versions of the peers, in one line.
+    pub fn versions() -> String {
+        REQUIREMENTS
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(", ")
+            .replace("==", " ")
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().with_context(|| {
+        format!(
+            "cannot start {program}: the peers need Python 3 with venv; --no-peers does without"
+        )
+    })?;
+    if !status.success() {
+        bail!(
+            "{program} ended with {status}: the peers cannot be installed; --no-peers does without them"
+        );
+    }
+    Ok(())
+}

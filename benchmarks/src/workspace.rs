@@ -1,0 +1,68 @@
+//! Where the programs lie and where the benchmarks keep their files.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+/// The secret that the benchmarks hash with; it protects nothing.
+pub const BENCHMARK_SALT: &str = "a salt for benchmarks only";
+
+/// The folders of one run of the benchmarks.
+#[derive(Clone, Debug)]
+pub struct Workspace {
+    /// Holds data, outputs and the Python environment: `target/benchmarks`.
+    pub folder: PathBuf,
+    binaries: PathBuf,
+}
+
+impl Workspace {
+    /// The folder `benchmarks` in the target folder that this program was built into.
+    pub fn of_this_build() -> Result<Self> {
+        let program = std::env::current_exe().context("cannot find the program itself")?;
+        let binaries = program
+            .parent()
+            .context("the program lies in no folder")?
+            .to_path_buf();
+        let target = binaries.parent().unwrap_or(&binaries);
+        let folder = target.join("benchmarks");
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+        Ok(Self { folder, binaries })
+    }
+
+    /// A folder of that name, made if it is not there.
+    pub fn subfolder(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.folder.join(name);
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+        Ok(folder)
+    }
+
+    /// The program `sanitizer` that was asked for, or the one built next to this one.
+    pub fn sanitizer(&self, asked: Option<&Path>) -> Result<PathBuf> {
+        let path = match asked {
+            Some(path) => path.to_path_buf(),
+            None => self
+                .binaries
+                .join(format!("sanitizer{}", std::env::consts::EXE_SUFFIX)),
+        };
+        if !path.is_file() {
+            bail!(
+                "there is no {}: build it in the same profile first (cargo build --release -p cli), or name it with \
+                 --sanitizer",
+                path.display()
+            );
+        }
+        Ok(path)
+    }
+}
+
+/// Removes a folder and all that is in it, if it is there.
+pub fn remove_folder(folder: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}

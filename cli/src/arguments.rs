@@ -1,0 +1,147 @@
+//! What may stand on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use planner::spec::PiiStrategy;
+
+/// Clean dirty tables, with an account of every cell changed and every row dropped.
+#[derive(Debug, Parser)]
+#[command(name = "sanitizer", version, max_term_width = 100)]
+pub(crate) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a job, or the default pipeline on a file
+    Run(RunArguments),
+    /// Look at a file and print a commented job spec to start from
+    Init(InitArguments),
+    /// Show the columns of a file: type, nulls, distinct values, range, personal data
+    Profile(ProfileArguments),
+    /// Show the passes of a job
+    Explain(JobArguments),
+    /// Print the JSON Schema of a document
+    Schema(SchemaArguments),
+}
+
+/// A job, from a spec or from data.
+#[derive(Debug, Args)]
+pub(crate) struct JobArguments {
+    /// A job spec (.yaml, .yml, or .json with a `source`), or data to clean with the default pipeline
+    pub(crate) job: String,
+    /// Data to read instead of the spec's source
+    #[arg(long, value_name = "LOCATION")]
+    pub(crate) input: Option<String>,
+    /// Directory to write to
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<String>,
+    /// What becomes of personal data, found or declared
+    #[arg(long, value_enum)]
+    pub(crate) pii: Option<PiiChoice>,
+    /// Set a field of the spec, such as options.partitions=2
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Identifier of the job; a new one for each run when left out
+    #[arg(long, value_name = "ID")]
+    pub(crate) job_id: Option<String>,
+}
+
+/// `sanitizer run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// The job.
+    #[command(flatten)]
+    pub(crate) job: JobArguments,
+    /// Ballista scheduler to run on
+    #[arg(long, value_name = "URL")]
+    pub(crate) cluster: Option<String>,
+    /// Print the report as JSON on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `sanitizer init`.
+#[derive(Debug, Args)]
+pub(crate) struct InitArguments {
+    /// Data to look at
+    pub(crate) data: String,
+}
+
+/// `sanitizer profile`.
+#[derive(Debug, Args)]
+pub(crate) struct ProfileArguments {
+    /// Data to look at
+    pub(crate) data: String,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `sanitizer schema`.
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArguments {
+    /// The document
+    #[arg(value_enum)]
+    pub(crate) document: SchemaDocument,
+}
+
+/// Documents with a schema.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum SchemaDocument {
+    /// The job spec
+    Job,
+}
+
+/// What becomes of personal data.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum PiiChoice {
+    Hash,
+    Redact,
+    Exclude,
+    Tokenize,
+}
+
+impl From<PiiChoice> for PiiStrategy {
+    fn from(choice: PiiChoice) -> Self {
+        match choice {
+            PiiChoice::Hash => Self::Hash,
+            PiiChoice::Redact => Self::Redact,
+            PiiChoice::Exclude => Self::Exclude,
+            PiiChoice::Tokenize => Self::Tokenize,
+        }
+    }
+}
+
+/// A command line that cannot be carried out.
+#[derive(Debug)]
+pub(crate) struct UsageError(pub(crate) String);
+
+impl std::fmt::Display for UsageError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+impl JobArguments {
+    /// The path, if the job is a spec rather than data.
+    pub(crate) fn spec_path(&self) -> Option<PathBuf> {
+        let path = PathBuf::from(&self.job);
+        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+            "yaml" | "yml" => Some(path),
+            // A JSON file is a spec if it says where its data is.
+            "json" => {
+                let text = std::fs::read_to_string(&path).ok()?;
+                let document: serde_json::Value = serde_json::from_str(&text).ok()?;
+                document.get("source")?.get("location").map(|_| path)
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What can go wrong with a job, and what kind of wrong it is.
+
+use std::path::PathBuf;
+
+use crate::source::SourceErrorKind;
+
+/// Kind of an error: decides the exit status, the HTTP status and whether trying again can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The job or the command is wrong; the same job fails again.
+    Invalid,
+    /// Something that the job names is not there.
+    NotFound,
+    /// Something stands in the way that somebody else put there.
+    Conflict,
+    /// A limit of memory, disk or time is spent.
+    Exhausted,
+    /// A system that the job needs does not answer.
+    Unavailable,
+    /// The data breaks a rule that was to fail the job.
+    Refused,
+    /// A mistake of this program.
+    Bug,
+}
+
+/// An error of planning or running a job.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A spec that cannot be right, with the path of the field.
+    #[error("{file}: {field}: {problem}")]
+    Spec {
+        /// File of the spec, or a word for where it came from.
+        file: String,
+        /// Path of the field, such as `steps[2].columns`.
+        field: String,
+        /// What is wrong and what was expected.
+        problem: String,
+    },
+    /// A step or contract that does not fit the data.
+    #[error("{field}: {problem}")]
+    Field {
+        /// Path of the field.
+        field: String,
+        /// What is wrong and what was expected.
+        problem: String,
+    },
+    /// A secret that cannot be had.
+    #[error("the secret {name} {problem}")]
+    Secret {
+        /// Name of the secret.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The source cannot be read.
+    #[error(transparent)]
+    Source(#[from] crate::source::SourceError),
+    /// The contract does not fit.
+    #[error(transparent)]
+    Contract(#[from] crate::contract::ContractError),
+    /// The report cannot be rendered.
+    #[error(transparent)]
+    Report(#[from] crate::report::ReportError),
+    /// The output folder holds something that this program did not write.
+    #[error("{}: {problem}", path.display())]
+    Output {
+        /// The output folder.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A row breaks a rule with `on_violation: fail`.
+    #[error("{transformation_id}: row {row_id} breaks the rule {rule} of column {column:?}")]
+    Violation {
+        /// Transformation with the rule.
+        transformation_id: String,
+        /// First row that breaks it.
+        row_id: u64,
+        /// Column of the rule.
+        column: String,
+        /// Name of the rule.
+        rule: String,
+    },
+    /// Reading or writing failed.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// File.
+        path: PathBuf,
+        /// Cause.
+        source: std::io::Error,
+    },
+    /// The memory limit is spent.
+    #[error("{what} needs more memory than memory_limit allows ({limit}): {problem}")]
+    Memory {
+        /// What asked for memory.
+        what: String,
+        /// The limit.
+        limit: String,
+        /// What the pool said.
+        problem: String,
+    },
+    /// Somebody asked the job to stop.
+    #[error("cancelled")]
+    Cancelled,
+    /// The engine failed.
+    #[error("{0}")]
+    Engine(#[from] datafusion::error::DataFusionError),
+    /// An Arrow kernel failed.
+    #[error("{0}")]
+    Arrow(#[from] arrow::error::ArrowError),
+    /// Writing Parquet failed.
+    #[error("{0}")]
+    Parquet(#[from] parquet::errors::ParquetError),
+    /// A document of our own could not be written or read.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    /// A state that cannot be.
+    #[error("internal error: {0}")]
+    Bug(&'static str),
+}
+
+impl Error {
+    /// A step or contract field that is wrong.
+    pub(crate) fn field(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Field {
+            field: field.into(),
+            problem: problem.into(),
+        }
+    }
+
+    /// Reading or writing `path` failed.
+    pub(crate) fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Self::Io {
+            path: path.into(),
+            source,
+        }
+    }
+
+    /// Kind of the error.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Spec { .. } | Self::Field { .. } | Self::Secret { .. } | Self::Contract(_) => {
+                ErrorKind::Invalid
+            }
+            Self::Source(error) => match error.kind() {
+                SourceErrorKind::Invalid => ErrorKind::Invalid,
+                SourceErrorKind::NotFound => ErrorKind::NotFound,
+                SourceErrorKind::Unavailable => ErrorKind::Unavailable,
+                SourceErrorKind::Bug => ErrorKind::Bug,
+            },
+            Self::Output { .. } => ErrorKind::Conflict,
+            Self::Violation { .. } => ErrorKind::Refused,
+            Self::Io { source, .. } => io_kind(source.kind()),
+            Self::Memory { .. } => ErrorKind::Exhausted,
+            Self::Cancelled => ErrorKind::Unavailable,
+            Self::Engine(error) => match error.find_root() {
+                datafusion::error::DataFusionError::External(inner) => {
+                    inner.downcast_ref::<Self>().map_or(ErrorKind::Bug, Self::kind)
+                }
+                datafusion::error::DataFusionError::ResourcesExhausted(_) => ErrorKind::Exhausted,
+                _ => ErrorKind::Bug,
+            },
+            Self::Report(_) | Self::Arrow(_) | Self::Json(_) | Self::Bug(_) => ErrorKind::Bug,
+            Self::Parquet(error) => match error {
+                parquet::errors::ParquetError::External(inner) => inner
+                    .downcast_ref::<std::io::Error>()
+                    .map_or(ErrorKind::Bug, |error| io_kind(error.kind())),
+                _ => ErrorKind::Bug,
+            },
+        }
+    }
+}
+
+fn io_kind(kind: std::io::ErrorKind) -> ErrorKind {
+    use std::io::ErrorKind as Io;
+    match kind {
+        Io::NotFound => ErrorKind::NotFound,
+        Io::StorageFull | Io::QuotaExceeded | Io::OutOfMemory => ErrorKind::Exhausted,
+        _ => ErrorKind::Unavailable,
+    }
+}
+
+impl From<Error> for datafusion::error::DataFusionError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Engine(error) => error,
+            other => Self::External(Box::new(other)),
+        }
+    }
+}
+
+/// Result of planning or running a job.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,86 @@
+//! The logs of one split, and how they travel.
+
+use arrow::array::RecordBatch;
+use arrow::ipc::reader::StreamReader;
+use arrow::ipc::writer::StreamWriter;
+
+use super::{FigureLog, KeyLog, ValueLog};
+use crate::error::{Error, Result};
+use crate::profile::RowSample;
+use crate::program::{Frame, Need};
+
+/// What is taken down of a split for one operation.
+#[derive(Debug)]
+pub enum SplitLog {
+    /// Keys, for [`Need::Repeats`].
+    Keys(KeyLog),
+    /// Values with rows, for [`Need::Figures`].
+    Figures(FigureLog),
+    /// Counts of values, for [`Need::Values`].
+    Values(ValueLog),
+}
+
+/// A part of a log, as it leaves the operator that kept it.
+#[derive(Debug, Clone)]
+pub struct LogEntry {
+    /// Bucket of the keys; 0 for other logs.
+    pub bucket: u16,
+    /// The log.
+    pub batch: RecordBatch,
+}
+
+impl SplitLog {
+    /// An empty log for a need; figures of a `sample` of the rows only, if there is one.
+    pub fn new(need: &Need, sample: Option<&RowSample>) -> Self {
+        match need {
+            Need::Repeats(need) => Self::Keys(KeyLog::new(need.clone())),
+            Need::Figures(need) => Self::Figures(FigureLog::new(need.clone(), sample.cloned())),
+            Need::Values(columns) => Self::Values(ValueLog::new(columns.clone())),
+        }
+    }
+
+    /// Takes down a frame; gives the bytes that this took.
+    pub fn observe(&mut self, frame: &Frame) -> Result<usize> {
+        match self {
+            Self::Keys(log) => Ok(log.observe(frame)),
+            Self::Figures(log) => log.observe(frame),
+            Self::Values(log) => log.observe(frame),
+        }
+    }
+
+    /// The parts of the log that are not empty.
+    pub fn finish(self) -> Result<Vec<LogEntry>> {
+        let batches = match self {
+            Self::Keys(log) => log.finish()?,
+            Self::Figures(log) => vec![log.finish()?],
+            Self::Values(log) => vec![log.finish()?],
+        };
+        let entries = batches.into_iter().enumerate().filter(|(_, batch)| batch.num_rows() > 0);
+        Ok(entries
+            .map(|(bucket, batch)| LogEntry {
+                bucket: bucket as u16,
+                batch,
+            })
+            .collect())
+    }
+}
+
+impl LogEntry {
+    /// The log as an Arrow IPC stream.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(self.batch.get_array_memory_size() + 1024);
+        let mut writer = StreamWriter::try_new(&mut bytes, &self.batch.schema())?;
+        writer.write(&self.batch)?;
+        writer.finish()?;
+        drop(writer);
+        Ok(bytes)
+    }
+
+    /// The log from an Arrow IPC stream.
+    pub fn decode(bucket: u16, bytes: &[u8]) -> Result<Self> {
+        let mut reader = StreamReader::try_new(bytes, None)?;
+        let batch = reader.next().ok_or(Error::Bug("an empty log"))??;
+        Ok(Self { bucket, batch })
+    }
+}
+

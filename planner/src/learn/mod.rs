@@ -1,0 +1,24 @@
+//! What a pass learns. A log takes down what an operation needs of each frame, split by split;
+//! logs are Arrow batches, so that they travel between processes; summing them up in the order of
+//! the splits gives the same answer whoever kept them.
+
+mod figures;
+mod keys;
+mod log;
+mod quantity;
+mod values;
+
+pub use figures::{FigureLog, sum_figures};
+pub use keys::{KEY_BUCKETS, KeyLog, find_repeats};
+pub use log::{LogEntry, SplitLog};
+pub use values::{ValueLog, sum_values};
+
+use arrow::array::UInt32Array;
+
+use crate::program::Frame;
+
+/// Offsets of the live rows of a frame, or none when all are live.
+fn live_rows(frame: &Frame) -> Option<UInt32Array> {
+    let live = frame.live()?;
+    Some(live.set_indices().map(|row| row as u32).collect())
+}

@@ -1,0 +1,28 @@
+//! The physical operators: a scan of splits, a pass that learns, a pass that writes.
+
+mod learn;
+mod publish;
+mod scan;
+
+pub use learn::{LearnExec, LearnedState, PROFILE_OP, learn_schema};
+pub use publish::PublishExec;
+pub use scan::{BATCH_ROWS, SplitScan, scan_splits};
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::physical_expr::EquivalenceProperties;
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties};
+
+/// Properties of an operator that works on each partition of its input by itself and gives rows
+/// of its own.
+fn map_properties(input: &Arc<dyn ExecutionPlan>, schema: SchemaRef) -> Arc<PlanProperties> {
+    let partitions = input.output_partitioning().partition_count();
+    Arc::new(PlanProperties::new(
+        EquivalenceProperties::new(schema),
+        Partitioning::UnknownPartitioning(partitions),
+        EmissionType::Incremental,
+        Boundedness::Bounded,
+    ))
+}

@@ -1,0 +1,192 @@
+//! The last pass: the whole program, and its output written split by split.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{BinaryArray, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::Result as EngineResult;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use futures::{StreamExt, TryStreamExt};
+
+use super::scan::to_frame;
+use super::{LearnedState, map_properties};
+use crate::error::{Error, Result};
+use crate::program::Frame;
+use crate::sink::{PartWriter, SinkPlan};
+
+/// Applies the program to each split and writes its part of the output; gives one row a split: the
+/// [`SplitOutcome`](crate::sink::SplitOutcome) as JSON.
+pub struct PublishExec {
+    input: Arc<dyn ExecutionPlan>,
+    state: LearnedState,
+    sink: Arc<SinkPlan>,
+    // Splits that wait in this process, by partition.
+    waiting: Arc<Vec<Vec<u64>>>,
+    properties: Arc<PlanProperties>,
+}
+
+/// Schema of what the last pass gives.
+fn publish_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("outcome", DataType::Binary, false)]))
+}
+
+impl PublishExec {
+    /// The last pass over the splits that `input` reads, and over those that wait in this process.
+    pub fn new(
+        input: Arc<dyn ExecutionPlan>,
+        state: LearnedState,
+        sink: Arc<SinkPlan>,
+        waiting: Arc<Vec<Vec<u64>>>,
+    ) -> Self {
+        let properties = map_properties(&input, publish_schema());
+        Self {
+            input,
+            state,
+            sink,
+            waiting,
+            properties,
+        }
+    }
+}
+
+impl fmt::Debug for PublishExec {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("PublishExec").finish_non_exhaustive()
+    }
+}
+
+impl DisplayAs for PublishExec {
+    fn fmt_as(&self, _: DisplayFormatType, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("PublishExec")
+    }
+}
+
+impl ExecutionPlan for PublishExec {
+    fn name(&self) -> &str {
+        "PublishExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> EngineResult<TreeNodeRecursion>,
+    ) -> EngineResult<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        let input = children.pop().ok_or(Error::Bug("a pass without input"))?;
+        let (state, sink) = (self.state.clone(), Arc::clone(&self.sink));
+        Ok(Arc::new(Self::new(input, state, sink, Arc::clone(&self.waiting))))
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> EngineResult<SendableRecordBatchStream> {
+        let input = self.input.execute(partition, context)?;
+        let waiting = self.waiting.get(partition).cloned().unwrap_or_default();
+        let mut publisher = Publisher {
+            state: self.state.clone(),
+            sink: Arc::clone(&self.sink),
+            open: Vec::new(),
+        };
+        let replayer = Publisher {
+            state: self.state.clone(),
+            sink: Arc::clone(&self.sink),
+            open: Vec::new(),
+        };
+        let replayed = futures::stream::iter(waiting)
+            .map(move |split| Ok(replayer.replay(split)?));
+        let scanned = input
+            .map(move |batch| Ok(publisher.write(to_frame(batch?)?)?))
+            .try_filter_map(|outcome| futures::future::ready(Ok(outcome)));
+        let outcomes = replayed.chain(scanned);
+        Ok(Box::pin(RecordBatchStreamAdapter::new(publish_schema(), outcomes)))
+    }
+}
+
+/// Writes the splits of one partition.
+struct Publisher {
+    state: LearnedState,
+    sink: Arc<SinkPlan>,
+    open: Vec<(u64, u64, PartWriter)>,
+}
+
+impl Publisher {
+    /// Writes the frames of a split that waited in this process.
+    fn replay(&self, split: u64) -> Result<RecordBatch> {
+        let checkpoints =
+            self.state.checkpoints.as_ref().ok_or(Error::Bug("no frames were kept"))?;
+        let settled = self.state.program.passes[0].settled();
+        let mut part = PartWriter::create(Arc::clone(&self.sink), split)?;
+        for mut frame in checkpoints.take(split) {
+            for number in settled..self.state.program.ops.len() {
+                self.state.apply(number, &mut frame)?;
+            }
+            part.write(&frame)?;
+            self.state.progress.add_rows(frame.rows() as u64);
+        }
+        outcome(part)
+    }
+
+    /// Writes a frame; gives the outcome of its split when the split is complete.
+    fn write(&mut self, mut frame: Frame) -> Result<Option<RecordBatch>> {
+        let number = frame.first_row / self.state.rows_per_split;
+        let place = match self.open.iter().position(|(split, _, _)| *split == number) {
+            Some(place) => place,
+            None => {
+                let part = PartWriter::create(Arc::clone(&self.sink), number)?;
+                self.open.push((number, 0, part));
+                self.open.len() - 1
+            }
+        };
+        let state = &self.state;
+        let (_, rows, part) = &mut self.open[place];
+        // A job of one pass has had no look at the raw columns.
+        let only = state.pass == 0;
+        if only {
+            part.before().raw(&frame, &state.program);
+        }
+        for number in 0..state.program.ops.len() {
+            state.apply(number, &mut frame)?;
+            if only {
+                part.before().typed(&frame, &state.program, number);
+            }
+        }
+        part.write(&frame)?;
+        *rows += frame.rows() as u64;
+        self.state.progress.add_rows(frame.rows() as u64);
+        if *rows < self.state.split_rows(number) {
+            return Ok(None);
+        }
+        let (_, _, part) = self.open.swap_remove(place);
+        outcome(part).map(Some)
+    }
+}
+
+fn outcome(part: PartWriter) -> Result<RecordBatch> {
+    let json = serde_json::to_vec(&part.finish()?)?;
+    let column = BinaryArray::from(vec![json.as_slice()]);
+    Ok(RecordBatch::try_new(publish_schema(), vec![Arc::new(column)])?)
+}

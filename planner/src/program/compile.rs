@@ -1,0 +1,302 @@
+//! From a job and its contract to a program.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use serde_json::Value;
+use udfs::kernels::pii::hash::Secret as SecretBytes;
+
+use super::{Layout, LayoutColumn, Pass, ProgramOp, plan_passes};
+use crate::contract::{Contract, ContractColumn};
+use crate::error::{Error, Result};
+use crate::secret;
+use crate::spec::{
+    BusinessRule, ColumnType, Columns, DatasetSpec, JobSpec, OptionsSpec, OutputSpec, PiiStrategy,
+    SourceSpec,
+};
+use crate::steps::{
+    Canonicalize, Coerce, Dedupe, Impute, NormalizeText, NullMissingValues, Pii, Rules, StepSpec,
+    Strategy,
+};
+
+/// What a step may ask for while it is compiled.
+#[derive(Debug)]
+pub struct StepContext<'a> {
+    /// Number of the transformation: `t-1` is 0.
+    pub transformation: u16,
+    /// Path of the step in the spec.
+    pub field: String,
+    /// The contract.
+    pub contract: &'a Contract,
+    /// What becomes of personal data without a strategy of its own.
+    pub pii_strategy: Option<PiiStrategy>,
+}
+
+impl StepContext<'_> {
+    /// The salt of hashed columns.
+    pub fn salt(&self) -> Result<SecretBytes> {
+        secret::resolve(&self.contract.pii_salt)
+    }
+}
+
+/// A step in the order in which it is applied, the implied ones included.
+#[derive(Debug, Clone)]
+pub struct Transformation {
+    /// Identifier in provenance and report: `t-1` and so on.
+    pub id: String,
+    /// The step.
+    pub spec: StepSpec,
+    /// Whether the spec names it.
+    pub implied: bool,
+}
+
+/// A column of the cleaned data.
+#[derive(Debug, Clone)]
+pub struct OutputColumn {
+    /// Number in the source.
+    pub column: usize,
+    /// Name, type and whether it may be null.
+    pub field: Field,
+}
+
+/// A job, compiled for its data.
+#[derive(Debug)]
+pub struct Program {
+    /// The complete contract; with `pii` for the columns that the steps treat as personal data.
+    pub contract: Contract,
+    /// The steps, in order.
+    pub transformations: Vec<Transformation>,
+    /// The operations of the steps, in order.
+    pub ops: Vec<ProgramOp>,
+    /// The passes over the data; the last one writes.
+    pub passes: Vec<Pass>,
+    /// The columns at the end.
+    pub output: Vec<OutputColumn>,
+    /// For each column of the source, the operation that gave it its type, if one did.
+    pub typed_after: Vec<Option<usize>>,
+}
+
+impl Program {
+    /// Compiles a job for data whose columns have these types.
+    pub fn compile(job: &JobSpec, contract: &Contract, types: &[DataType]) -> Result<Self> {
+        let mut contract = contract.clone();
+        let steps = match &job.steps {
+            Some(steps) => with_implied(steps, &mut contract, job),
+            None => default_pipeline(&contract, job.dataset.pii_detect),
+        };
+        let columns = contract.columns.iter().zip(types).map(|(column, data_type)| LayoutColumn {
+            contract: column.clone(),
+            data_type: data_type.clone(),
+            excluded: false,
+        });
+        let mut layout = Layout {
+            columns: columns.collect(),
+        };
+        let mut ops = Vec::new();
+        let mut transformations = Vec::with_capacity(steps.len());
+        let mut typed_after = vec![None; types.len()];
+        for (number, (spec, field)) in steps.into_iter().enumerate() {
+            let context = StepContext {
+                transformation: u16::try_from(number)
+                    .map_err(|_| Error::field("steps", "more than 65,535 steps"))?,
+                field: implied_field(&field, &spec),
+                contract: &contract,
+                pii_strategy: job.dataset.pii_strategy,
+            };
+            let before: Vec<DataType> =
+                layout.columns.iter().map(|column| column.data_type.clone()).collect();
+            let compiled = spec.compile(&mut layout, &context)?;
+            ops.extend(compiled.into_iter().map(|op| ProgramOp {
+                transformation: context.transformation,
+                op,
+            }));
+            if matches!(spec, StepSpec::Coerce(_)) {
+                for (column, before) in before.iter().enumerate() {
+                    if *before != layout.columns[column].data_type {
+                        typed_after[column] = Some(ops.len() - 1);
+                    }
+                }
+            }
+            transformations.push(Transformation {
+                id: format!("t-{}", number + 1),
+                implied: field.is_none(),
+                spec,
+            });
+        }
+        for (column, laid_out) in contract.columns.iter_mut().zip(&layout.columns) {
+            column.pii = laid_out.contract.pii;
+            column.pii_strategy = laid_out.contract.pii_strategy;
+        }
+        let output = layout.columns.iter().enumerate().filter(|(_, column)| !column.excluded);
+        let output = output.map(|(number, column)| OutputColumn {
+            column: number,
+            field: Field::new(&column.contract.name, column.data_type.clone(), true),
+        });
+        Ok(Self {
+            output: output.collect(),
+            passes: plan_passes(&ops),
+            contract,
+            transformations,
+            ops,
+            typed_after,
+        })
+    }
+
+    /// A program that only gives the columns the types of the contract.
+    pub fn typed(contract: &Contract, types: &[DataType]) -> Result<Self> {
+        let mut plain = contract.clone();
+        plain.columns.iter_mut().for_each(|column| column.pii = false);
+        let job = JobSpec {
+            version: 1,
+            name: None,
+            source: SourceSpec::default(),
+            dataset: DatasetSpec::default(),
+            steps: Some(Vec::new()),
+            output: OutputSpec::default(),
+            options: OptionsSpec::default(),
+        };
+        Self::compile(&job, &plain, types)
+    }
+
+    /// Schema of the cleaned data.
+    pub fn output_schema(&self) -> SchemaRef {
+        let fields: Vec<Field> = self.output.iter().map(|column| column.field.clone()).collect();
+        Arc::new(Schema::new(fields))
+    }
+
+    /// What stands for the clear values of personal data, by column; none for columns without.
+    pub fn placeholders(&self) -> Vec<Option<String>> {
+        let placeholder = |column: &ContractColumn| {
+            column.pii.then(|| column.entity().placeholder().to_owned())
+        };
+        self.contract.columns.iter().map(placeholder).collect()
+    }
+
+    /// Which columns hold personal data, by number in the source.
+    pub fn private(&self) -> Vec<bool> {
+        self.contract.columns.iter().map(|column| column.pii).collect()
+    }
+}
+
+/// A step, and its path in the spec if the spec names it.
+type PlacedStep = (StepSpec, Option<String>);
+
+/// The steps of a spec with those that every job has.
+fn with_implied(
+    steps: &[StepSpec],
+    contract: &mut Contract,
+    job: &JobSpec,
+) -> Vec<PlacedStep> {
+    let named = |wanted: &str| steps.iter().any(|step| step.name() == wanted);
+    let mut placed: Vec<PlacedStep> = Vec::with_capacity(steps.len() + 3);
+    if steps.first().is_none_or(|step| step.name() != "missing_values") {
+        placed.push((NullMissingValues::default().into(), None));
+    }
+    // Notations are brought to one before types are read from them.
+    let textual =
+        ["missing_values", "normalize_text", "normalize", "canonicalize"];
+    let lead = steps.iter().take_while(|step| textual.contains(&step.name())).count();
+    for (number, step) in steps.iter().enumerate() {
+        if number == lead && !named("coerce") {
+            placed.push((Coerce::default().into(), None));
+        }
+        placed.push((step.clone(), Some(format!("steps[{number}]"))));
+    }
+    if lead == steps.len() && !named("coerce") {
+        placed.push((Coerce::default().into(), None));
+    }
+    let hidden = |column: &ContractColumn| {
+        let strategy = column.pii_strategy.or(job.dataset.pii_strategy);
+        column.pii && strategy != Some(PiiStrategy::Keep)
+    };
+    let detect = job.dataset.pii_detect;
+    if !named("pii") && (detect || contract.columns.iter().any(hidden)) {
+        placed.push((hide_personal(detect).into(), None));
+    }
+    keep_text(steps, contract);
+    placed
+}
+
+/// The step that applies the contract's strategies.
+fn hide_personal(detect: bool) -> Pii {
+    Pii {
+        detect,
+        ..Pii::default()
+    }
+}
+
+/// A column that a step takes for text is not given an inferred type: a phone number in digits
+/// only is no number.
+fn keep_text(steps: &[StepSpec], contract: &mut Contract) {
+    for step in steps {
+        let columns = match step {
+            StepSpec::Normalize(step) if step.kind.gives_text() => &step.columns,
+            StepSpec::NormalizeText(step) => &step.columns,
+            StepSpec::Canonicalize(step) => &step.columns,
+            _ => continue,
+        };
+        let Columns::Named(names) = columns else { continue };
+        for column in &mut contract.columns {
+            if !column.declared && names.contains(&column.name) {
+                column.column_type = ColumnType::String;
+            }
+        }
+    }
+}
+
+/// The steps of a job that names none.
+fn default_pipeline(contract: &Contract, detect: bool) -> Vec<PlacedStep> {
+    let mut steps: Vec<StepSpec> = vec![
+        NullMissingValues::default().into(),
+        Coerce::default().into(),
+        NormalizeText::default().into(),
+    ];
+    let columns = || contract.columns.iter();
+    if columns().any(|column| column.canonical_values.is_some()) {
+        steps.push(Canonicalize::default().into());
+    }
+    if columns().any(|column| !column.business_rules.is_empty() || !column.nullable) {
+        steps.push(Rules::default().into());
+    }
+    steps.push(Dedupe::default().into());
+    let named = |fits: &dyn Fn(&ContractColumn) -> bool| -> Vec<String> {
+        columns().filter(|column| imputable(column) && fits(column)).map(|c| c.name.clone()).collect()
+    };
+    let numbers = named(&|column| {
+        matches!(
+            column.column_type,
+            ColumnType::Integer | ColumnType::Float | ColumnType::Decimal
+        )
+    });
+    let categories = named(&|column| {
+        let few = column.inferred.as_ref().is_some_and(|seen| !seen.categories.is_empty());
+        column.column_type == ColumnType::String && (few || column.canonical_values.is_some())
+    });
+    for (strategy, names) in [(Strategy::Median, numbers), (Strategy::Mode, categories)] {
+        if !names.is_empty() {
+            let impute = Impute {
+                strategy,
+                columns: Columns::Named(names),
+                by: Vec::new(),
+                value: None,
+            };
+            steps.push(impute.into());
+        }
+    }
+    if detect || columns().any(|column| column.pii) {
+        steps.push(hide_personal(detect).into());
+    }
+    steps.into_iter().map(|step| (step, None)).collect()
+}
+
+/// Whether the default pipeline may fill the column: nothing unique, nothing personal.
+fn imputable(column: &ContractColumn) -> bool {
+    let unique = column.business_rules.contains(&BusinessRule::Unique)
+        || column.inferred.as_ref().is_some_and(|seen| seen.unique);
+    let found = column.inferred.as_ref().is_some_and(|seen| seen.pii.is_some());
+    !unique && !column.pii && !found
+}
+
+fn implied_field(field: &Option<String>, spec: &StepSpec) -> String {
+    field.clone().unwrap_or_else(|| format!("{} (implied)", spec.name()))
+}

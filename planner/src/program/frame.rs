@@ -1,0 +1,255 @@
+//! A batch on its way through the steps, with what became of its cells and rows so far.
+
+use arrow::array::{Array, ArrayRef, BooleanArray, StringViewArray, UInt32Array, UInt64Array};
+use arrow::buffer::BooleanBuffer;
+
+/// Who vouches for a changed cell; a name of the `source` column of the provenance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ChangeSource {
+    /// A rule without doubt.
+    Deterministic,
+    /// A value made from the other rows.
+    DeterministicImpute,
+    /// The nearest canonical value.
+    FuzzyCanonicalize,
+}
+
+impl ChangeSource {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 3] =
+        [Self::Deterministic, Self::DeterministicImpute, Self::FuzzyCanonicalize];
+
+    /// The name written to the provenance.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deterministic => "deterministic",
+            Self::DeterministicImpute => "deterministic_impute",
+            Self::FuzzyCanonicalize => "fuzzy_canonicalize",
+        }
+    }
+}
+
+/// Confidence of the cells of a change.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Confidence {
+    /// The same for all.
+    All(f32),
+    /// One for each changed row.
+    Each(Vec<f32>),
+}
+
+impl Confidence {
+    /// Confidence of the `index`-th changed row.
+    pub fn get(&self, index: usize) -> f32 {
+        match self {
+            Self::All(score) => *score,
+            Self::Each(scores) => scores.get(index).copied().unwrap_or(1.0),
+        }
+    }
+}
+
+/// Cells of one column that one operation changed.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// Transformation that made the change.
+    pub transformation: u16,
+    /// The column.
+    pub column: usize,
+    /// Rows of the frame that changed, ascending.
+    pub rows: Vec<u32>,
+    /// The whole column as it was before.
+    pub before: ArrayRef,
+    /// Confidence of each row's change.
+    pub confidence: Confidence,
+    /// Who vouches for it.
+    pub source: ChangeSource,
+}
+
+/// Why a row is not in the cleaned data.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Loss {
+    /// The source could not read the row.
+    Unreadable {
+        /// What is wrong with it.
+        reason: String,
+        /// The row as it stands in the source.
+        raw: String,
+    },
+    /// The row breaks a rule that quarantines.
+    Violation {
+        /// Transformation with the rule.
+        transformation: u16,
+        /// Column of the rule.
+        column: usize,
+        /// Name of the rule.
+        rule: &'static str,
+    },
+    /// The row is the copy of an earlier one.
+    Duplicate {
+        /// Transformation that found it.
+        transformation: u16,
+        /// Row that stays.
+        survivor: u64,
+    },
+}
+
+/// Rows that break a rule and stay.
+#[derive(Debug, Clone)]
+pub struct Flag {
+    /// Transformation with the rule.
+    pub transformation: u16,
+    /// Column of the rule.
+    pub column: usize,
+    /// Name of the rule.
+    pub rule: &'static str,
+    /// Rows of the frame.
+    pub rows: Vec<u32>,
+    /// Whether the job fails for it.
+    pub fatal: bool,
+}
+
+/// Where the rows of a frame come from.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// File of each row, by its number in the source.
+    pub file: UInt32Array,
+    /// Line (text) or row (tables) of each row in its file, from 1.
+    pub line: UInt64Array,
+}
+
+/// A batch of consecutive rows on its way through the steps.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// Row id of the first row; the others follow without a gap.
+    pub first_row: u64,
+    /// Every column of the source, in source order.
+    pub columns: Vec<ArrayRef>,
+    /// Rows that are neither removed nor quarantined; none when all are.
+    live: Option<BooleanBuffer>,
+    rows: usize,
+    /// What was changed, in the order of the operations.
+    pub changes: Vec<Change>,
+    /// What became of the rows that are not live, by row.
+    pub losses: Vec<(u32, Loss)>,
+    /// Rows that break a rule and stay.
+    pub flags: Vec<Flag>,
+    /// Cells that could not be read, by transformation and column.
+    pub invalid: Vec<(u16, usize, u64)>,
+    /// Where the rows come from.
+    pub origin: Origin,
+}
+
+impl Frame {
+    /// A frame of raw rows; `bad` and `raw` hold the reason and the text of unreadable ones.
+    pub fn new(
+        first_row: u64,
+        columns: Vec<ArrayRef>,
+        origin: Origin,
+        bad: &StringViewArray,
+        raw: &StringViewArray,
+    ) -> Self {
+        let rows = origin.file.len();
+        let mut frame = Self {
+            first_row,
+            columns,
+            live: None,
+            rows,
+            changes: Vec::new(),
+            losses: Vec::new(),
+            flags: Vec::new(),
+            invalid: Vec::new(),
+            origin,
+        };
+        if bad.null_count() < bad.len() {
+            let losses = (0..rows).filter(|row| bad.is_valid(*row)).map(|row| {
+                let loss = Loss::Unreadable {
+                    reason: bad.value(row).to_owned(),
+                    raw: raw.value(row).to_owned(),
+                };
+                (row as u32, loss)
+            });
+            frame.lose(losses.collect());
+        }
+        frame
+    }
+
+    /// Number of rows, live or not.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of live rows.
+    pub fn live_rows(&self) -> usize {
+        self.live.as_ref().map_or(self.rows, BooleanBuffer::count_set_bits)
+    }
+
+    /// The mask of live rows; none when all are.
+    pub fn live(&self) -> Option<&BooleanBuffer> {
+        self.live.as_ref()
+    }
+
+    /// Whether a row is live.
+    pub fn is_live(&self, row: usize) -> bool {
+        self.live.as_ref().is_none_or(|mask| mask.value(row))
+    }
+
+    /// Takes rows out of the frame's live ones; rows that are not live stay as they were lost first.
+    pub fn lose(&mut self, losses: Vec<(u32, Loss)>) {
+        let mut mask: Vec<bool> = (0..self.rows).map(|row| self.is_live(row)).collect();
+        for (row, loss) in losses {
+            if std::mem::replace(&mut mask[row as usize], false) {
+                self.losses.push((row, loss));
+            }
+        }
+        self.live = Some(BooleanBuffer::from(mask));
+    }
+
+    /// Puts `array` in the place of a column and records which rows changed.
+    pub fn change(
+        &mut self,
+        transformation: u16,
+        column: usize,
+        array: ArrayRef,
+        rows: Vec<u32>,
+        confidence: Confidence,
+        source: ChangeSource,
+    ) {
+        let before = std::mem::replace(&mut self.columns[column], array);
+        if !rows.is_empty() {
+            self.changes.push(Change {
+                transformation,
+                column,
+                rows,
+                before,
+                confidence,
+                source,
+            });
+        }
+    }
+
+    /// Sets the cells of `rows` of a column to null and records it.
+    pub fn set_null(
+        &mut self,
+        transformation: u16,
+        column: usize,
+        rows: Vec<u32>,
+        confidence: Confidence,
+    ) -> Result<(), arrow::error::ArrowError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let array = null_rows(&self.columns[column], &rows)?;
+        let source = ChangeSource::Deterministic;
+        self.change(transformation, column, array, rows, confidence, source);
+        Ok(())
+    }
+}
+
+/// `array` with nulls at `rows`.
+pub fn null_rows(array: &ArrayRef, rows: &[u32]) -> Result<ArrayRef, arrow::error::ArrowError> {
+    let mut mask = vec![false; array.len()];
+    for row in rows {
+        mask[*row as usize] = true;
+    }
+    arrow::compute::nullif(array, &BooleanArray::from(mask))
+}

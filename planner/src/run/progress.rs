@@ -1,0 +1,75 @@
+//! How far a job is, for people who watch it, and the wish to stop it.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::error::{Error, Result};
+
+/// What a job is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Finding rows and splits.
+    Index,
+    /// Looking at the values to complete the contract.
+    Infer,
+    /// A pass that learns, by number from 1.
+    Learn(usize),
+    /// The pass that writes.
+    Write,
+    /// Report and manifest.
+    Publish,
+}
+
+impl Phase {
+    /// Name of the phase, as in the report's timings.
+    pub fn name(self) -> String {
+        match self {
+            Self::Index => "index".to_owned(),
+            Self::Infer => "infer".to_owned(),
+            Self::Learn(pass) => format!("pass_{pass}"),
+            Self::Write => "write".to_owned(),
+            Self::Publish => "publish".to_owned(),
+        }
+    }
+}
+
+/// Counters that a job keeps and anyone may read.
+#[derive(Debug, Default)]
+pub struct Progress {
+    rows: AtomicU64,
+    total: AtomicU64,
+    cancelled: AtomicBool,
+    phase: Mutex<Option<Phase>>,
+}
+
+impl Progress {
+    /// Enters a phase that will see `total` rows, 0 if nobody knows.
+    pub fn enter(&self, phase: Phase, total: u64) -> Result<()> {
+        self.check()?;
+        self.rows.store(0, Ordering::Relaxed);
+        self.total.store(total, Ordering::Relaxed);
+        *self.phase.lock().map_err(|_| Error::Bug("a progress lock was poisoned"))? = Some(phase);
+        Ok(())
+    }
+
+    /// Counts rows that the phase has done.
+    pub fn add_rows(&self, rows: u64) {
+        self.rows.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    /// The phase, rows done, and rows in all.
+    pub fn now(&self) -> (Option<Phase>, u64, u64) {
+        let phase = self.phase.lock().ok().and_then(|phase| *phase);
+        (phase, self.rows.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
+    }
+
+    /// Asks the job to stop at the next batch.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Fails when somebody asked the job to stop.
+    pub fn check(&self) -> Result<()> {
+        if self.cancelled.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,27 @@
+//! The one session of everything that plans or runs: the same functions, operators and settings
+//! on the command line, in tests and on the members of a cluster.
+
+use std::sync::Arc;
+
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::context::SessionContext;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::prelude::SessionConfig;
+
+/// A session with the cleaning functions.
+pub fn session() -> SessionContext {
+    session_in(SessionConfig::new(), Arc::default())
+}
+
+/// A session like [`session`], on other settings and another runtime.
+pub fn session_in(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {
+    let state = SessionStateBuilder::new_with_default_features()
+        .with_config(config.with_batch_size(crate::operators::BATCH_ROWS))
+        .with_runtime_env(runtime)
+        .build();
+    let context = SessionContext::new_with_state(state);
+    for function in udfs::registry::scalar_functions() {
+        context.register_udf(function.as_ref().clone());
+    }
+    context
+}

@@ -1,0 +1,168 @@
+//! The rows that are not in the cleaned data, and why.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringViewArray,
+};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use crate::error::{Error, Result};
+use crate::program::{Frame, Loss, Program};
+
+/// Makes the tables of removed and of quarantined rows.
+#[derive(Debug)]
+pub(super) struct LossTables {
+    job_id: String,
+    names: Vec<String>,
+    transformations: Vec<String>,
+    files: Vec<String>,
+    /// What stands for a clear value, by column; none for columns that hide nothing.
+    placeholders: Vec<Option<String>>,
+    removed: SchemaRef,
+    quarantine: SchemaRef,
+}
+
+impl LossTables {
+    pub(super) fn new(
+        program: &Program,
+        job_id: &str,
+        files: Vec<String>,
+        placeholders: Vec<Option<String>>,
+    ) -> Self {
+        let text = |name: &str, nullable| Field::new(name, DataType::Utf8View, nullable);
+        let removed = Schema::new(vec![
+            text("job_id", false),
+            Field::new("row_id", DataType::Int64, false),
+            text("reason", false),
+            text("transformation_id", false),
+            Field::new("duplicate_of", DataType::Int64, true),
+            Field::new("score", DataType::Float64, true),
+        ]);
+        let quarantine = Schema::new(vec![
+            text("job_id", false),
+            text("file", false),
+            Field::new("line", DataType::Int64, false),
+            Field::new("row_id", DataType::Int64, false),
+            text("column_name", true),
+            text("reason", false),
+            text("raw", true),
+        ]);
+        Self {
+            job_id: job_id.to_owned(),
+            names: program.contract.columns.iter().map(|column| column.name.clone()).collect(),
+            transformations: program.transformations.iter().map(|step| step.id.clone()).collect(),
+            files,
+            placeholders,
+            removed: Arc::new(removed),
+            quarantine: Arc::new(quarantine),
+        }
+    }
+
+    pub(super) fn removed_schema(&self) -> &SchemaRef {
+        &self.removed
+    }
+
+    pub(super) fn quarantine_schema(&self) -> &SchemaRef {
+        &self.quarantine
+    }
+
+    /// The removed rows of a frame.
+    pub(super) fn removed(&self, frame: &Frame) -> Result<RecordBatch> {
+        let (mut rows, mut ids, mut survivors) = (Vec::new(), Vec::new(), Vec::new());
+        for (row, loss) in sorted(frame) {
+            if let Loss::Duplicate {
+                transformation,
+                survivor,
+            } = loss
+            {
+                rows.push((frame.first_row + u64::from(*row)) as i64);
+                ids.push(self.transformations[usize::from(*transformation)].as_str());
+                survivors.push(Some(*survivor as i64));
+            }
+        }
+        let count = rows.len();
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(StringViewArray::from(vec![self.job_id.as_str(); count])),
+            Arc::new(Int64Array::from(rows)),
+            Arc::new(StringViewArray::from(vec!["duplicate"; count])),
+            Arc::new(StringViewArray::from(ids)),
+            Arc::new(Int64Array::from(survivors)),
+            Arc::new(Float64Array::from(vec![1.0; count])),
+        ];
+        Ok(RecordBatch::try_new(Arc::clone(&self.removed), columns)?)
+    }
+
+    /// The quarantined rows of a frame.
+    pub(super) fn quarantine(&self, frame: &Frame) -> Result<RecordBatch> {
+        let mut files = Vec::new();
+        let (mut lines, mut rows) = (Vec::new(), Vec::new());
+        let mut names: Vec<Option<&str>> = Vec::new();
+        let (mut reasons, mut raws): (Vec<String>, Vec<Option<String>>) = (Vec::new(), Vec::new());
+        let hides = self.placeholders.iter().any(Option::is_some);
+        for (row, loss) in sorted(frame) {
+            let at = *row as usize;
+            match loss {
+                Loss::Duplicate { .. } => continue,
+                Loss::Unreadable { reason, raw } => {
+                    names.push(None);
+                    reasons.push(reason.clone());
+                    // Nobody can tell which part of an unreadable row is personal.
+                    raws.push((!hides).then(|| raw.clone()));
+                }
+                Loss::Violation {
+                    transformation,
+                    column,
+                    rule,
+                } => {
+                    names.push(Some(self.names[*column].as_str()));
+                    reasons.push(format!(
+                        "{}: {rule}",
+                        self.transformations[usize::from(*transformation)]
+                    ));
+                    raws.push(Some(self.render(frame, at)?));
+                }
+            }
+            let file = frame.origin.file.value(at) as usize;
+            files.push(self.files.get(file).map_or("", String::as_str));
+            lines.push(frame.origin.line.value(at) as i64);
+            rows.push((frame.first_row + u64::from(*row)) as i64);
+        }
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(StringViewArray::from(vec![self.job_id.as_str(); rows.len()])),
+            Arc::new(StringViewArray::from(files)),
+            Arc::new(Int64Array::from(lines)),
+            Arc::new(Int64Array::from(rows)),
+            Arc::new(StringViewArray::from(names)),
+            Arc::new(StringViewArray::from_iter_values(reasons)),
+            Arc::new(StringViewArray::from_iter(raws)),
+        ];
+        Ok(RecordBatch::try_new(Arc::clone(&self.quarantine), columns)?)
+    }
+
+    /// A row as JSON, as the source has it; personal values as their placeholders.
+    fn render(&self, frame: &Frame, row: usize) -> Result<String> {
+        let mut object = serde_json::Map::new();
+        for (column, name) in self.names.iter().enumerate() {
+            // The first change of a column holds what the source has.
+            let change = frame.changes.iter().find(|change| change.column == column);
+            let array = change.map_or(&frame.columns[column], |change| &change.before);
+            let text = cast(&array.slice(row, 1), &DataType::Utf8View)?;
+            let text = text.as_string_view_opt().ok_or(Error::Bug("a cast to text that is not"))?;
+            let value = match (&self.placeholders[column], text.is_null(0)) {
+                (_, true) => serde_json::Value::Null,
+                (Some(placeholder), false) => placeholder.as_str().into(),
+                (None, false) => text.value(0).into(),
+            };
+            object.insert(name.clone(), value);
+        }
+        Ok(serde_json::to_string(&object)?)
+    }
+}
+
+fn sorted(frame: &Frame) -> Vec<&(u32, Loss)> {
+    let mut losses: Vec<&(u32, Loss)> = frame.losses.iter().collect();
+    losses.sort_by_key(|(row, _)| *row);
+    losses
+}

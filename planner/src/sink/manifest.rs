@@ -1,0 +1,80 @@
+//! The manifest: an output without it does not exist.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::table::hex;
+use crate::error::{Error, Result};
+
+/// A file of an output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Path under the output's location.
+    pub path: String,
+    /// Rows, of a table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// Size.
+    pub bytes: u64,
+    /// Digest of the content.
+    pub sha256: String,
+}
+
+impl FileEntry {
+    /// Writes a document under `root` and tells what it is.
+    pub fn write(root: &Path, name: &str, content: &[u8]) -> Result<Self> {
+        let path = root.join(name);
+        write_durably(&path, content)?;
+        Ok(Self {
+            path: name.to_owned(),
+            rows: None,
+            bytes: content.len() as u64,
+            sha256: hex(&Sha256::digest(content)),
+        })
+    }
+}
+
+/// Software that made an output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Software {
+    /// Version of Data Sanitizer.
+    pub data_sanitizer: String,
+    /// Version of DataFusion.
+    pub datafusion: String,
+}
+
+/// What an output is made of: `metadata.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of this format.
+    pub version: u32,
+    /// The job.
+    pub job_id: String,
+    /// When the output was published (RFC 3339).
+    pub created_at: String,
+    /// The job spec, as it was run.
+    pub spec: Value,
+    /// The contract, as it was completed.
+    pub contract: Value,
+    /// What made it.
+    pub software: Software,
+    /// Every other file of the output.
+    pub files: Vec<FileEntry>,
+}
+
+impl Manifest {
+    /// Name of the manifest.
+    pub const NAME: &'static str = "metadata.json";
+}
+
+/// Writes a file so that it is there in full after a power cut, or not at all.
+pub(super) fn write_durably(path: &Path, content: &[u8]) -> Result<()> {
+    use std::io::Write;
+    let io = |error| Error::io(path, error);
+    let mut file = std::fs::File::create(path).map_err(io)?;
+    file.write_all(content).map_err(io)?;
+    file.sync_all().map_err(io)
+}

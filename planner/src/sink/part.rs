@@ -1,0 +1,222 @@
+//! One split's part of every table.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::filter;
+use arrow::datatypes::SchemaRef;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use parquet::schema::types::ColumnPath;
+use serde::{Deserialize, Serialize};
+
+use super::losses::LossTables;
+use super::provenance::{ProvenanceTable, modified_cells};
+use super::{Account, FileEntry, TableWriter};
+use crate::error::{Error, Result};
+use crate::profile::{ColumnSketch, Profiler, RowSample};
+use crate::program::{Frame, Program};
+use crate::spec::{OutputFormat, Provenance};
+
+/// What every part of an output has in common.
+#[derive(Debug)]
+pub struct SinkPlan {
+    program: Arc<Program>,
+    root: PathBuf,
+    format: OutputFormat,
+    schema: SchemaRef,
+    provenance: Option<ProvenanceTable>,
+    losses: LossTables,
+    private: Vec<bool>,
+    sample: RowSample,
+}
+
+impl SinkPlan {
+    /// A sink for the output of `program` under `root`. `files` names the source's files.
+    pub fn new(
+        program: Arc<Program>,
+        root: PathBuf,
+        job_id: &str,
+        format: OutputFormat,
+        provenance: Provenance,
+        files: Vec<String>,
+        sample: RowSample,
+    ) -> Self {
+        let placeholders = program.placeholders();
+        let table = (provenance == Provenance::Full)
+            .then(|| ProvenanceTable::new(&program, job_id, placeholders.clone()));
+        Self {
+            losses: LossTables::new(&program, job_id, files, placeholders),
+            provenance: table,
+            private: program.private(),
+            schema: program.output_schema(),
+            program,
+            root,
+            format,
+            sample,
+        }
+    }
+}
+
+/// What a split gave.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SplitOutcome {
+    /// The split.
+    pub split: u64,
+    /// Its files.
+    pub files: Vec<FileEntry>,
+    /// What the steps did to it.
+    pub account: Account,
+    /// The raw columns, where no earlier pass has looked at them.
+    pub before: Vec<Option<ColumnSketch>>,
+    /// The cleaned columns, by number in the source.
+    pub after: Vec<Option<ColumnSketch>>,
+}
+
+/// Writes one split.
+pub struct PartWriter {
+    plan: Arc<SinkPlan>,
+    split: u64,
+    data: TableWriter,
+    provenance: Option<TableWriter>,
+    removed: TableWriter,
+    quarantine: TableWriter,
+    account: Account,
+    before: Profiler,
+    after: Profiler,
+}
+
+impl PartWriter {
+    /// Begins the part of a split.
+    pub fn create(plan: Arc<SinkPlan>, split: u64) -> Result<Self> {
+        let extension = match plan.format {
+            OutputFormat::Parquet => "parquet",
+            OutputFormat::Csv => "csv",
+            OutputFormat::Jsonl => "jsonl",
+        };
+        let name = format!("data/part-{split:05}.{extension}");
+        let data = TableWriter::create(
+            &plan.root,
+            name,
+            plan.format,
+            &plan.schema,
+            properties().build(),
+            true,
+        )?;
+        let table = |folder: &str, schema: &SchemaRef, properties: WriterProperties| {
+            let name = format!("{folder}/part-{split:05}.parquet");
+            let format = OutputFormat::Parquet;
+            TableWriter::create(&plan.root, name, format, schema, properties, false)
+        };
+        let provenance = match &plan.provenance {
+            Some(account) => {
+                Some(table("provenance", account.schema(), provenance_properties())?)
+            }
+            None => None,
+        };
+        Ok(Self {
+            split,
+            data,
+            provenance,
+            removed: table("removed", plan.losses.removed_schema(), properties().build())?,
+            quarantine: table("quarantine", plan.losses.quarantine_schema(), properties().build())?,
+            account: Account::new(&plan.program),
+            before: Profiler::new(&plan.program, plan.sample),
+            after: Profiler::new(&plan.program, plan.sample),
+            plan,
+        })
+    }
+
+    /// What looks at the raw columns.
+    pub fn before(&mut self) -> &mut Profiler {
+        &mut self.before
+    }
+
+    /// Adds a frame that has gone through the whole program.
+    pub fn write(&mut self, frame: &Frame) -> Result<()> {
+        let plan = &self.plan;
+        if let Some(flag) = frame.flags.iter().find(|flag| flag.fatal) {
+            let row = flag.rows.first().copied().unwrap_or_default();
+            return Err(Error::Violation {
+                transformation_id: plan.program.transformations[usize::from(flag.transformation)].id.clone(),
+                row_id: frame.first_row + u64::from(row),
+                column: plan.program.contract.columns[flag.column].name.clone(),
+                rule: flag.rule.to_owned(),
+            });
+        }
+        self.data.write(&self.clean_rows(frame)?)?;
+        let cells = modified_cells(frame, &plan.program)?;
+        if let (Some(writer), Some(table)) = (&mut self.provenance, &plan.provenance) {
+            writer.write(&table.batch(frame, &cells)?)?;
+        }
+        if !frame.losses.is_empty() {
+            self.removed.write(&plan.losses.removed(frame)?)?;
+            self.quarantine.write(&plan.losses.quarantine(frame)?)?;
+        }
+        self.account.add(frame, &cells, &plan.private);
+        self.after.clean(frame, &plan.program);
+        Ok(())
+    }
+
+    /// The live rows of a frame, in the columns of the output.
+    fn clean_rows(&self, frame: &Frame) -> Result<RecordBatch> {
+        let mut columns: Vec<ArrayRef> = self
+            .plan
+            .program
+            .output
+            .iter()
+            .map(|column| Arc::clone(&frame.columns[column.column]))
+            .collect();
+        if let Some(live) = frame.live() {
+            let mask = BooleanArray::from(live.clone());
+            for column in &mut columns {
+                *column = filter(column, &mask)?;
+            }
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(frame.live_rows()));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.plan.schema), columns, &options)?)
+    }
+
+    /// Ends the part.
+    pub fn finish(self) -> Result<SplitOutcome> {
+        let mut files = vec![self.data.finish()?];
+        if let Some(provenance) = self.provenance {
+            files.push(provenance.finish()?);
+        }
+        files.push(self.removed.finish()?);
+        files.push(self.quarantine.finish()?);
+        Ok(SplitOutcome {
+            split: self.split,
+            files,
+            account: self.account,
+            before: self.before.finish(),
+            after: self.after.finish(),
+        })
+    }
+}
+
+/// Settings of every Parquet file. Nothing in them may depend on the machine or the moment.
+fn properties() -> WriterPropertiesBuilder {
+    WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_created_by(concat!("data-sanitizer ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_max_row_group_row_count(Some(1 << 20))
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+}
+
+/// Provenance is the largest table: row ids rise, names repeat, and values are not worth a
+/// dictionary that overflows.
+fn provenance_properties() -> WriterProperties {
+    let mut builder = properties();
+    for column in ["original_value", "cleaned_value", "row_id"] {
+        builder = builder.set_column_dictionary_enabled(ColumnPath::from(column), false);
+    }
+    for column in ["original_value", "cleaned_value"] {
+        let path = ColumnPath::from(column);
+        builder = builder.set_column_statistics_enabled(path, EnabledStatistics::None);
+    }
+    builder
+        .set_column_encoding(ColumnPath::from("row_id"), Encoding::DELTA_BINARY_PACKED)
+        .build()
+}

@@ -1,0 +1,254 @@
+//! One row for each modified cell of a frame.
+//!
+//! A cell that several steps changed is one row: the value of the source, the value of the cleaned
+//! data, the last step that changed it, and the confidence and source of the least certain one.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, DictionaryArray, Float32Array, Int64Array, RecordBatch, StringArray,
+    StringViewArray, UInt32Array,
+};
+use arrow::compute::{cast, concat, take};
+use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef, UInt16Type};
+
+use super::Sample;
+use crate::error::{Error, Result};
+use crate::program::{Change, ChangeSource, Frame, Program};
+
+/// Modified cells of one column of a frame, by row.
+#[derive(Debug)]
+pub(super) struct ModifiedCells {
+    pub(super) column: usize,
+    pub(super) rows: Vec<u32>,
+    pub(super) original: StringViewArray,
+    pub(super) cleaned: StringViewArray,
+    pub(super) transformation: Vec<u16>,
+    pub(super) confidence: Vec<f32>,
+    pub(super) source: Vec<ChangeSource>,
+}
+
+impl ModifiedCells {
+    /// The cell at a place of the list.
+    pub(super) fn sample(&self, frame: &Frame, place: usize) -> Sample {
+        let text = |array: &StringViewArray| {
+            array.is_valid(place).then(|| array.value(place).to_owned())
+        };
+        Sample {
+            row: frame.first_row + u64::from(self.rows[place]),
+            original: text(&self.original),
+            cleaned: text(&self.cleaned),
+            confidence: self.confidence[place],
+        }
+    }
+}
+
+/// The modified cells of the columns of the output, in the order of the columns. Rows that are not
+/// in the cleaned data are left out.
+pub(super) fn modified_cells(frame: &Frame, program: &Program) -> Result<Vec<ModifiedCells>> {
+    let mut found = Vec::new();
+    for output in &program.output {
+        let changes: Vec<&Change> =
+            frame.changes.iter().filter(|change| change.column == output.column).collect();
+        let cells = match changes.as_slice() {
+            [] => continue,
+            [change] => changed_once(frame, change)?,
+            changes => changed_often(frame, changes)?,
+        };
+        if !cells.rows.is_empty() {
+            found.push(cells);
+        }
+    }
+    Ok(found)
+}
+
+fn changed_once(frame: &Frame, change: &Change) -> Result<ModifiedCells> {
+    let live = |(_, row): &(usize, &u32)| frame.is_live(**row as usize);
+    let kept: Vec<(usize, u32)> =
+        change.rows.iter().enumerate().filter(live).map(|(place, row)| (place, *row)).collect();
+    let rows: Vec<u32> = kept.iter().map(|(_, row)| *row).collect();
+    let index = UInt32Array::from(rows.clone());
+    Ok(ModifiedCells {
+        column: change.column,
+        original: texts_at(&change.before, &index)?,
+        cleaned: texts_at(&frame.columns[change.column], &index)?,
+        transformation: vec![change.transformation; rows.len()],
+        confidence: kept.iter().map(|(place, _)| change.confidence.get(*place)).collect(),
+        source: vec![change.source; rows.len()],
+        rows,
+    })
+}
+
+/// Puts the changes of a cell together.
+fn changed_often(frame: &Frame, changes: &[&Change]) -> Result<ModifiedCells> {
+    // For each row: the first change, the last transformation, and the least certain change.
+    let mut cells: Vec<Option<(usize, u16, f32, ChangeSource)>> = vec![None; frame.rows()];
+    for (number, change) in changes.iter().enumerate() {
+        for (place, row) in change.rows.iter().enumerate() {
+            let confidence = change.confidence.get(place);
+            let cell = &mut cells[*row as usize];
+            *cell = Some(match *cell {
+                None => (number, change.transformation, confidence, change.source),
+                Some((first, _, least, source)) if least <= confidence && least < 1.0 => {
+                    (first, change.transformation, least, source)
+                }
+                Some((first, _, _, _)) => (first, change.transformation, confidence, change.source),
+            });
+        }
+    }
+    let mut befores: Vec<ArrayRef> = Vec::with_capacity(changes.len());
+    for change in changes {
+        befores.push(cast(&change.before, &DataType::Utf8View)?);
+    }
+    let befores: Vec<&StringViewArray> = befores.iter().map(|array| array.as_string_view()).collect();
+    let column = changes.first().map_or(0, |change| change.column);
+    let after = cast(&frame.columns[column], &DataType::Utf8View)?;
+    let after = after.as_string_view();
+    let text = |array: &StringViewArray, row: usize| {
+        array.is_valid(row).then(|| array.value(row).to_owned())
+    };
+    let (mut original, mut cleaned) = (Vec::new(), Vec::new());
+    let mut modified = ModifiedCells {
+        column,
+        rows: Vec::new(),
+        original: StringViewArray::new_null(0),
+        cleaned: StringViewArray::new_null(0),
+        transformation: Vec::new(),
+        confidence: Vec::new(),
+        source: Vec::new(),
+    };
+    for (row, cell) in cells.iter().enumerate() {
+        let Some((first, transformation, confidence, source)) = cell else { continue };
+        let (from, to) = (text(befores[*first], row), text(after, row));
+        // A cell that came back to what it was is not modified.
+        if !frame.is_live(row) || from == to {
+            continue;
+        }
+        modified.rows.push(row as u32);
+        original.push(from);
+        cleaned.push(to);
+        modified.transformation.push(*transformation);
+        modified.confidence.push(*confidence);
+        modified.source.push(*source);
+    }
+    modified.original = StringViewArray::from_iter(original);
+    modified.cleaned = StringViewArray::from_iter(cleaned);
+    Ok(modified)
+}
+
+/// The cells of `rows`, as text.
+fn texts_at(array: &ArrayRef, rows: &UInt32Array) -> Result<StringViewArray> {
+    let cells = cast(&take(array, rows, None)?, &DataType::Utf8View)?;
+    cells.as_string_view_opt().cloned().ok_or(Error::Bug("a cast to text that is not"))
+}
+
+/// Makes the provenance table of modified cells.
+#[derive(Debug)]
+pub(super) struct ProvenanceTable {
+    schema: SchemaRef,
+    job_id: Arc<StringArray>,
+    names: Arc<StringArray>,
+    transformations: Arc<StringArray>,
+    sources: Arc<StringArray>,
+    /// What stands for a clear value, by column; none for columns that hide nothing.
+    placeholders: Vec<Option<String>>,
+    /// Columns whose cleaned value is clear.
+    clear: Vec<bool>,
+}
+
+impl ProvenanceTable {
+    pub(super) fn new(program: &Program, job_id: &str, placeholders: Vec<Option<String>>) -> Self {
+        let words = DataType::Dictionary(Box::new(DataType::UInt16), Box::new(DataType::Utf8));
+        let constant = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        let schema = Schema::new(vec![
+            Field::new("job_id", constant, false),
+            Field::new("row_id", DataType::Int64, false),
+            Field::new("column_name", words.clone(), false),
+            Field::new("original_value", DataType::Utf8View, true),
+            Field::new("cleaned_value", DataType::Utf8View, true),
+            Field::new("transformation_id", words.clone(), false),
+            Field::new("confidence_score", DataType::Float32, false),
+            Field::new("source", words, false),
+        ]);
+        let names = program.contract.columns.iter().map(|column| column.name.as_str());
+        let ids = program.transformations.iter().map(|step| step.id.as_str());
+        let sources = ChangeSource::ALL.iter().map(|source| source.name());
+        let keeps = program.contract.columns.iter().map(|column| {
+            column.pii && column.pii_strategy == Some(crate::spec::PiiStrategy::Keep)
+        });
+        Self {
+            schema: Arc::new(schema),
+            job_id: Arc::new(StringArray::from(vec![job_id])),
+            names: Arc::new(StringArray::from_iter_values(names)),
+            transformations: Arc::new(StringArray::from_iter_values(ids)),
+            sources: Arc::new(StringArray::from_iter_values(sources)),
+            placeholders,
+            clear: keeps.collect(),
+        }
+    }
+
+    pub(super) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The rows of the modified cells of a frame.
+    pub(super) fn batch(&self, frame: &Frame, cells: &[ModifiedCells]) -> Result<RecordBatch> {
+        let total: usize = cells.iter().map(|cells| cells.rows.len()).sum();
+        let mut rows = Vec::with_capacity(total);
+        let mut columns: Vec<u16> = Vec::with_capacity(total);
+        let mut transformations: Vec<u16> = Vec::with_capacity(total);
+        let mut confidence = Vec::with_capacity(total);
+        let mut sources: Vec<u16> = Vec::with_capacity(total);
+        let (mut original, mut cleaned): (Vec<ArrayRef>, Vec<ArrayRef>) = (Vec::new(), Vec::new());
+        for part in cells {
+            rows.extend(part.rows.iter().map(|row| (frame.first_row + u64::from(*row)) as i64));
+            columns.extend(std::iter::repeat_n(part.column as u16, part.rows.len()));
+            transformations.extend_from_slice(&part.transformation);
+            confidence.extend_from_slice(&part.confidence);
+            sources.extend(part.source.iter().map(|source| *source as u16));
+            original.push(self.hide(part.column, &part.original));
+            cleaned.push(if self.clear[part.column] {
+                self.hide(part.column, &part.cleaned)
+            } else {
+                Arc::new(part.cleaned.clone())
+            });
+        }
+        let word = |keys: Vec<u16>, values: &Arc<StringArray>| -> Result<ArrayRef> {
+            let keys = arrow::array::PrimitiveArray::<UInt16Type>::from(keys);
+            let values: ArrayRef = values.clone();
+            Ok(Arc::new(DictionaryArray::try_new(keys, values)?))
+        };
+        let keys = arrow::array::PrimitiveArray::<Int32Type>::from(vec![0; total]);
+        let job_id: ArrayRef = self.job_id.clone();
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(DictionaryArray::try_new(keys, job_id)?),
+            Arc::new(Int64Array::from(rows)),
+            word(columns, &self.names)?,
+            join(&original)?,
+            join(&cleaned)?,
+            word(transformations, &self.transformations)?,
+            Arc::new(Float32Array::from(confidence)),
+            word(sources, &self.sources)?,
+        ];
+        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
+    }
+
+    /// The values of a column as they may be written: a placeholder for each that is personal.
+    fn hide(&self, column: usize, values: &StringViewArray) -> ArrayRef {
+        match &self.placeholders[column] {
+            None => Arc::new(values.clone()),
+            Some(placeholder) => {
+                let hidden = values.iter().map(|value| value.map(|_| placeholder.as_str()));
+                Arc::new(hidden.collect::<StringViewArray>())
+            }
+        }
+    }
+}
+
+fn join(parts: &[ArrayRef]) -> Result<ArrayRef> {
+    if parts.is_empty() {
+        return Ok(Arc::new(StringViewArray::new_null(0)));
+    }
+    let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+    Ok(concat(&parts)?)
+}

@@ -1,0 +1,294 @@
+//! A source: its files, the columns they have together, and its splits.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arrow::datatypes::DataType;
+use hashbrown::HashMap;
+
+use super::csv::CsvLayout;
+use super::error::SourceError;
+use super::index::Mark;
+use super::locate::{Located, locate};
+use super::options::{Format, SourceOptions};
+use super::prepare::{Prepared, prepare};
+use super::split::SplitReader;
+use super::store::ByteFile;
+
+/// Bytes of views that a split may have: what decides how many rows it has.
+const SPLIT_BYTES: u64 = 64 * 1024 * 1024;
+const VIEW_BYTES: u64 = 16;
+const SPLIT_ROWS: std::ops::RangeInclusive<u64> = 8_192..=1_048_576;
+
+/// Files that are indexed at the same time.
+const INDEX_THREADS: usize = 4;
+
+/// A dataset as it lies in its files.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The columns: those of the first file in its order, then what further files add.
+    pub columns: Vec<SourceColumn>,
+    /// The files in the order of their rows.
+    pub files: Vec<SourceFile>,
+    /// Rows of all files, unreadable ones included.
+    pub total_rows: u64,
+    /// Rows of every split but the last.
+    pub rows_per_split: u64,
+    /// What a person should know: renamed columns, guessed encodings, staged files.
+    pub notes: Vec<String>,
+}
+
+/// A column of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceColumn {
+    /// Its name, unlike every other.
+    pub name: String,
+    /// Type in every batch: `Utf8View` for text formats.
+    pub data_type: DataType,
+}
+
+/// A file of a source.
+#[derive(Debug, Clone)]
+pub struct SourceFile {
+    /// Where it lies, as the person wrote it.
+    pub path: String,
+    /// Its format.
+    pub format: Format,
+    /// Its size.
+    pub bytes: u64,
+    /// Its rows, unreadable ones included.
+    pub rows: u64,
+    /// Number of its first row in the dataset.
+    pub first_row: u64,
+    /// What the line numbers of its rows count.
+    pub line_unit: LineUnit,
+    pub(super) content: Content,
+    /// For each column of the dataset, the column of the file that holds it.
+    pub(super) places: Arc<[Option<usize>]>,
+}
+
+/// What line numbers count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineUnit {
+    /// Lines of the (uncompressed) text.
+    Line,
+    /// Rows of a table or sheet, a sheet's header included.
+    Row,
+    /// Elements of a JSON array, or objects of a JSON text.
+    Element,
+}
+
+/// How the rows of a file are read.
+#[derive(Debug, Clone)]
+pub(super) enum Content {
+    /// No rows.
+    Empty,
+    Csv {
+        file: ByteFile,
+        layout: CsvLayout,
+        marks: Vec<Mark>,
+    },
+}
+
+impl Source {
+    /// Finds the files of `locations`, how they are written, and where their rows lie.
+    ///
+    /// Relative locations lie below `base_dir`. Files that cannot be cut are decoded once into
+    /// `staging`, which must outlive the source.
+    ///
+    /// # Errors
+    /// When there is nothing, when a file is not what its format asks for, or cannot be read.
+    pub fn discover(
+        locations: &[String],
+        base_dir: &Path,
+        options: &SourceOptions,
+        staging: &Path,
+    ) -> Result<Self, SourceError> {
+        options
+            .check()
+            .map_err(|(option, reason)| SourceError::Options {
+                path: locations.join(", "),
+                option,
+                reason,
+            })?;
+        let mut notes = Vec::new();
+        let files = locate(locations, base_dir, options, &mut notes)?;
+        let prepared = prepare_all(&files, options, staging)?;
+        Self::unite(prepared, notes)
+    }
+
+    /// Number of splits; none where there are no rows.
+    #[must_use]
+    pub fn split_count(&self) -> usize {
+        usize::try_from(self.total_rows.div_ceil(self.rows_per_split)).unwrap_or(usize::MAX)
+    }
+
+    /// The rows of split `k`.
+    #[must_use]
+    pub fn split_rows(&self, k: usize) -> Range<u64> {
+        let start = (k as u64).saturating_mul(self.rows_per_split);
+        let end = start.saturating_add(self.rows_per_split);
+        start.min(self.total_rows)..end.min(self.total_rows)
+    }
+
+    /// Reads split `k` in batches that end where the row number is a multiple of `batch_rows`.
+    ///
+    /// # Errors
+    /// When there is no such split or a file cannot be opened.
+    pub fn read_split(&self, k: usize, batch_rows: usize) -> Result<SplitReader, SourceError> {
+        if k >= self.split_count() {
+            return Err(SourceError::Bug {
+                path: "source".to_owned(),
+                reason: format!("split {k} of {}", self.split_count()),
+            });
+        }
+        Ok(SplitReader::new(self, self.split_rows(k), batch_rows))
+    }
+
+    fn unite(prepared: Vec<Prepared>, mut notes: Vec<String>) -> Result<Self, SourceError> {
+        let mut columns: Vec<SourceColumn> = Vec::new();
+        let mut index: HashMap<String, usize> = HashMap::new();
+        for file in &prepared {
+            for column in &file.columns {
+                match index.get(&column.name) {
+                    None => {
+                        index.insert(column.name.clone(), columns.len());
+                        columns.push(column.clone());
+                    }
+                    Some(at) => {
+                        let known = &mut columns[*at];
+                        if known.data_type != column.data_type
+                            && known.data_type != DataType::Utf8View
+                        {
+                            notes.push(format!(
+                                "{}: column {:?} is {} here and {} before: it is read as text",
+                                file.path, column.name, column.data_type, known.data_type
+                            ));
+                            known.data_type = DataType::Utf8View;
+                        }
+                    }
+                }
+            }
+        }
+        if columns.is_empty() {
+            let path = prepared.first().map_or("source", |f| f.path.as_str());
+            return Err(SourceError::content(
+                path,
+                None,
+                "there are no columns: nothing to read",
+            ));
+        }
+        let mut first_row = 0;
+        let mut files = Vec::with_capacity(prepared.len());
+        for file in prepared {
+            notes.extend(
+                file.notes
+                    .iter()
+                    .map(|note| format!("{}: {note}", file.path)),
+            );
+            let mut places = vec![None; columns.len()];
+            for (at, column) in file.columns.iter().enumerate() {
+                if let Some(place) = index.get(&column.name) {
+                    places[*place] = Some(at);
+                }
+            }
+            files.push(SourceFile {
+                path: file.path,
+                format: file.format,
+                bytes: file.bytes,
+                rows: file.rows,
+                first_row,
+                line_unit: file.line_unit,
+                content: file.content,
+                places: places.into(),
+            });
+            first_row += file.rows;
+        }
+        let rows_per_split = rows_per_split(columns.len());
+        for file in &mut files {
+            file.thin_out(rows_per_split);
+        }
+        Ok(Self {
+            columns,
+            files,
+            total_rows: first_row,
+            rows_per_split,
+            notes,
+        })
+    }
+}
+
+impl SourceFile {
+    /// Keeps only the marks that a split begins behind.
+    fn thin_out(&mut self, rows_per_split: u64) {
+        let Content::Csv { marks, .. } = &mut self.content else {
+            return;
+        };
+        let first_row = self.first_row;
+        let split = |mark: &Mark| (first_row + mark.row) / rows_per_split;
+        let count = marks.len();
+        let mut kept: Vec<Mark> = Vec::new();
+        for (at, mark) in marks.iter().enumerate() {
+            let starts_split = (first_row + mark.row).is_multiple_of(rows_per_split);
+            let last_of_split = marks
+                .get(at + 1)
+                .is_none_or(|next| split(next) > split(mark));
+            if at == 0 || at + 1 == count || starts_split || last_of_split {
+                kept.push(*mark);
+            }
+        }
+        *marks = kept;
+    }
+}
+
+/// The largest power of two whose views fit into a split.
+fn rows_per_split(columns: usize) -> u64 {
+    let fit = (SPLIT_BYTES / (VIEW_BYTES * columns.max(1) as u64)).max(1);
+    (1 << fit.ilog2()).clamp(*SPLIT_ROWS.start(), *SPLIT_ROWS.end())
+}
+
+/// Prepares every file. The first one comes first: whether it has a header holds for all.
+fn prepare_all(
+    files: &[Located],
+    options: &SourceOptions,
+    staging: &Path,
+) -> Result<Vec<Prepared>, SourceError> {
+    let Some((first, others)) = files.split_first() else {
+        return Ok(Vec::new());
+    };
+    let first = prepare(first, 0, options, staging)?;
+    let mut options = options.clone();
+    options.header = options.header.or(first.header);
+    let next = AtomicUsize::new(0);
+    let threads = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(INDEX_THREADS)
+        .min(others.len());
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(file) = others.get(at) else {
+                return done;
+            };
+            done.push((at, prepare(file, at + 1, &options, staging)));
+        }
+    };
+    let mut results = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let mut results = Vec::with_capacity(others.len());
+        for worker in workers {
+            match worker.join() {
+                Ok(done) => results.extend(done),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        results
+    });
+    results.sort_by_key(|(at, _)| *at);
+    std::iter::once(Ok(first))
+        .chain(results.into_iter().map(|(_, result)| result))
+        .collect()
+}

@@ -1,0 +1,31 @@
+//! From a location to batches of raw rows.
+//!
+//! [`Source::discover`] finds the files, finds out how each is written, stages those that cannot be
+//! cut, and finds in one pass where records begin. From then on a source is a number of rows that
+//! is cut at multiples of [`Source::rows_per_split`], whatever files they lie in, so the same rows
+//! give the same splits in one file and in five. [`Source::read_split`] reads one of them.
+
+mod batch;
+mod blocks;
+mod csv;
+mod dataset;
+mod dialect;
+mod error;
+mod fields;
+mod header;
+mod index;
+mod locate;
+mod options;
+mod prepare;
+mod rows;
+mod separated;
+mod sniff;
+mod split;
+mod store;
+
+pub use batch::{BadRow, RawBatch, RowOrigin};
+pub use dataset::{LineUnit, Source, SourceColumn, SourceFile};
+pub use error::{SourceError, SourceErrorKind};
+pub use options::{Compression, Format, SourceOptions};
+pub use split::SplitReader;
+pub use store::ByteFile;

@@ -1,0 +1,137 @@
+//! What a person may say about a source; whatever is left out is found out.
+
+/// How the files of a source are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Separated values; the separator is found out unless told.
+    Csv,
+    /// Values separated by tabs.
+    Tsv,
+    /// One JSON object a line.
+    Jsonl,
+    /// A JSON array of objects, or one object after the other.
+    Json,
+    /// Apache Parquet.
+    Parquet,
+    /// A sheet of an xlsx, xlsm, xlsb, xls or ods workbook.
+    Excel,
+}
+
+impl Format {
+    /// The format that a file name stands for, once the ending of a compression is taken off.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        let lower = name.to_ascii_lowercase();
+        let stem = ["gz", "gzip", "zst", "zstd", "bz2", "xz"]
+            .iter()
+            .find_map(|e| lower.strip_suffix(e)?.strip_suffix('.'))
+            .unwrap_or(&lower);
+        Some(match stem.rsplit_once('.')?.1 {
+            "csv" => Self::Csv,
+            "tsv" | "tab" => Self::Tsv,
+            "jsonl" | "ndjson" => Self::Jsonl,
+            "json" => Self::Json,
+            "parquet" | "pq" | "parq" => Self::Parquet,
+            "xlsx" | "xlsm" | "xlsb" | "xls" | "ods" => Self::Excel,
+            _ => return None,
+        })
+    }
+}
+
+/// How a file is compressed as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// gzip (RFC 1952), several members included.
+    Gzip,
+    /// Zstandard (RFC 8878), several frames included.
+    Zstd,
+    /// bzip2, several streams included.
+    Bzip2,
+    /// xz, several streams included.
+    Xz,
+}
+
+impl Compression {
+    /// The compression that the first bytes of a file show.
+    #[must_use]
+    pub fn of_magic(head: &[u8]) -> Self {
+        if head.starts_with(&[0x1f, 0x8b]) {
+            Self::Gzip
+        } else if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+            Self::Zstd
+        } else if head.starts_with(b"BZh") && head.get(4..10) == Some(b"1AY&SY") {
+            Self::Bzip2
+        } else if head.starts_with(&[0xfd, b'7', b'z', b'X', b'Z', 0]) {
+            Self::Xz
+        } else {
+            Self::None
+        }
+    }
+}
+
+/// What a person says about a source.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SourceOptions {
+    /// Format of all files; from the name, then from the content, when left out.
+    pub format: Option<Format>,
+    /// Separator of a CSV file: one ASCII character.
+    pub delimiter: Option<u8>,
+    /// Quotation mark of a CSV file.
+    pub quote: Option<u8>,
+    /// Character that takes the meaning off a quotation mark, besides doubling it.
+    pub escape: Option<u8>,
+    /// A CSV line that begins with this character is skipped.
+    pub comment: Option<u8>,
+    /// Whether the first record names the columns.
+    pub header: Option<bool>,
+    /// A label of the WHATWG Encoding Standard; found out when left out.
+    pub encoding: Option<String>,
+    /// Compression of the files; by their first bytes when left out.
+    pub compression: Option<Compression>,
+    /// Name or 0-based number of the sheet; the first one that is not empty when left out.
+    pub sheet: Option<String>,
+    /// Lines (rows of a sheet) to skip at the start of each file.
+    pub skip_rows: usize,
+}
+
+impl SourceOptions {
+    /// Checks what can be checked without looking at a file.
+    ///
+    /// # Errors
+    /// The name of the option and what is wrong with it.
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        let marks = [
+            ("delimiter", self.delimiter),
+            ("quote", self.quote),
+            ("escape", self.escape),
+            ("comment", self.comment),
+        ];
+        for (index, (name, mark)) in marks.iter().enumerate() {
+            let Some(mark) = *mark else { continue };
+            if !mark.is_ascii() || matches!(mark, 0 | b'\n' | b'\r') {
+                return Err((
+                    name,
+                    "one ASCII character other than a line end is expected".to_owned(),
+                ));
+            }
+            for (other, taken) in &marks[..index] {
+                let doubled_quote = *other == "quote" && *name == "escape";
+                if *taken == Some(mark) && !doubled_quote {
+                    return Err((name, format!("the same character as {other}")));
+                }
+            }
+        }
+        if let Some(label) = &self.encoding
+            && !label.eq_ignore_ascii_case("auto")
+            && encoding_rs::Encoding::for_label(label.as_bytes()).is_none()
+        {
+            return Err((
+                "encoding",
+                format!("{label:?} is not a label of the WHATWG Encoding Standard"),
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,93 @@
+//! `dedupe`: exact duplicates leave, one row stays.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Step;
+use crate::error::{Error, Result};
+use crate::program::{
+    ColumnSet, Frame, Keep, KeyNeed, Layout, Learned, Loss, Need, Op, StepContext,
+};
+use crate::spec::Columns;
+
+/// Removes rows that equal another in the given columns. Missing values equal one another.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Dedupe {
+    /// Columns to compare; `"*"` for all.
+    #[serde(default)]
+    pub columns: Columns,
+    /// Which of equal rows stays.
+    #[serde(default)]
+    pub keep: Keep,
+}
+
+impl Step for Dedupe {
+    const NAME: &'static str = "dedupe";
+    const EXAMPLE: &'static str = "{type: dedupe, columns: \"*\", keep: first}";
+
+    fn compile(&self, layout: &mut Layout, context: &StepContext<'_>) -> Result<Vec<Box<dyn Op>>> {
+        let columns = layout.select(&self.columns, &context.field, |_| true, "any column")?;
+        if columns.is_empty() {
+            return Err(Error::field(format!("{}.columns", context.field), "names no column"));
+        }
+        Ok(vec![Box::new(DedupeOp {
+            transformation: context.transformation,
+            columns,
+            keep: self.keep,
+            width: layout.columns.len(),
+        })])
+    }
+}
+
+#[derive(Debug)]
+struct DedupeOp {
+    transformation: u16,
+    columns: Vec<usize>,
+    keep: Keep,
+    width: usize,
+}
+
+impl Op for DedupeOp {
+    fn reads(&self) -> ColumnSet {
+        match self.keep {
+            // How complete a row is depends on all of its columns.
+            Keep::MostComplete => (0..self.width).collect(),
+            Keep::First | Keep::Last => self.columns.iter().copied().collect(),
+        }
+    }
+
+    fn writes(&self) -> ColumnSet {
+        ColumnSet::new()
+    }
+
+    fn drops_rows(&self) -> bool {
+        true
+    }
+
+    fn need(&self) -> Option<Need> {
+        Some(Need::Repeats(KeyNeed {
+            columns: self.columns.clone(),
+            keep: self.keep,
+            skip_nulls: false,
+        }))
+    }
+
+    fn apply(&self, frame: &mut Frame, learned: Option<&Learned>) -> Result<()> {
+        let Some(Learned::Repeats(repeats)) = learned else {
+            return Err(Error::Bug("duplicates were not learned"));
+        };
+        let found = repeats.among(frame.first_row, frame.rows());
+        if !found.is_empty() {
+            let losses = found.iter().map(|(row, survivor)| {
+                let loss = Loss::Duplicate {
+                    transformation: self.transformation,
+                    survivor: *survivor,
+                };
+                ((row - frame.first_row) as u32, loss)
+            });
+            frame.lose(losses.collect());
+        }
+        Ok(())
+    }
+}

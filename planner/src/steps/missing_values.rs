@@ -1,0 +1,86 @@
+//! `missing_values`: cells that spell "no value" become null.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Step;
+use crate::contract::MissingValues;
+use crate::error::{Error, Result};
+use crate::program::{
+    ChangeSource, ColumnSet, Confidence, Frame, Layout, Learned, Op, StepContext, null_rows,
+};
+use crate::spec::Columns;
+
+/// Sets cells to null whose trimmed text is one of the contract's `missing_values`. Every job
+/// begins with it, whether its steps name it or not. An empty cell counts as missing already, so
+/// that its becoming null is no change.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NullMissingValues {
+    /// Columns to look at.
+    #[serde(default)]
+    pub columns: Columns,
+    /// Spellings; those of the contract when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<Vec<String>>,
+}
+
+impl Step for NullMissingValues {
+    const NAME: &'static str = "missing_values";
+    const EXAMPLE: &'static str = "{type: missing_values, columns: [age], values: [\"\", \"?\"]}";
+
+    fn compile(&self, layout: &mut Layout, context: &StepContext<'_>) -> Result<Vec<Box<dyn Op>>> {
+        let field = &context.field;
+        let columns = layout.select(&self.columns, field, |column| column.is_text(), "text")?;
+        let values = self.values.as_ref().unwrap_or(&context.contract.missing_values);
+        Ok(vec![Box::new(NullMissingOp {
+            transformation: context.transformation,
+            columns,
+            missing: MissingValues::new(values),
+        })])
+    }
+}
+
+#[derive(Debug)]
+struct NullMissingOp {
+    transformation: u16,
+    columns: Vec<usize>,
+    missing: MissingValues,
+}
+
+impl Op for NullMissingOp {
+    fn reads(&self) -> ColumnSet {
+        self.columns.iter().copied().collect()
+    }
+
+    fn writes(&self) -> ColumnSet {
+        self.reads()
+    }
+
+    fn apply(&self, frame: &mut Frame, _: Option<&Learned>) -> Result<()> {
+        for column in &self.columns {
+            let array = Arc::clone(&frame.columns[*column]);
+            let texts =
+                array.as_string_view_opt().ok_or(Error::Bug("missing values of no text"))?;
+            let (mut missing, mut spelt) = (Vec::new(), Vec::new());
+            for row in 0..texts.len() {
+                if texts.is_valid(row) && self.missing.is_missing(texts.value(row)) {
+                    missing.push(row as u32);
+                    if !texts.value(row).is_empty() && frame.is_live(row) {
+                        spelt.push(row as u32);
+                    }
+                }
+            }
+            if !missing.is_empty() {
+                let array = null_rows(&array, &missing)?;
+                let source = ChangeSource::Deterministic;
+                let sure = Confidence::All(1.0);
+                frame.change(self.transformation, *column, array, spelt, sure, source);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,67 @@
+//! A SQL condition over the columns of a row.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::DFSchema;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::ExprSchemable;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::utils::collect_columns;
+
+use crate::error::Result;
+use crate::program::{Frame, Layout};
+use crate::session::session;
+
+/// A compiled condition.
+#[derive(Debug)]
+pub(super) struct Condition {
+    /// Columns that the condition reads.
+    pub(super) columns: Vec<usize>,
+    schema: SchemaRef,
+    expression: Arc<dyn PhysicalExpr>,
+}
+
+impl Condition {
+    pub(super) fn new(sql: &str, layout: &Layout) -> Result<Self, DataFusionError> {
+        let fields: Vec<Field> = layout
+            .columns
+            .iter()
+            .map(|column| Field::new(&column.contract.name, column.data_type.clone(), true))
+            .collect();
+        let schema = Arc::new(Schema::new(fields));
+        let described = DFSchema::try_from(Arc::clone(&schema))?;
+        let session = session();
+        let logical = session.parse_sql_expr(sql, &described)?;
+        let data_type = logical.get_type(&described)?;
+        if data_type != DataType::Boolean {
+            return Err(DataFusionError::Plan(format!(
+                "{sql:?} is no condition: it gives {data_type}"
+            )));
+        }
+        let expression = session.create_physical_expr(logical, &described)?;
+        let columns: BTreeSet<usize> =
+            collect_columns(&expression).iter().map(|column| column.index()).collect();
+        Ok(Self {
+            columns: columns.into_iter().collect(),
+            schema,
+            expression,
+        })
+    }
+
+    /// Rows for which the condition is false. A row that it cannot judge does not break it.
+    pub(super) fn broken(&self, frame: &Frame) -> Result<Vec<u32>> {
+        let options = RecordBatchOptions::new().with_row_count(Some(frame.rows()));
+        let batch = RecordBatch::try_new_with_options(
+            Arc::clone(&self.schema),
+            frame.columns.clone(),
+            &options,
+        )?;
+        let answer = self.expression.evaluate(&batch)?.into_array(frame.rows())?;
+        let answer = answer.as_boolean();
+        let broken = (0..answer.len()).filter(|row| answer.is_valid(*row) && !answer.value(*row));
+        Ok(broken.map(|row| row as u32).collect())
+    }
+}

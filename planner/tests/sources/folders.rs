@@ -1,0 +1,1 @@
+//! Real and odd files that others collected.
