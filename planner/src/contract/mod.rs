@@ -1,9 +1,16 @@
 //! The contract a job runs under: what the person declared, completed by what the data shows.
 
+mod check;
 mod complete;
+mod disguised;
 mod entity;
 mod evidence;
+mod infer;
 mod missing;
+mod moment;
+mod shape;
+mod tally;
+mod unique;
 
 pub use complete::{ContractError, complete, needs_evidence};
 pub use evidence::ColumnEvidence;

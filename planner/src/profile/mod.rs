@@ -1,14 +1,21 @@
 //! What a column looks like: counts, distribution and samples, before and after cleaning.
 
+mod extremes;
+mod hash;
+mod hll;
 mod profiler;
 mod render;
 mod sample;
 mod sketch;
 mod type_text;
+mod values;
 
+pub(crate) use hash::{hash_text, hash_values};
+pub(crate) use hll::Distinct;
 pub use profiler::Profiler;
 pub use render::render_value;
 pub use sample::RowSample;
+pub(crate) use sample::mix;
 pub use sketch::ColumnSketch;
 
 use serde::Serialize;

@@ -1,15 +1,9 @@
 //! What cleans a value. One file a concept; no kernel knows of jobs, plans or files.
 
 pub mod boolean;
+mod calendar;
 pub mod canonical;
 pub mod cell;
-pub(crate) mod mojibake;
-pub mod number;
-pub mod phone;
-pub mod pii;
-pub mod row_hash;
-pub mod text;
-mod calendar;
 pub mod country;
 pub mod currency;
 pub mod date;
@@ -17,6 +11,12 @@ mod date_cursor;
 mod date_pattern;
 mod date_usual;
 pub mod email;
+pub(crate) mod mojibake;
+pub mod number;
 mod number_notation;
 mod number_words;
+pub mod phone;
+pub mod pii;
+pub mod row_hash;
+pub mod text;
 pub mod url;

@@ -2,9 +2,9 @@
 
 pub mod addresses;
 pub mod cell_function;
+pub mod dates;
 pub mod personal_data;
 pub mod pii_hash;
-pub mod dates;
 pub mod quantities;
 pub mod row_hash;
 pub mod secret;
