@@ -35,12 +35,13 @@ struct Opening {
     line: u64,
 }
 
-/// Finds out how `file` is written; `dialect` is what is known of it. None when it has no record.
+/// Finds out how `file` is written; `dialect` is what is known of it, `first_line` the number of its
+/// first line. None when it has no record.
 pub(super) fn separated(
     file: &ByteFile,
     path: &str,
     format: Format,
-    dialect: Option<Dialect>,
+    (dialect, first_line): (Option<Dialect>, u64),
     options: &SourceOptions,
     notes: &mut Vec<String>,
 ) -> Result<Option<Separated>, SourceError> {
@@ -57,9 +58,10 @@ pub(super) fn separated(
     });
     loop {
         let mut found = notes.clone();
-        let Some(opening) = open(file, path, &dialect, options.skip_rows)? else {
+        let Some(mut opening) = open(file, path, &dialect, options.skip_rows)? else {
             return Ok(None);
         };
+        opening.line += first_line - 1;
         let (names, layout, header) = opening.columns(dialect, options, &mut found);
         let start = opening.start(&dialect, header);
         let index = index_text(file, path, start, dialect, None)?;
@@ -143,7 +145,7 @@ fn lines(text: &[u8], terminator: u8) -> u64 {
 }
 
 /// Where the text begins after a byte order mark and `rows` lines, and how many there were.
-fn skip_lines(text: &[u8], rows: usize, terminator: u8) -> (usize, usize) {
+pub(super) fn skip_lines(text: &[u8], rows: usize, terminator: u8) -> (usize, usize) {
     let mut pos = if text.starts_with(b"\xef\xbb\xbf") {
         3
     } else {
