@@ -196,7 +196,7 @@ impl Source {
             return Err(SourceError::content(
                 path,
                 None,
-                "there are no columns: nothing to read",
+                "nothing to make a table of: no column and no row",
             ));
         }
         let mut first_row = 0;
