@@ -102,11 +102,13 @@ impl SplitReader {
             }
         }
         if part.rows == 0 || part.rows > rows {
-            return Err(SourceError::content(
-                &self.files[place].1.path,
-                None,
-                "the file has changed since it was indexed",
-            ));
+            let file = &self.files[place].1;
+            let reason = if matches!(file.content, Content::Parquet { .. }) {
+                "fewer rows can be read here than the footer names"
+            } else {
+                "the file has changed since it was indexed"
+            };
+            return Err(SourceError::content(&file.path, None, reason));
         }
         Ok(part)
     }
