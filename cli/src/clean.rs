@@ -95,7 +95,9 @@ fn data_spec(arguments: &JobArguments) -> anyhow::Result<JobSpec> {
     if arguments.output.is_none() {
         // Clean data beside the dirty: customers.csv → customers-clean.
         let path = PathBuf::from(&arguments.job);
-        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        let stem = path
+            .file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned());
         let name = format!("{}-clean", stem.as_deref().unwrap_or("out"));
         document["output"] = json!({"location": name});
     }

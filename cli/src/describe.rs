@@ -32,7 +32,7 @@ pub(crate) fn look(location: &str) -> anyhow::Result<Described> {
     let progress = Arc::new(Progress::default());
     let bar = Bar::start(Arc::clone(&progress));
     let described = (|| -> planner::Result<Described> {
-        let source = open_source(&spec, &here, staging.path())?;
+        let source = open_source(&spec, None, &here, staging.path())?;
         let contract = discover(&source, &DatasetSpec::default(), threads, true, &progress)?;
         let profiles = profile_source(&source, &contract, 42, threads, &progress)?;
         Ok(Described {
@@ -58,12 +58,26 @@ pub(crate) fn profile(arguments: &ProfileArguments) -> anyhow::Result<()> {
         println!("{}", serde_json::to_string_pretty(&document)?);
         return Ok(());
     }
-    println!("{} rows, {} columns", described.source.total_rows, described.profiles.len());
+    println!(
+        "{} rows, {} columns",
+        described.source.total_rows,
+        described.profiles.len()
+    );
     let mut table = Table::new();
     table
         .load_preset(presets::UTF8_BORDERS_ONLY)
         .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(["column", "type", "nulls", "distinct", "min", "median", "max", "personal data", "samples"]);
+        .set_header([
+            "column",
+            "type",
+            "nulls",
+            "distinct",
+            "min",
+            "median",
+            "max",
+            "personal data",
+            "samples",
+        ]);
     for (profile, column) in described.profiles.iter().zip(&described.contract.columns) {
         let pii = column.inferred.as_ref().and_then(|seen| seen.pii.as_ref());
         let about = if profile.distinct_exact { "" } else { "≈" };
@@ -75,8 +89,15 @@ pub(crate) fn profile(arguments: &ProfileArguments) -> anyhow::Result<()> {
             profile.min.clone().unwrap_or_default(),
             profile.median.clone().unwrap_or_default(),
             profile.max.clone().unwrap_or_default(),
-            pii.map(|found| format!("{} {:.0} %", found.entity, found.hit_rate * 100.0)).unwrap_or_default(),
-            profile.samples.iter().take(3).map(|text| cut(text)).collect::<Vec<_>>().join(", "),
+            pii.map(|found| format!("{} {:.0} %", found.entity, found.hit_rate * 100.0))
+                .unwrap_or_default(),
+            profile
+                .samples
+                .iter()
+                .take(3)
+                .map(|text| cut(text))
+                .collect::<Vec<_>>()
+                .join(", "),
         ]);
     }
     println!("{table}");
@@ -103,7 +124,10 @@ fn cut(text: &str) -> String {
 pub(crate) fn schema(arguments: &SchemaArguments) -> anyhow::Result<()> {
     match arguments.document {
         SchemaDocument::Job => {
-            println!("{}", serde_json::to_string_pretty(&JobSpec::document_schema())?);
+            println!(
+                "{}",
+                serde_json::to_string_pretty(&JobSpec::document_schema())?
+            );
         }
     }
     Ok(())

@@ -49,8 +49,14 @@ fn main() -> ExitCode {
 fn exit_status(error: &anyhow::Error) -> u8 {
     use planner::ErrorKind;
     let kind = error.chain().find_map(|cause| {
-        let own = cause.downcast_ref::<planner::Error>().map(planner::Error::kind);
-        own.or_else(|| cause.downcast_ref::<arguments::UsageError>().map(|_| ErrorKind::Invalid))
+        let own = cause
+            .downcast_ref::<planner::Error>()
+            .map(planner::Error::kind);
+        own.or_else(|| {
+            cause
+                .downcast_ref::<arguments::UsageError>()
+                .map(|_| ErrorKind::Invalid)
+        })
     });
     match kind {
         Some(ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Conflict) => 2,

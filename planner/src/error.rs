@@ -154,9 +154,9 @@ impl Error {
             Self::Memory { .. } => ErrorKind::Exhausted,
             Self::Cancelled => ErrorKind::Unavailable,
             Self::Engine(error) => match error.find_root() {
-                datafusion::error::DataFusionError::External(inner) => {
-                    inner.downcast_ref::<Self>().map_or(ErrorKind::Bug, Self::kind)
-                }
+                datafusion::error::DataFusionError::External(inner) => inner
+                    .downcast_ref::<Self>()
+                    .map_or(ErrorKind::Bug, Self::kind),
                 datafusion::error::DataFusionError::ResourcesExhausted(_) => ErrorKind::Exhausted,
                 _ => ErrorKind::Bug,
             },

@@ -14,10 +14,12 @@ pub fn resolve(name: &Secret) -> Result<SecretBytes> {
     let bytes = match name {
         Secret::Env(variable) => std::env::var(variable)
             .map(String::into_bytes)
-            .map_err(|_| wrong("is not set: personal data cannot be hashed without a salt".to_owned()))?,
+            .map_err(|_| {
+                wrong("is not set: personal data cannot be hashed without a salt".to_owned())
+            })?,
         Secret::File(path) => {
-            let mut bytes = std::fs::read(path)
-                .map_err(|error| wrong(format!("cannot be read: {error}")))?;
+            let mut bytes =
+                std::fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
             if bytes.last() == Some(&b'\n') {
                 bytes.pop();
             }

@@ -7,18 +7,30 @@ use super::ContractColumn;
 /// Words of column names and what they announce.
 const WORDS: &[(&[&str], Entity)] = &[
     (&["email", "mail"], Entity::Email),
-    (&["phone", "telephone", "mobile", "cell", "fax", "tel"], Entity::Phone),
+    (
+        &["phone", "telephone", "mobile", "cell", "fax", "tel"],
+        Entity::Phone,
+    ),
     (&["ssn"], Entity::UsSsn),
     (&["iban"], Entity::Iban),
     (&["card", "cc"], Entity::CreditCard),
     (&["ip"], Entity::IpAddress),
     (&["mac"], Entity::MacAddress),
     (&["url", "website"], Entity::Url),
-    (&["birth", "dob", "birthday", "birthdate"], Entity::DateOfBirth),
+    (
+        &["birth", "dob", "birthday", "birthdate"],
+        Entity::DateOfBirth,
+    ),
     (&["passport"], Entity::Passport),
     (&["licence", "license"], Entity::DrivingLicence),
-    (&["address", "street", "city", "town", "zip", "postcode"], Entity::Location),
-    (&["name", "firstname", "lastname", "surname", "person"], Entity::Person),
+    (
+        &["address", "street", "city", "town", "zip", "postcode"],
+        Entity::Location,
+    ),
+    (
+        &["name", "firstname", "lastname", "surname", "person"],
+        Entity::Person,
+    ),
 ];
 
 impl ContractColumn {
@@ -47,6 +59,7 @@ fn entity_of_name(name: &str) -> Option<Entity> {
         }
         lower = character.is_lowercase();
     }
-    let announced = |(marks, _): &&(&[&str], Entity)| words.iter().any(|word| marks.contains(&word.as_str()));
+    let announced =
+        |(marks, _): &&(&[&str], Entity)| words.iter().any(|word| marks.contains(&word.as_str()));
     WORDS.iter().find(announced).map(|(_, entity)| *entity)
 }

@@ -18,7 +18,7 @@ use hashbrown::HashMap;
 use udfs::kernels::row_hash::hash_rows;
 
 use super::quantity::{Quantity, quantities, quantity_array};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::profile::RowSample;
 use crate::program::{ColumnFigures, Figure, FigureNeed, Frame, GroupFigures};
 
@@ -50,23 +50,41 @@ impl FigureLog {
         let wanted: UInt32Array = (0..frame.rows())
             .filter(|row| {
                 let id = frame.first_row + *row as u64;
-                frame.is_live(*row) && self.sample.as_ref().is_none_or(|sample| sample.contains(id))
+                frame.is_live(*row)
+                    && self
+                        .sample
+                        .as_ref()
+                        .is_none_or(|sample| sample.contains(id))
             })
             .map(|row| row as u32)
             .collect();
-        self.rows.extend(wanted.values().iter().map(|row| frame.first_row + u64::from(*row)));
+        self.rows.extend(
+            wanted
+                .values()
+                .iter()
+                .map(|row| frame.first_row + u64::from(*row)),
+        );
         let mut bytes = 8 * wanted.len();
         if !self.need.by.is_empty() {
-            let keys: Vec<ArrayRef> =
-                self.need.by.iter().map(|column| Arc::clone(&frame.columns[*column])).collect();
+            let keys: Vec<ArrayRef> = self
+                .need
+                .by
+                .iter()
+                .map(|column| Arc::clone(&frame.columns[*column]))
+                .collect();
             let hashes = hash_rows(&keys);
-            self.groups.extend(wanted.values().iter().map(|row| hashes[*row as usize]));
+            self.groups
+                .extend(wanted.values().iter().map(|row| hashes[*row as usize]));
             bytes += 16 * wanted.len();
         }
         for ((column, _), parts) in self.need.figures.iter().zip(&mut self.columns) {
             let array = &frame.columns[*column];
             let all = wanted.len() == array.len() && array.data_type() != &DataType::Utf8View;
-            let part = if all { Arc::clone(array) } else { take(array, &wanted, None)? };
+            let part = if all {
+                Arc::clone(array)
+            } else {
+                take(array, &wanted, None)?
+            };
             // A view would keep the whole text of the source alive.
             let part = match part.as_string_view_opt() {
                 Some(text) => Arc::new(text.gc()) as ArrayRef,
@@ -95,10 +113,17 @@ impl FigureLog {
                 continue;
             }
             let column = concat(&parts)?;
-            fields.push(Field::new(format!("c{place}"), column.data_type().clone(), true));
+            fields.push(Field::new(
+                format!("c{place}"),
+                column.data_type().clone(),
+                true,
+            ));
             columns.push(column);
         }
-        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+        Ok(RecordBatch::try_new(
+            Arc::new(Schema::new(fields)),
+            columns,
+        )?)
     }
 }
 
@@ -118,7 +143,9 @@ pub fn sum_figures(
         for log in &logs {
             values.add(log, first + place, !need.by.is_empty(), gone)?;
         }
-        let data_type = logs.first().map(|log| log.column(first + place).data_type().clone());
+        let data_type = logs
+            .first()
+            .map(|log| log.column(first + place).data_type().clone());
         answers.push(values.sum(*figure, data_type, sampled)?);
     }
     Ok(answers)
@@ -245,9 +272,13 @@ impl GroupValues {
             }
             all.extend_from_slice(&values);
             answer.groups.push(group);
-            answer.figures.push(group_figures(figure, &mut values, &data_type)?);
+            answer
+                .figures
+                .push(group_figures(figure, &mut values, &data_type)?);
         }
-        answer.figures.push(group_figures(figure, &mut all, &data_type)?);
+        answer
+            .figures
+            .push(group_figures(figure, &mut all, &data_type)?);
         Ok(answer)
     }
 }
@@ -267,7 +298,9 @@ impl GroupFigures {
 /// The most frequent text; the smallest of equally frequent ones. Its confidence is its share.
 fn text_mode(counts: &HashMap<Arc<str>, u64>) -> GroupFigures {
     let total: u64 = counts.values().sum();
-    let best = counts.iter().max_by(|left, right| left.1.cmp(right.1).then(right.0.cmp(left.0)));
+    let best = counts
+        .iter()
+        .max_by(|left, right| left.1.cmp(right.1).then(right.0.cmp(left.0)));
     best.map_or_else(GroupFigures::none, |(text, count)| GroupFigures {
         value: Some(Arc::new(StringViewArray::from(vec![text.as_ref()]))),
         pair: None,
@@ -294,7 +327,8 @@ fn group_figures(
         Figure::Mean => Quantity::mean(values),
         _ => None,
     };
-    let spread = matches!(figure, Figure::Mean | Figure::MeanDeviation).then(|| mean_deviation(values));
+    let spread =
+        matches!(figure, Figure::Mean | Figure::MeanDeviation).then(|| mean_deviation(values));
     values.sort_unstable();
     let (value, pair, confidence) = match figure {
         Figure::Median => {
@@ -310,7 +344,11 @@ fn group_figures(
             let (mode, count) = mode(values);
             (Some(mode), None, share(count, values.len() as u64))
         }
-        Figure::Quartiles => (None, Some((quantile(values, 0.25), quantile(values, 0.75))), 1.0),
+        Figure::Quartiles => (
+            None,
+            Some((quantile(values, 0.25), quantile(values, 0.75))),
+            1.0,
+        ),
         Figure::MedianDeviation => {
             let median = quantile(values, 0.5);
             (None, Some((median, median_deviation(values, median))), 1.0)
@@ -318,7 +356,9 @@ fn group_figures(
         Figure::MeanDeviation => (None, spread, 1.0),
     };
     Ok(GroupFigures {
-        value: value.map(|value| quantity_array(value, data_type)).transpose()?,
+        value: value
+            .map(|value| quantity_array(value, data_type))
+            .transpose()?,
         pair,
         confidence,
         count: values.len() as u64,
@@ -332,7 +372,11 @@ fn certainty(deviation: f64, values: &[Quantity]) -> f32 {
         (Some(first), Some(last)) => last.number() - first.number(),
         _ => 0.0,
     };
-    let doubt = if range > 0.0 { deviation / (range / 2.0) } else { 0.0 };
+    let doubt = if range > 0.0 {
+        deviation / (range / 2.0)
+    } else {
+        0.0
+    };
     (1.0 - doubt).clamp(0.05, 0.95) as f32
 }
 
@@ -359,15 +403,21 @@ fn median(values: &[Quantity]) -> Quantity {
 
 /// Median of the absolute deviations from `centre`.
 fn median_deviation(values: &[Quantity], centre: f64) -> f64 {
-    let mut distances: Vec<f64> =
-        values.iter().map(|value| (value.number() - centre).abs()).collect();
+    let mut distances: Vec<f64> = values
+        .iter()
+        .map(|value| (value.number() - centre).abs())
+        .collect();
     let half = distances.len() / 2;
     let (below, middle, _) = distances.select_nth_unstable_by(half, f64::total_cmp);
     let middle = *middle;
     if values.len() % 2 == 1 {
         return middle;
     }
-    let lower = below.iter().copied().max_by(f64::total_cmp).unwrap_or(middle);
+    let lower = below
+        .iter()
+        .copied()
+        .max_by(f64::total_cmp)
+        .unwrap_or(middle);
     lower / 2.0 + middle / 2.0
 }
 

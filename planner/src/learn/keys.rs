@@ -39,8 +39,12 @@ impl KeyLog {
 
     /// Takes down the keys of a frame's live rows; gives the bytes that this took.
     pub fn observe(&mut self, frame: &Frame) -> usize {
-        let columns: Vec<ArrayRef> =
-            self.need.columns.iter().map(|column| Arc::clone(&frame.columns[*column])).collect();
+        let columns: Vec<ArrayRef> = self
+            .need
+            .columns
+            .iter()
+            .map(|column| Arc::clone(&frame.columns[*column]))
+            .collect();
         let hashes = hash_rows(&columns);
         let counts_missing = self.need.keep == Keep::MostComplete;
         let mut kept = 0;
@@ -53,7 +57,11 @@ impl KeyLog {
             bucket.hashes.push(hash);
             bucket.rows.push(frame.first_row + row as u64);
             if counts_missing {
-                let missing = frame.columns.iter().filter(|column| column.is_null(row)).count();
+                let missing = frame
+                    .columns
+                    .iter()
+                    .filter(|column| column.is_null(row))
+                    .count();
                 bucket.missing.push(missing as u32);
             }
             kept += 1;
@@ -80,7 +88,10 @@ impl Bucket {
             fields.push(Field::new("missing", DataType::UInt32, false));
             columns.push(Arc::new(UInt32Array::from(self.missing)));
         }
-        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+        Ok(RecordBatch::try_new(
+            Arc::new(Schema::new(fields)),
+            columns,
+        )?)
     }
 }
 
@@ -91,7 +102,8 @@ pub fn find_repeats(
     logs: &[RecordBatch],
     gone: &dyn Fn(u64) -> bool,
 ) -> Result<Vec<(u64, u64)>> {
-    let mut keys: Vec<(u128, u32, u64)> = Vec::with_capacity(logs.iter().map(RecordBatch::num_rows).sum());
+    let mut keys: Vec<(u128, u32, u64)> =
+        Vec::with_capacity(logs.iter().map(RecordBatch::num_rows).sum());
     for log in logs {
         let hashes = log
             .column(0)
@@ -101,7 +113,10 @@ pub fn find_repeats(
             .column(1)
             .as_primitive_opt::<UInt64Type>()
             .ok_or(Error::Bug("a key log without rows"))?;
-        let missing = log.columns().get(2).and_then(|column| column.as_primitive_opt::<UInt32Type>());
+        let missing = log
+            .columns()
+            .get(2)
+            .and_then(|column| column.as_primitive_opt::<UInt32Type>());
         for index in 0..rows.len() {
             let row = rows.value(index);
             let hash: [u8; 16] = hashes
@@ -116,7 +131,10 @@ pub fn find_repeats(
     }
     keys.sort_unstable();
     let mut repeats = Vec::new();
-    for group in keys.chunk_by(|left, right| left.0 == right.0).filter(|group| group.len() > 1) {
+    for group in keys
+        .chunk_by(|left, right| left.0 == right.0)
+        .filter(|group| group.len() > 1)
+    {
         let survivor = match keep {
             Keep::First => group.iter().map(|key| key.2).min(),
             Keep::Last => group.iter().map(|key| key.2).max(),

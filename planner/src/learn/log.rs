@@ -55,7 +55,10 @@ impl SplitLog {
             Self::Figures(log) => vec![log.finish()?],
             Self::Values(log) => vec![log.finish()?],
         };
-        let entries = batches.into_iter().enumerate().filter(|(_, batch)| batch.num_rows() > 0);
+        let entries = batches
+            .into_iter()
+            .enumerate()
+            .filter(|(_, batch)| batch.num_rows() > 0);
         Ok(entries
             .map(|(bucket, batch)| LogEntry {
                 bucket: bucket as u16,
@@ -83,4 +86,3 @@ impl LogEntry {
         Ok(Self { bucket, batch })
     }
 }
-

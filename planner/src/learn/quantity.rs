@@ -58,7 +58,9 @@ impl Quantity {
 
     /// The arithmetic mean of values in a fixed order; of whole ones rounded as in [`Self::middle`].
     pub(crate) fn mean(values: &[Self]) -> Option<Self> {
-        let count = i128::try_from(values.len()).ok().filter(|count| *count > 0)?;
+        let count = i128::try_from(values.len())
+            .ok()
+            .filter(|count| *count > 0)?;
         match values.first()? {
             Self::Whole(_) => {
                 let sum = values.iter().try_fold(0i128, |sum, value| match value {
@@ -99,24 +101,35 @@ pub(crate) fn quantities(array: &ArrayRef) -> Result<Vec<(usize, Quantity)>> {
         array: &ArrayRef,
         quantity: impl Fn(T) -> Quantity,
     ) -> Vec<(usize, Quantity)> {
-        let present = values.iter().enumerate().filter(|(row, _)| array.is_valid(*row));
-        present.map(|(row, value)| (row, quantity(*value))).collect()
+        let present = values
+            .iter()
+            .enumerate()
+            .filter(|(row, _)| array.is_valid(*row));
+        present
+            .map(|(row, value)| (row, quantity(*value)))
+            .collect()
     }
     let whole = |value: i64| Quantity::Whole(value.into());
     Ok(match array.data_type() {
         DataType::Int64 => collect(array.as_primitive::<Int64Type>().values(), array, whole),
-        DataType::Timestamp(..) => {
-            collect(array.as_primitive::<TimestampMicrosecondType>().values(), array, whole)
-        }
+        DataType::Timestamp(..) => collect(
+            array.as_primitive::<TimestampMicrosecondType>().values(),
+            array,
+            whole,
+        ),
         DataType::Date32 => collect(array.as_primitive::<Date32Type>().values(), array, |days| {
             Quantity::Whole(days.into())
         }),
-        DataType::Decimal128(..) => {
-            collect(array.as_primitive::<Decimal128Type>().values(), array, Quantity::Whole)
-        }
-        DataType::Float64 => {
-            collect(array.as_primitive::<Float64Type>().values(), array, Quantity::Float)
-        }
+        DataType::Decimal128(..) => collect(
+            array.as_primitive::<Decimal128Type>().values(),
+            array,
+            Quantity::Whole,
+        ),
+        DataType::Float64 => collect(
+            array.as_primitive::<Float64Type>().values(),
+            array,
+            Quantity::Float,
+        ),
         _ => return Err(Error::Bug("a column that is no quantity")),
     })
 }
@@ -126,12 +139,12 @@ pub(crate) fn quantity_array(value: Quantity, data_type: &DataType) -> Result<Ar
     let out_of_range = Error::Bug("a figure outside the range of its column");
     let array: ArrayRef = match (value, data_type) {
         (Quantity::Float(value), DataType::Float64) => Arc::new(Float64Array::from(vec![value])),
-        (Quantity::Whole(value), DataType::Int64) => {
-            Arc::new(Int64Array::from(vec![i64::try_from(value).map_err(|_| out_of_range)?]))
-        }
-        (Quantity::Whole(value), DataType::Date32) => {
-            Arc::new(Date32Array::from(vec![i32::try_from(value).map_err(|_| out_of_range)?]))
-        }
+        (Quantity::Whole(value), DataType::Int64) => Arc::new(Int64Array::from(vec![
+            i64::try_from(value).map_err(|_| out_of_range)?,
+        ])),
+        (Quantity::Whole(value), DataType::Date32) => Arc::new(Date32Array::from(vec![
+            i32::try_from(value).map_err(|_| out_of_range)?,
+        ])),
         (Quantity::Whole(value), DataType::Timestamp(_, zone)) => {
             let value = i64::try_from(value).map_err(|_| out_of_range)?;
             Arc::new(TimestampMicrosecondArray::from(vec![value]).with_timezone_opt(zone.clone()))

@@ -11,9 +11,7 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
-};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{StreamExt, TryStreamExt};
 
 use super::map_properties;
@@ -50,15 +48,23 @@ pub struct LearnedState {
 impl LearnedState {
     /// Applies one operation to a frame.
     pub fn apply(&self, number: usize, frame: &mut Frame) -> Result<()> {
-        let op = self.program.ops.get(number).ok_or(Error::Bug("no such operation"))?;
-        let learned = self.learned.get(number).and_then(|learned| learned.as_deref());
+        let op = self
+            .program
+            .ops
+            .get(number)
+            .ok_or(Error::Bug("no such operation"))?;
+        let learned = self
+            .learned
+            .get(number)
+            .and_then(|learned| learned.as_deref());
         op.op.apply(frame, learned)
     }
 
     /// Rows of a split.
     pub fn split_rows(&self, split: u64) -> u64 {
         let start = split * self.rows_per_split;
-        self.rows_per_split.min(self.total_rows.saturating_sub(start))
+        self.rows_per_split
+            .min(self.total_rows.saturating_sub(start))
     }
 }
 
@@ -84,10 +90,7 @@ pub fn learn_schema() -> SchemaRef {
 
 impl LearnExec {
     /// A pass over the splits that `input` reads. Profiles of the raw columns go to `before`.
-    pub fn new(
-        input: Arc<dyn ExecutionPlan>,
-        state: LearnedState,
-        ) -> Self {
+    pub fn new(input: Arc<dyn ExecutionPlan>, state: LearnedState) -> Self {
         let properties = map_properties(&input, learn_schema());
         Self {
             input,
@@ -99,7 +102,10 @@ impl LearnExec {
 
 impl fmt::Debug for LearnExec {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("LearnExec").field("pass", &self.state.pass).finish_non_exhaustive()
+        formatter
+            .debug_struct("LearnExec")
+            .field("pass", &self.state.pass)
+            .finish_non_exhaustive()
     }
 }
 
@@ -147,8 +153,8 @@ impl ExecutionPlan for LearnExec {
         context: Arc<TaskContext>,
     ) -> EngineResult<SendableRecordBatchStream> {
         let input = self.input.execute(partition, Arc::clone(&context))?;
-        let reservation = MemoryConsumer::new(format!("LearnExec[{partition}]"))
-            .register(context.memory_pool());
+        let reservation =
+            MemoryConsumer::new(format!("LearnExec[{partition}]")).register(context.memory_pool());
         let mut learner = Learner {
             state: self.state.clone(),
             reservation,
@@ -157,7 +163,10 @@ impl ExecutionPlan for LearnExec {
         let logs = input
             .map(move |batch| Ok(learner.observe(to_frame(batch?)?)?))
             .try_filter_map(|logs| futures::future::ready(Ok(logs)));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(learn_schema(), logs)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            learn_schema(),
+            logs,
+        )))
     }
 }
 
@@ -210,10 +219,17 @@ impl Learner {
 
 impl OpenSplit {
     fn new(number: u64, state: &LearnedState) -> Result<Self> {
-        let pass = state.program.passes.get(state.pass).ok_or(Error::Bug("no such pass"))?;
+        let pass = state
+            .program
+            .passes
+            .get(state.pass)
+            .ok_or(Error::Bug("no such pass"))?;
         let mut logs = Vec::new();
         for op in pass.learns() {
-            let need = state.program.ops[op].op.need().ok_or(Error::Bug("nothing to learn"))?;
+            let need = state.program.ops[op]
+                .op
+                .need()
+                .ok_or(Error::Bug("nothing to learn"))?;
             logs.push((op, SplitLog::new(&need, state.figure_sample.as_ref())));
         }
         Ok(Self {

@@ -32,7 +32,11 @@ pub struct PublishExec {
 
 /// Schema of what the last pass gives.
 fn publish_schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![Field::new("outcome", DataType::Binary, false)]))
+    Arc::new(Schema::new(vec![Field::new(
+        "outcome",
+        DataType::Binary,
+        false,
+    )]))
 }
 
 impl PublishExec {
@@ -56,7 +60,9 @@ impl PublishExec {
 
 impl fmt::Debug for PublishExec {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("PublishExec").finish_non_exhaustive()
+        formatter
+            .debug_struct("PublishExec")
+            .finish_non_exhaustive()
     }
 }
 
@@ -96,7 +102,12 @@ impl ExecutionPlan for PublishExec {
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
         let input = children.pop().ok_or(Error::Bug("a pass without input"))?;
         let (state, sink) = (self.state.clone(), Arc::clone(&self.sink));
-        Ok(Arc::new(Self::new(input, state, sink, Arc::clone(&self.waiting))))
+        Ok(Arc::new(Self::new(
+            input,
+            state,
+            sink,
+            Arc::clone(&self.waiting),
+        )))
     }
 
     fn execute(
@@ -116,13 +127,15 @@ impl ExecutionPlan for PublishExec {
             sink: Arc::clone(&self.sink),
             open: Vec::new(),
         };
-        let replayed = futures::stream::iter(waiting)
-            .map(move |split| Ok(replayer.replay(split)?));
+        let replayed = futures::stream::iter(waiting).map(move |split| Ok(replayer.replay(split)?));
         let scanned = input
             .map(move |batch| Ok(publisher.write(to_frame(batch?)?)?))
             .try_filter_map(|outcome| futures::future::ready(Ok(outcome)));
         let outcomes = replayed.chain(scanned);
-        Ok(Box::pin(RecordBatchStreamAdapter::new(publish_schema(), outcomes)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            publish_schema(),
+            outcomes,
+        )))
     }
 }
 
@@ -136,8 +149,11 @@ struct Publisher {
 impl Publisher {
     /// Writes the frames of a split that waited in this process.
     fn replay(&self, split: u64) -> Result<RecordBatch> {
-        let checkpoints =
-            self.state.checkpoints.as_ref().ok_or(Error::Bug("no frames were kept"))?;
+        let checkpoints = self
+            .state
+            .checkpoints
+            .as_ref()
+            .ok_or(Error::Bug("no frames were kept"))?;
         let settled = self.state.program.passes[0].settled();
         let mut part = PartWriter::create(Arc::clone(&self.sink), split)?;
         for mut frame in checkpoints.take(split) {
@@ -188,5 +204,8 @@ impl Publisher {
 fn outcome(part: PartWriter) -> Result<RecordBatch> {
     let json = serde_json::to_vec(&part.finish()?)?;
     let column = BinaryArray::from(vec![json.as_slice()]);
-    Ok(RecordBatch::try_new(publish_schema(), vec![Arc::new(column)])?)
+    Ok(RecordBatch::try_new(
+        publish_schema(),
+        vec![Arc::new(column)],
+    )?)
 }

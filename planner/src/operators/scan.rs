@@ -7,15 +7,18 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, RecordBatch, StringViewArray, StringViewBuilder, UInt32Array, UInt64Array,
+    Array, ArrayRef, AsArray, RecordBatch, StringViewArray, StringViewBuilder, UInt32Array,
+    UInt64Array,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type, UInt64Type};
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::datasource::physical_plan::{FileGroup, FileOpenFuture, FileOpener, FileScanConfigBuilder};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileOpenFuture, FileOpener, FileScanConfigBuilder,
+};
+use datafusion::datasource::physical_plan::{FileScanConfig, FileSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
-use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{FileScanConfig, FileSource};
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::physical_expr::PhysicalExpr;
@@ -71,7 +74,11 @@ impl SplitScan {
 }
 
 /// A plan that reads these splits of a source in so many partitions.
-pub fn scan_splits(source: &Arc<Source>, splits: &[usize], partitions: usize) -> Arc<DataSourceExec> {
+pub fn scan_splits(
+    source: &Arc<Source>,
+    splits: &[usize],
+    partitions: usize,
+) -> Arc<DataSourceExec> {
     let scan = SplitScan::new(Arc::clone(source));
     let rows = source.rows_per_split;
     let files = splits.iter().map(|split| {
@@ -185,7 +192,9 @@ fn to_record_batch(raw: RawBatch, schema: &SchemaRef) -> Result<RecordBatch> {
         (StringViewArray::from(reasons), StringViewArray::from(texts))
     };
     let mut columns = raw.columns;
-    columns.push(Arc::new(UInt64Array::from_iter_values(raw.first_row..raw.first_row + rows as u64)));
+    columns.push(Arc::new(UInt64Array::from_iter_values(
+        raw.first_row..raw.first_row + rows as u64,
+    )));
     columns.push(Arc::new(UInt32Array::from(files)));
     columns.push(Arc::new(UInt64Array::from(lines)));
     columns.push(Arc::new(bad));
@@ -200,18 +209,31 @@ fn no_texts(rows: usize) -> StringViewArray {
         (0..BATCH_ROWS).for_each(|_| builder.append_null());
         builder.finish()
     });
-    if rows <= NONE.len() { NONE.slice(0, rows) } else { StringViewArray::new_null(rows) }
+    if rows <= NONE.len() {
+        NONE.slice(0, rows)
+    } else {
+        StringViewArray::new_null(rows)
+    }
 }
 
 /// The frame that a batch of a scan begins as.
 pub(super) fn to_frame(batch: RecordBatch) -> Result<Frame> {
     let broken = || Error::Bug("a batch that no scan of splits gave");
-    let count = batch.num_columns().checked_sub(ACCOUNT).ok_or_else(broken)?;
+    let count = batch
+        .num_columns()
+        .checked_sub(ACCOUNT)
+        .ok_or_else(broken)?;
     let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
     let account = columns.split_off(count);
-    let rows = account[0].as_primitive_opt::<UInt64Type>().ok_or_else(broken)?;
-    let file = account[1].as_primitive_opt::<UInt32Type>().ok_or_else(broken)?;
-    let line = account[2].as_primitive_opt::<UInt64Type>().ok_or_else(broken)?;
+    let rows = account[0]
+        .as_primitive_opt::<UInt64Type>()
+        .ok_or_else(broken)?;
+    let file = account[1]
+        .as_primitive_opt::<UInt32Type>()
+        .ok_or_else(broken)?;
+    let line = account[2]
+        .as_primitive_opt::<UInt64Type>()
+        .ok_or_else(broken)?;
     let bad = account[3].as_string_view_opt().ok_or_else(broken)?;
     let raw = account[4].as_string_view_opt().ok_or_else(broken)?;
     let first_row = rows.values().first().copied().ok_or_else(broken)?;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use serde_json::Value;
 use udfs::kernels::pii::hash::Secret as SecretBytes;
 
 use super::{Layout, LayoutColumn, Pass, ProgramOp, plan_passes};
@@ -84,11 +83,15 @@ impl Program {
             Some(steps) => with_implied(steps, &mut contract, job),
             None => default_pipeline(&contract, job.dataset.pii_detect),
         };
-        let columns = contract.columns.iter().zip(types).map(|(column, data_type)| LayoutColumn {
-            contract: column.clone(),
-            data_type: data_type.clone(),
-            excluded: false,
-        });
+        let columns = contract
+            .columns
+            .iter()
+            .zip(types)
+            .map(|(column, data_type)| LayoutColumn {
+                contract: column.clone(),
+                data_type: data_type.clone(),
+                excluded: false,
+            });
         let mut layout = Layout {
             columns: columns.collect(),
         };
@@ -103,8 +106,11 @@ impl Program {
                 contract: &contract,
                 pii_strategy: job.dataset.pii_strategy,
             };
-            let before: Vec<DataType> =
-                layout.columns.iter().map(|column| column.data_type.clone()).collect();
+            let before: Vec<DataType> = layout
+                .columns
+                .iter()
+                .map(|column| column.data_type.clone())
+                .collect();
             let compiled = spec.compile(&mut layout, &context)?;
             ops.extend(compiled.into_iter().map(|op| ProgramOp {
                 transformation: context.transformation,
@@ -127,7 +133,11 @@ impl Program {
             column.pii = laid_out.contract.pii;
             column.pii_strategy = laid_out.contract.pii_strategy;
         }
-        let output = layout.columns.iter().enumerate().filter(|(_, column)| !column.excluded);
+        let output = layout
+            .columns
+            .iter()
+            .enumerate()
+            .filter(|(_, column)| !column.excluded);
         let output = output.map(|(number, column)| OutputColumn {
             column: number,
             field: Field::new(&column.contract.name, column.data_type.clone(), true),
@@ -145,7 +155,10 @@ impl Program {
     /// A program that only gives the columns the types of the contract.
     pub fn typed(contract: &Contract, types: &[DataType]) -> Result<Self> {
         let mut plain = contract.clone();
-        plain.columns.iter_mut().for_each(|column| column.pii = false);
+        plain
+            .columns
+            .iter_mut()
+            .for_each(|column| column.pii = false);
         let job = JobSpec {
             version: 1,
             name: None,
@@ -160,21 +173,28 @@ impl Program {
 
     /// Schema of the cleaned data.
     pub fn output_schema(&self) -> SchemaRef {
-        let fields: Vec<Field> = self.output.iter().map(|column| column.field.clone()).collect();
+        let fields: Vec<Field> = self
+            .output
+            .iter()
+            .map(|column| column.field.clone())
+            .collect();
         Arc::new(Schema::new(fields))
     }
 
     /// What stands for the clear values of personal data, by column; none for columns without.
     pub fn placeholders(&self) -> Vec<Option<String>> {
-        let placeholder = |column: &ContractColumn| {
-            column.pii.then(|| column.entity().placeholder().to_owned())
-        };
+        let placeholder =
+            |column: &ContractColumn| column.pii.then(|| column.entity().placeholder().to_owned());
         self.contract.columns.iter().map(placeholder).collect()
     }
 
     /// Which columns hold personal data, by number in the source.
     pub fn private(&self) -> Vec<bool> {
-        self.contract.columns.iter().map(|column| column.pii).collect()
+        self.contract
+            .columns
+            .iter()
+            .map(|column| column.pii)
+            .collect()
     }
 }
 
@@ -182,20 +202,26 @@ impl Program {
 type PlacedStep = (StepSpec, Option<String>);
 
 /// The steps of a spec with those that every job has.
-fn with_implied(
-    steps: &[StepSpec],
-    contract: &mut Contract,
-    job: &JobSpec,
-) -> Vec<PlacedStep> {
+fn with_implied(steps: &[StepSpec], contract: &mut Contract, job: &JobSpec) -> Vec<PlacedStep> {
     let named = |wanted: &str| steps.iter().any(|step| step.name() == wanted);
     let mut placed: Vec<PlacedStep> = Vec::with_capacity(steps.len() + 3);
-    if steps.first().is_none_or(|step| step.name() != "missing_values") {
+    if steps
+        .first()
+        .is_none_or(|step| step.name() != "missing_values")
+    {
         placed.push((NullMissingValues::default().into(), None));
     }
     // Notations are brought to one before types are read from them.
-    let textual =
-        ["missing_values", "normalize_text", "normalize", "canonicalize"];
-    let lead = steps.iter().take_while(|step| textual.contains(&step.name())).count();
+    let textual = [
+        "missing_values",
+        "normalize_text",
+        "normalize",
+        "canonicalize",
+    ];
+    let lead = steps
+        .iter()
+        .take_while(|step| textual.contains(&step.name()))
+        .count();
     for (number, step) in steps.iter().enumerate() {
         if number == lead && !named("coerce") {
             placed.push((Coerce::default().into(), None));
@@ -235,7 +261,9 @@ fn keep_text(steps: &[StepSpec], contract: &mut Contract) {
             StepSpec::Canonicalize(step) => &step.columns,
             _ => continue,
         };
-        let Columns::Named(names) = columns else { continue };
+        let Columns::Named(names) = columns else {
+            continue;
+        };
         for column in &mut contract.columns {
             if !column.declared && names.contains(&column.name) {
                 column.column_type = ColumnType::String;
@@ -260,7 +288,10 @@ fn default_pipeline(contract: &Contract, detect: bool) -> Vec<PlacedStep> {
     }
     steps.push(Dedupe::default().into());
     let named = |fits: &dyn Fn(&ContractColumn) -> bool| -> Vec<String> {
-        columns().filter(|column| imputable(column) && fits(column)).map(|c| c.name.clone()).collect()
+        columns()
+            .filter(|column| imputable(column) && fits(column))
+            .map(|c| c.name.clone())
+            .collect()
     };
     let numbers = named(&|column| {
         matches!(
@@ -269,7 +300,10 @@ fn default_pipeline(contract: &Contract, detect: bool) -> Vec<PlacedStep> {
         )
     });
     let categories = named(&|column| {
-        let few = column.inferred.as_ref().is_some_and(|seen| !seen.categories.is_empty());
+        let few = column
+            .inferred
+            .as_ref()
+            .is_some_and(|seen| !seen.categories.is_empty());
         column.column_type == ColumnType::String && (few || column.canonical_values.is_some())
     });
     for (strategy, names) in [(Strategy::Median, numbers), (Strategy::Mode, categories)] {
@@ -293,10 +327,15 @@ fn default_pipeline(contract: &Contract, detect: bool) -> Vec<PlacedStep> {
 fn imputable(column: &ContractColumn) -> bool {
     let unique = column.business_rules.contains(&BusinessRule::Unique)
         || column.inferred.as_ref().is_some_and(|seen| seen.unique);
-    let found = column.inferred.as_ref().is_some_and(|seen| seen.pii.is_some());
+    let found = column
+        .inferred
+        .as_ref()
+        .is_some_and(|seen| seen.pii.is_some());
     !unique && !column.pii && !found
 }
 
 fn implied_field(field: &Option<String>, spec: &StepSpec) -> String {
-    field.clone().unwrap_or_else(|| format!("{} (implied)", spec.name()))
+    field
+        .clone()
+        .unwrap_or_else(|| format!("{} (implied)", spec.name()))
 }

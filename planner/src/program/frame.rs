@@ -16,8 +16,11 @@ pub enum ChangeSource {
 
 impl ChangeSource {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 3] =
-        [Self::Deterministic, Self::DeterministicImpute, Self::FuzzyCanonicalize];
+    pub const ALL: [Self; 3] = [
+        Self::Deterministic,
+        Self::DeterministicImpute,
+        Self::FuzzyCanonicalize,
+    ];
 
     /// The name written to the provenance.
     pub fn name(self) -> &'static str {
@@ -180,7 +183,9 @@ impl Frame {
 
     /// Number of live rows.
     pub fn live_rows(&self) -> usize {
-        self.live.as_ref().map_or(self.rows, BooleanBuffer::count_set_bits)
+        self.live
+            .as_ref()
+            .map_or(self.rows, BooleanBuffer::count_set_bits)
     }
 
     /// The mask of live rows; none when all are.

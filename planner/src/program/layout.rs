@@ -47,10 +47,19 @@ impl LayoutColumn {
 impl Layout {
     /// Number of a column.
     pub fn find(&self, name: &str, field: &str) -> Result<usize> {
-        let found = self.columns.iter().position(|column| column.contract.name == name);
+        let found = self
+            .columns
+            .iter()
+            .position(|column| column.contract.name == name);
         found.ok_or_else(|| {
-            let names = self.columns.iter().map(|column| column.contract.name.as_str());
-            Error::field(field, format!("the data has no column {name:?}{}", nearest(name, names)))
+            let names = self
+                .columns
+                .iter()
+                .map(|column| column.contract.name.as_str());
+            Error::field(
+                field,
+                format!("the data has no column {name:?}{}", nearest(name, names)),
+            )
         })
     }
 
@@ -93,7 +102,15 @@ impl Layout {
 pub(crate) fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> String {
     let lower = wrong.to_lowercase();
     let best = names
-        .map(|name| (datafusion::common::utils::datafusion_strsim::levenshtein(&name.to_lowercase(), &lower), name))
+        .map(|name| {
+            (
+                datafusion::common::utils::datafusion_strsim::levenshtein(
+                    &name.to_lowercase(),
+                    &lower,
+                ),
+                name,
+            )
+        })
         .min_by_key(|(distance, _)| *distance);
     match best {
         Some((distance, name)) if distance <= 1 + wrong.chars().count() / 4 => {

@@ -29,7 +29,17 @@ pub struct KeyNeed {
 }
 
 /// Which row of equal ones stays.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Keep {
     /// The first in source order.
@@ -126,7 +136,9 @@ impl Repeats {
     /// The repeats among `rows` rows from `first_row`.
     pub fn among(&self, first_row: u64, rows: usize) -> &[(u64, u64)] {
         let start = self.0.partition_point(|(row, _)| *row < first_row);
-        let end = self.0.partition_point(|(row, _)| *row < first_row + rows as u64);
+        let end = self
+            .0
+            .partition_point(|(row, _)| *row < first_row + rows as u64);
         &self.0[start..end]
     }
 }

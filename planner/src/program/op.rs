@@ -32,12 +32,19 @@ impl ColumnSet {
 
     /// Whether the sets share a column.
     pub fn meets(&self, other: &Self) -> bool {
-        self.0.iter().zip(&other.0).any(|(left, right)| *left && *right)
+        self.0
+            .iter()
+            .zip(&other.0)
+            .any(|(left, right)| *left && *right)
     }
 
     /// The columns, ascending.
     pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
-        self.0.iter().enumerate().filter(|(_, inside)| **inside).map(|(column, _)| column)
+        self.0
+            .iter()
+            .enumerate()
+            .filter(|(_, inside)| **inside)
+            .map(|(column, _)| column)
     }
 }
 

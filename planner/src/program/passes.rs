@@ -30,7 +30,10 @@ impl Pass {
     /// Number of leading actions that apply operations: what is true of a frame after them stays
     /// true in the passes that follow.
     pub fn settled(&self) -> usize {
-        let learn = self.actions.iter().position(|action| matches!(action, Action::Learn(_)));
+        let learn = self
+            .actions
+            .iter()
+            .position(|action| matches!(action, Action::Learn(_)));
         learn.unwrap_or(self.actions.len())
     }
 

@@ -37,7 +37,11 @@ pub(super) fn build_report(parts: ReportParts<'_>) -> Result<Report> {
     let columns = column_reports(&parts);
     let dropped: u64 = losses(account, false).map(|loss| loss.rows).sum();
     let quarantined: u64 = losses(account, true).map(|loss| loss.rows).sum();
-    let name = parts.spec.name.clone().or_else(|| parts.spec.dataset.dataset_id.clone());
+    let name = parts
+        .spec
+        .name
+        .clone()
+        .or_else(|| parts.spec.dataset.dataset_id.clone());
     Ok(Report {
         job_id: parts.job_id.to_owned(),
         name,
@@ -74,11 +78,18 @@ pub(super) fn build_report(parts: ReportParts<'_>) -> Result<Report> {
 }
 
 fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
 }
 
 fn losses(account: &Account, quarantined: bool) -> impl Iterator<Item = &LossCount> {
-    account.losses.iter().filter(move |loss| loss.quarantined == quarantined)
+    account
+        .losses
+        .iter()
+        .filter(move |loss| loss.quarantined == quarantined)
 }
 
 fn column_reports(parts: &ReportParts<'_>) -> Vec<ColumnReport> {
@@ -141,7 +152,11 @@ fn quality_metrics(
         let (nulls, rows) = profiles.fold((0, 0), |(nulls, rows), profile| {
             (nulls + profile.nulls, rows + profile.rows)
         });
-        if rows == 0 { 1.0 } else { 1.0 - ratio(nulls, rows) }
+        if rows == 0 {
+            1.0
+        } else {
+            1.0 - ratio(nulls, rows)
+        }
     };
     QualityMetrics {
         duplicates_detected: duplicates,
@@ -167,7 +182,13 @@ fn transformations(parts: &ReportParts<'_>) -> Result<Vec<TransformationReport>>
         let own = number as u16;
         let ops = program.ops.iter().filter(|op| op.transformation == own);
         let mut columns: Vec<usize> = ops
-            .flat_map(|op| op.op.reads().iter().chain(op.op.writes().iter()).collect::<Vec<_>>())
+            .flat_map(|op| {
+                op.op
+                    .reads()
+                    .iter()
+                    .chain(op.op.writes().iter())
+                    .collect::<Vec<_>>()
+            })
             .collect();
         columns.sort_unstable();
         columns.dedup();
@@ -180,13 +201,35 @@ fn transformations(parts: &ReportParts<'_>) -> Result<Vec<TransformationReport>>
             id: step.id.clone(),
             step: step.spec.name().to_owned(),
             params: step.spec.params()?,
-            columns: columns.iter().map(|column| program.contract.columns[*column].name.clone()).collect(),
+            columns: columns
+                .iter()
+                .map(|column| program.contract.columns[*column].name.clone())
+                .collect(),
             rows_removed: lost(false),
             rows_quarantined: lost(true),
-            rows_modified: account.rows_by_transformation.get(number).copied().unwrap_or_default(),
-            cells_modified: account.cells.iter().filter(|count| count.transformation == own).map(|count| count.cells).sum(),
-            cells_invalid: account.invalid.iter().filter(|(step, _, _)| *step == own).map(|(_, _, cells)| cells).sum(),
-            cells_flagged: account.flags.iter().filter(|flag| flag.transformation == own).map(|flag| flag.rows).sum(),
+            rows_modified: account
+                .rows_by_transformation
+                .get(number)
+                .copied()
+                .unwrap_or_default(),
+            cells_modified: account
+                .cells
+                .iter()
+                .filter(|count| count.transformation == own)
+                .map(|count| count.cells)
+                .sum(),
+            cells_invalid: account
+                .invalid
+                .iter()
+                .filter(|(step, _, _)| *step == own)
+                .map(|(_, _, cells)| cells)
+                .sum(),
+            cells_flagged: account
+                .flags
+                .iter()
+                .filter(|flag| flag.transformation == own)
+                .map(|flag| flag.rows)
+                .sum(),
             learned,
             method,
         });
@@ -200,7 +243,9 @@ fn told(parts: &ReportParts<'_>, transformation: u16) -> (Value, Option<String>)
     let mut told = Map::new();
     let mut method = None;
     for (op, learned) in program.ops.iter().zip(parts.learned) {
-        let (Some(need), Some(learned)) = (op.op.need(), learned) else { continue };
+        let (Some(need), Some(learned)) = (op.op.need(), learned) else {
+            continue;
+        };
         if op.transformation != transformation {
             continue;
         }
@@ -210,7 +255,9 @@ fn told(parts: &ReportParts<'_>, transformation: u16) -> (Value, Option<String>)
                     let rows = parts.sampled * parts.source.total_rows as f64;
                     // The rank of a sample's median is off by 1.96 sqrt(n)/2 of n, 95 times in 100.
                     let error = 98.0 / rows.max(1.0).sqrt();
-                    format!("sample of {rows:.0} rows; ranks within {error:.2} percentage points (95 %)")
+                    format!(
+                        "sample of {rows:.0} rows; ranks within {error:.2} percentage points (95 %)"
+                    )
                 } else {
                     "exact".to_owned()
                 });
@@ -219,16 +266,23 @@ fn told(parts: &ReportParts<'_>, transformation: u16) -> (Value, Option<String>)
                     if column.pii {
                         continue;
                     }
-                    let Some(all) = figures.figures.last() else { continue };
+                    let Some(all) = figures.figures.last() else {
+                        continue;
+                    };
                     let value = all.value.as_ref().and_then(|value| {
                         arrow::util::display::array_value_to_string(value, 0).ok()
                     });
-                    told.insert(column.name.clone(), match (value, all.pair) {
-                        (Some(value), _) if figures.groups.is_empty() => json!(value),
-                        (Some(value), _) => json!({"all": value, "groups": figures.groups.len()}),
-                        (None, Some((first, second))) => json!([first, second]),
-                        (None, None) => Value::Null,
-                    });
+                    told.insert(
+                        column.name.clone(),
+                        match (value, all.pair) {
+                            (Some(value), _) if figures.groups.is_empty() => json!(value),
+                            (Some(value), _) => {
+                                json!({"all": value, "groups": figures.groups.len()})
+                            }
+                            (None, Some((first, second))) => json!([first, second]),
+                            (None, None) => Value::Null,
+                        },
+                    );
                 }
             }
             (Need::Values(columns), Learned::Values(values)) => {
@@ -243,7 +297,14 @@ fn told(parts: &ReportParts<'_>, transformation: u16) -> (Value, Option<String>)
             _ => method = Some("exact".to_owned()),
         }
     }
-    (if told.is_empty() { Value::Null } else { Value::Object(told) }, method)
+    (
+        if told.is_empty() {
+            Value::Null
+        } else {
+            Value::Object(told)
+        },
+        method,
+    )
 }
 
 fn pii_found(program: &Program) -> Vec<PiiReport> {
@@ -257,10 +318,20 @@ fn pii_found(program: &Program) -> Vec<PiiReport> {
         let declared = || placeholder.map(|text| text.trim_matches(['<', '>']).to_owned());
         found.push(PiiReport {
             column: column.name.clone(),
-            entity: seen.map(|seen| seen.entity.clone()).or_else(declared).unwrap_or_default(),
-            confidence: if column.pii { 1.0 } else { seen.map_or(0.0, |seen| seen.confidence) },
+            entity: seen
+                .map(|seen| seen.entity.clone())
+                .or_else(declared)
+                .unwrap_or_default(),
+            confidence: if column.pii {
+                1.0
+            } else {
+                seen.map_or(0.0, |seen| seen.confidence)
+            },
             hit_rate: seen.map(|seen| seen.hit_rate),
-            strategy: column.pii.then(|| column.pii_strategy.and_then(|s| word(&s))).flatten(),
+            strategy: column
+                .pii
+                .then(|| column.pii_strategy.and_then(|s| word(&s)))
+                .flatten(),
         });
     }
     found
@@ -268,16 +339,19 @@ fn pii_found(program: &Program) -> Vec<PiiReport> {
 
 fn violations(parts: &ReportParts<'_>) -> Vec<ViolationReport> {
     let program = parts.program;
-    let action = |transformation: u16| match &program.transformations[usize::from(transformation)].spec {
-        StepSpec::Rules(step) => word(&step.on_violation),
-        StepSpec::Outliers(step) => word(&step.action),
-        _ => None,
-    };
+    let action =
+        |transformation: u16| match &program.transformations[usize::from(transformation)].spec {
+            StepSpec::Rules(step) => word(&step.on_violation),
+            StepSpec::Outliers(step) => word(&step.action),
+            _ => None,
+        };
     let account = &parts.written.account;
     let flagged = account.flags.iter().map(|flag| ViolationReport {
         column: Some(program.contract.columns[flag.column].name.clone()),
         rule: flag.rule.clone(),
-        transformation_id: program.transformations[usize::from(flag.transformation)].id.clone(),
+        transformation_id: program.transformations[usize::from(flag.transformation)]
+            .id
+            .clone(),
         action: action(flag.transformation).unwrap_or_else(|| "flag".to_owned()),
         rows: flag.rows,
         sample_row_ids: flag.samples.clone(),
@@ -285,9 +359,13 @@ fn violations(parts: &ReportParts<'_>) -> Vec<ViolationReport> {
     let set_aside = losses(account, true).filter_map(|loss| {
         let transformation = loss.transformation?;
         Some(ViolationReport {
-            column: loss.column.map(|column| program.contract.columns[column].name.clone()),
+            column: loss
+                .column
+                .map(|column| program.contract.columns[column].name.clone()),
             rule: loss.reason.clone(),
-            transformation_id: program.transformations[usize::from(transformation)].id.clone(),
+            transformation_id: program.transformations[usize::from(transformation)]
+                .id
+                .clone(),
             action: "quarantine".to_owned(),
             rows: loss.rows,
             sample_row_ids: loss.samples.iter().map(|sample| sample.0).collect(),
@@ -305,9 +383,16 @@ fn reasons<'a>(losses: impl Iterator<Item = &'a LossCount>, program: &Program) -
         };
         *counts.entry(reason).or_default() += loss.rows;
     }
-    let mut reasons: Vec<ReasonCount> =
-        counts.into_iter().map(|(reason, rows)| ReasonCount { reason, rows }).collect();
-    reasons.sort_by(|left, right| right.rows.cmp(&left.rows).then(left.reason.cmp(&right.reason)));
+    let mut reasons: Vec<ReasonCount> = counts
+        .into_iter()
+        .map(|(reason, rows)| ReasonCount { reason, rows })
+        .collect();
+    reasons.sort_by(|left, right| {
+        right
+            .rows
+            .cmp(&left.rows)
+            .then(left.reason.cmp(&right.reason))
+    });
     reasons
 }
 
@@ -319,14 +404,23 @@ fn quarantine(parts: &ReportParts<'_>, rows: u64) -> QuarantineReport {
     let account = &parts.written.account;
     let mut samples: Vec<QuarantineSample> = losses(account, true)
         .flat_map(|loss| {
-            loss.samples.iter().map(|(row, file, line, _)| QuarantineSample {
-                row_id: *row,
-                file: parts.source.files.get(*file as usize).map(|file| file.path.clone()).unwrap_or_default(),
-                line: *line,
-                column: loss.column.map(|column| program.contract.columns[column].name.clone()),
-                reason: loss.reason.clone(),
-                raw: None,
-            })
+            loss.samples
+                .iter()
+                .map(|(row, file, line, _)| QuarantineSample {
+                    row_id: *row,
+                    file: parts
+                        .source
+                        .files
+                        .get(*file as usize)
+                        .map(|file| file.path.clone())
+                        .unwrap_or_default(),
+                    line: *line,
+                    column: loss
+                        .column
+                        .map(|column| program.contract.columns[column].name.clone()),
+                    reason: loss.reason.clone(),
+                    raw: None,
+                })
         })
         .collect();
     samples.sort_by_key(|sample| sample.row_id);
@@ -343,14 +437,18 @@ fn removed(parts: &ReportParts<'_>, rows: u64) -> RemovedReport {
     let account = &parts.written.account;
     let mut samples: Vec<RemovedSample> = losses(account, false)
         .flat_map(|loss| {
-            let step = loss.transformation.map(|step| program.transformations[usize::from(step)].id.clone());
-            loss.samples.iter().map(move |(row, _, _, survivor)| RemovedSample {
-                row_id: *row,
-                reason: loss.reason.clone(),
-                transformation_id: step.clone().unwrap_or_default(),
-                duplicate_of: *survivor,
-                score: Some(1.0),
-            })
+            let step = loss
+                .transformation
+                .map(|step| program.transformations[usize::from(step)].id.clone());
+            loss.samples
+                .iter()
+                .map(move |(row, _, _, survivor)| RemovedSample {
+                    row_id: *row,
+                    reason: loss.reason.clone(),
+                    transformation_id: step.clone().unwrap_or_default(),
+                    duplicate_of: *survivor,
+                    score: Some(1.0),
+                })
         })
         .collect();
     samples.sort_by_key(|sample| sample.row_id);
@@ -371,14 +469,19 @@ fn samples(account: &Account, program: &Program) -> Vec<SampleFix> {
                 column: program.contract.columns[count.column].name.clone(),
                 original: sample.original.clone(),
                 cleaned: sample.cleaned.clone(),
-                transformation_id: program.transformations[usize::from(count.transformation)].id.clone(),
+                transformation_id: program.transformations[usize::from(count.transformation)]
+                    .id
+                    .clone(),
                 confidence: f64::from(sample.confidence),
             });
         }
     }
     fixes.sort_by(|left, right| {
-        (&left.transformation_id, &left.column, left.row_id)
-            .cmp(&(&right.transformation_id, &right.column, right.row_id))
+        (&left.transformation_id, &left.column, left.row_id).cmp(&(
+            &right.transformation_id,
+            &right.column,
+            right.row_id,
+        ))
     });
     fixes
 }
@@ -386,15 +489,27 @@ fn samples(account: &Account, program: &Program) -> Vec<SampleFix> {
 fn notes(parts: &ReportParts<'_>) -> Vec<String> {
     let program = parts.program;
     let mut notes = parts.source.notes.clone();
-    let added = program.transformations.iter().any(|step| step.implied && step.spec.name() == "pii");
+    let added = program
+        .transformations
+        .iter()
+        .any(|step| step.implied && step.spec.name() == "pii");
     if added && parts.spec.steps.is_some() {
-        notes.push("The steps name no pii step; the contract's strategies were applied at the end.".to_owned());
+        notes.push(
+            "The steps name no pii step; the contract's strategies were applied at the end."
+                .to_owned(),
+        );
     }
     let left: Vec<&str> = program
         .contract
         .columns
         .iter()
-        .filter(|column| !column.pii && column.inferred.as_ref().is_some_and(|seen| seen.pii.is_some()))
+        .filter(|column| {
+            !column.pii
+                && column
+                    .inferred
+                    .as_ref()
+                    .is_some_and(|seen| seen.pii.is_some())
+        })
         .map(|column| column.name.as_str())
         .collect();
     if !left.is_empty() {
@@ -426,15 +541,25 @@ pub(super) fn explain(program: &Program, source: &Source) -> String {
     };
     let last = program.passes.len();
     for (number, pass) in program.passes.iter().enumerate() {
-        let purpose = if number + 1 == last { "clean and write" } else { "learn" };
+        let purpose = if number + 1 == last {
+            "clean and write"
+        } else {
+            "learn"
+        };
         let _ = writeln!(text, "\npass {}: {purpose}", number + 1);
         if number > 0 && number + 1 < last {
             let waits: Vec<String> = pass.waits_for.iter().map(|op| step(*op)).collect();
-            let _ = writeln!(text, "  a pass of its own, because {} must wait for the pass before", waits.join(", "));
+            let _ = writeln!(
+                text,
+                "  a pass of its own, because {} must wait for the pass before",
+                waits.join(", ")
+            );
         }
         for action in &pass.actions {
             let _ = match action {
-                Action::Apply(op) => writeln!(text, "  apply  {:<22} {:?}", step(*op), program.ops[*op].op),
+                Action::Apply(op) => {
+                    writeln!(text, "  apply  {:<22} {:?}", step(*op), program.ops[*op].op)
+                }
                 Action::Learn(op) => {
                     let what = match program.ops[*op].op.need() {
                         Some(Need::Repeats(_)) => "128-bit row hashes, by 64 buckets",

@@ -37,7 +37,9 @@ impl Checkpoints {
     /// Keeps the frames of a split, if there is room.
     pub fn keep(&self, split: u64, frames: Vec<Frame>) {
         let bytes: usize = frames.iter().map(frame_bytes).sum();
-        let Ok(mut kept) = self.kept.lock() else { return };
+        let Ok(mut kept) = self.kept.lock() else {
+            return;
+        };
         if kept.reservation.size() + bytes <= self.budget
             && kept.reservation.try_grow(bytes).is_ok()
         {
@@ -47,13 +49,20 @@ impl Checkpoints {
 
     /// The splits that were kept.
     pub fn splits(&self) -> Vec<u64> {
-        self.kept.lock().map(|kept| kept.splits.keys().copied().collect()).unwrap_or_default()
+        self.kept
+            .lock()
+            .map(|kept| kept.splits.keys().copied().collect())
+            .unwrap_or_default()
     }
 
     /// Gives the frames of a split away.
     pub fn take(&self, split: u64) -> Vec<Frame> {
-        let Ok(mut kept) = self.kept.lock() else { return Vec::new() };
-        let Some((bytes, frames)) = kept.splits.remove(&split) else { return Vec::new() };
+        let Ok(mut kept) = self.kept.lock() else {
+            return Vec::new();
+        };
+        let Some((bytes, frames)) = kept.splits.remove(&split) else {
+            return Vec::new();
+        };
         kept.reservation.shrink(bytes);
         frames
     }
@@ -62,7 +71,11 @@ impl Checkpoints {
 /// Bytes that a frame keeps alive. Views share the text of their source block with their
 /// neighbours; each frame answers for the text that it shows.
 fn frame_bytes(frame: &Frame) -> usize {
-    let columns: usize = frame.columns.iter().map(|column| array_bytes(column.as_ref())).sum();
+    let columns: usize = frame
+        .columns
+        .iter()
+        .map(|column| array_bytes(column.as_ref()))
+        .sum();
     let changes: usize = frame
         .changes
         .iter()

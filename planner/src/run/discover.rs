@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use arrow::datatypes::DataType;
 
 use super::{Phase, Progress};
-use crate::contract::{ColumnEvidence, Contract, MissingValues, complete, default_missing_values, needs_evidence};
+use crate::contract::{
+    ColumnEvidence, Contract, MissingValues, complete, default_missing_values, needs_evidence,
+};
 use crate::error::{Error, Result};
 use crate::operators::{BATCH_ROWS, SplitScan};
 use crate::profile::{ColumnProfile, ColumnSketch, RowSample};
@@ -15,9 +17,19 @@ use crate::source::{Compression, Format, Source, SourceOptions};
 use crate::spec::{CompressionSpec, DatasetSpec, SourceFormat, SourceSpec};
 
 /// Opens the source of a spec. Relative paths start at `base`; `staging` takes decoded copies.
-pub fn open_source(spec: &SourceSpec, base: &Path, staging: &Path) -> Result<Arc<Source>> {
+/// Splits have `rows_per_split` rows, or as many as the number of columns suggests.
+pub fn open_source(
+    spec: &SourceSpec,
+    rows_per_split: Option<u64>,
+    base: &Path,
+    staging: &Path,
+) -> Result<Arc<Source>> {
     let options = source_options(spec);
-    Ok(Arc::new(Source::discover(&spec.location.0, base, &options, staging)?))
+    let mut source = Source::discover(&spec.location.0, base, &options, staging)?;
+    if let Some(rows) = rows_per_split {
+        source.rows_per_split = rows;
+    }
+    Ok(Arc::new(source))
 }
 
 fn source_options(spec: &SourceSpec) -> SourceOptions {
@@ -37,14 +49,16 @@ fn source_options(spec: &SourceSpec) -> SourceOptions {
         comment: options.comment.map(|c| c.0),
         header: options.header,
         encoding: options.encoding.clone().filter(|label| label != "auto"),
-        compression: options.compression.and_then(|compression| match compression {
-            CompressionSpec::Auto => None,
-            CompressionSpec::None => Some(Compression::None),
-            CompressionSpec::Gzip => Some(Compression::Gzip),
-            CompressionSpec::Zstd => Some(Compression::Zstd),
-            CompressionSpec::Bzip2 => Some(Compression::Bzip2),
-            CompressionSpec::Xz => Some(Compression::Xz),
-        }),
+        compression: options
+            .compression
+            .and_then(|compression| match compression {
+                CompressionSpec::Auto => None,
+                CompressionSpec::None => Some(Compression::None),
+                CompressionSpec::Gzip => Some(Compression::Gzip),
+                CompressionSpec::Zstd => Some(Compression::Zstd),
+                CompressionSpec::Bzip2 => Some(Compression::Bzip2),
+                CompressionSpec::Xz => Some(Compression::Xz),
+            }),
         sheet: options.sheet.as_ref().map(ToString::to_string),
         skip_rows: options.skip_rows,
     }
@@ -52,12 +66,20 @@ fn source_options(spec: &SourceSpec) -> SourceOptions {
 
 /// Name and type of each column of a source.
 pub(super) fn source_columns(source: &Source) -> Vec<(String, DataType)> {
-    source.columns.iter().map(|column| (column.name.clone(), column.data_type.clone())).collect()
+    source
+        .columns
+        .iter()
+        .map(|column| (column.name.clone(), column.data_type.clone()))
+        .collect()
 }
 
 /// Type of each column of a source.
 pub(super) fn source_types(source: &Source) -> Vec<DataType> {
-    source.columns.iter().map(|column| column.data_type.clone()).collect()
+    source
+        .columns
+        .iter()
+        .map(|column| column.data_type.clone())
+        .collect()
 }
 
 /// Completes a contract. The values are looked at only if the contract leaves a type open, or
@@ -80,7 +102,12 @@ pub fn discover(
         Some(values) => MissingValues::new(values),
         None => MissingValues::new(&default_missing_values()),
     };
-    let fresh = || columns.iter().map(|_| ColumnEvidence::new(&missing)).collect::<Vec<_>>();
+    let fresh = || {
+        columns
+            .iter()
+            .map(|_| ColumnEvidence::new(&missing))
+            .collect::<Vec<_>>()
+    };
     let splits = over_splits(source, threads, progress, |source, split, progress| {
         let mut evidence = fresh();
         for batch in source.read_split(split, BATCH_ROWS)? {
@@ -170,7 +197,9 @@ fn over_splits<A: Send>(
                 return Ok(());
             }
             let answer = work(source, split, progress)?;
-            let mut answers = answers.lock().map_err(|_| Error::Bug("a lock was poisoned"))?;
+            let mut answers = answers
+                .lock()
+                .map_err(|_| Error::Bug("a lock was poisoned"))?;
             answers[split] = Some(answer);
         }
     };
@@ -181,6 +210,11 @@ fn over_splits<A: Send>(
         }
         Ok(())
     })?;
-    let answers = answers.into_inner().map_err(|_| Error::Bug("a lock was poisoned"))?;
-    answers.into_iter().map(|answer| answer.ok_or(Error::Bug("a split was left out"))).collect()
+    let answers = answers
+        .into_inner()
+        .map_err(|_| Error::Bug("a lock was poisoned"))?;
+    answers
+        .into_iter()
+        .map(|answer| answer.ok_or(Error::Bug("a split was left out")))
+        .collect()
 }

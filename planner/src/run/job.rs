@@ -27,7 +27,9 @@ use crate::profile::{ColumnSketch, RowSample};
 use crate::program::{Learned, Need, Program};
 use crate::report::{Report, render_html};
 use crate::session::session_in;
-use crate::sink::{Account, Attempt, FileEntry, Manifest, OutputFolder, SinkPlan, Software, SplitOutcome};
+use crate::sink::{
+    Account, Attempt, FileEntry, Manifest, OutputFolder, SinkPlan, Software, SplitOutcome,
+};
 use crate::source::Source;
 use crate::spec::{JobSpec, Partitions, PiiStrategy};
 
@@ -97,7 +99,10 @@ impl JobRun {
             return Err(Error::field("output.location", problem));
         }
         let dataset = &self.spec.dataset;
-        let columns = dataset.columns.iter().chain(dataset.schema.iter().flat_map(|s| &s.columns));
+        let columns = dataset
+            .columns
+            .iter()
+            .chain(dataset.schema.iter().flat_map(|s| &s.columns));
         let hashed = columns.into_iter().any(|column| {
             let default = dataset.pii_strategy.unwrap_or(PiiStrategy::Hash);
             match column.pii_strategy {
@@ -123,9 +128,17 @@ impl JobRun {
     async fn attempt(&self, attempt: &Attempt, job_id: &str) -> Result<(Report, Manifest)> {
         let mut clock = Clock::start();
         let mut audit = Audit::default();
-        audit.record("job_started", json!({"job_id": job_id, "name": self.spec.name}));
+        audit.record(
+            "job_started",
+            json!({"job_id": job_id, "name": self.spec.name}),
+        );
         self.progress.enter(Phase::Index, 0)?;
-        let source = open_source(&self.spec.source, &self.base, &attempt.staging)?;
+        let source = open_source(
+            &self.spec.source,
+            self.spec.output.rows_per_file,
+            &self.base,
+            &attempt.staging,
+        )?;
         clock.lap(Phase::Index);
         audit.record(
             "source_indexed",
@@ -139,41 +152,64 @@ impl JobRun {
             &self.progress,
         )?;
         clock.lap(Phase::Infer);
-        let program = Arc::new(Program::compile(&self.spec, &contract, &source_types(&source))?);
-        audit.record("contract_completed", json!({"columns": contract.columns.len()}));
+        let program = Arc::new(Program::compile(
+            &self.spec,
+            &contract,
+            &source_types(&source),
+        )?);
+        audit.record(
+            "contract_completed",
+            json!({"columns": contract.columns.len()}),
+        );
         let engine = Engine::new(self, &source, &program)?;
         let learned = engine.learn(&mut clock, &mut audit).await?;
         let sink = self.sink(attempt, job_id, &source, &program);
         let mut written = engine.publish(Arc::new(sink), &learned).await?;
         clock.lap(Phase::Write);
-        audit.record("data_written", json!({"files": written.files.len(), "rows": written.account.clean_rows}));
+        audit.record(
+            "data_written",
+            json!({"files": written.files.len(), "rows": written.account.clean_rows}),
+        );
         self.progress.enter(Phase::Publish, 0)?;
-        self.publish(attempt, job_id, ReportParts {
-            spec: &self.spec,
+        self.publish(
+            attempt,
             job_id,
-            source: &source,
-            program: &program,
-            learned: &learned.learned,
-            sampled: engine.sampled,
-            before: if learned.before.is_empty() {
-                std::mem::take(&mut written.before)
-            } else {
-                learned.before
+            ReportParts {
+                spec: &self.spec,
+                job_id,
+                source: &source,
+                program: &program,
+                learned: &learned.learned,
+                sampled: engine.sampled,
+                before: if learned.before.is_empty() {
+                    std::mem::take(&mut written.before)
+                } else {
+                    learned.before
+                },
+                written,
             },
-            written,
-        }, clock, audit)
+            clock,
+            audit,
+        )
     }
 
     /// Whether the values must be looked at for personal data that the contract does not name.
     fn looks_for_pii(&self) -> bool {
         let mut steps = self.spec.steps.iter().flatten();
-        self.spec.dataset.pii_detect || steps.any(|step| match step {
-            crate::steps::StepSpec::Pii(step) => step.detect,
-            _ => false,
-        })
+        self.spec.dataset.pii_detect
+            || steps.any(|step| match step {
+                crate::steps::StepSpec::Pii(step) => step.detect,
+                _ => false,
+            })
     }
 
-    fn sink(&self, attempt: &Attempt, job_id: &str, source: &Source, program: &Arc<Program>) -> SinkPlan {
+    fn sink(
+        &self,
+        attempt: &Attempt,
+        job_id: &str,
+        source: &Source,
+        program: &Arc<Program>,
+    ) -> SinkPlan {
         SinkPlan::new(
             Arc::clone(program),
             attempt.files.clone(),
@@ -201,7 +237,11 @@ impl JobRun {
         report.timings = clock.seconds();
         let html = render_html(&report)?;
         let root = &attempt.files;
-        files.push(FileEntry::write(root, "report.json", &serde_json::to_vec_pretty(&report)?)?);
+        files.push(FileEntry::write(
+            root,
+            "report.json",
+            &serde_json::to_vec_pretty(&report)?,
+        )?);
         files.push(FileEntry::write(root, "report.html", html.as_bytes())?);
         for step in &report.transformations_applied {
             audit.record(
@@ -251,7 +291,8 @@ impl Clock {
     }
 
     fn seconds(mut self) -> BTreeMap<String, f64> {
-        self.laps.insert("total".to_owned(), self.begun.elapsed().as_secs_f64());
+        self.laps
+            .insert("total".to_owned(), self.begun.elapsed().as_secs_f64());
         self.laps
     }
 }
@@ -287,7 +328,9 @@ impl<'a> Engine<'a> {
     fn new(run: &'a JobRun, source: &'a Arc<Source>, program: &'a Arc<Program>) -> Result<Self> {
         let limit = usize::try_from(run.spec.options.memory_limit.0).unwrap_or(usize::MAX);
         let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(limit));
-        let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::clone(&pool)).build_arc()?;
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::clone(&pool))
+            .build_arc()?;
         let partitions = run.partitions().min(source.split_count().max(1));
         let config = SessionConfig::new().with_target_partitions(partitions);
         let session = session_in(config, runtime);
@@ -329,7 +372,9 @@ impl<'a> Engine<'a> {
         let mut before = Vec::new();
         let splits: Vec<usize> = (0..self.source.split_count()).collect();
         for pass in 0..self.program.passes.len() - 1 {
-            self.run.progress.enter(Phase::Learn(pass + 1), self.source.total_rows)?;
+            self.run
+                .progress
+                .enter(Phase::Learn(pass + 1), self.source.total_rows)?;
             let scan = scan_splits(self.source, &splits, self.partitions);
             let plan = Arc::new(LearnExec::new(scan, self.state(pass, &learned)));
             let mut logs = PassLogs::default();
@@ -337,7 +382,13 @@ impl<'a> Engine<'a> {
             if pass == 0 {
                 before = logs.take_profiles();
             }
-            logs.sum(self.program, pass, self.sampled, self.partitions, &mut learned)?;
+            logs.sum(
+                self.program,
+                pass,
+                self.sampled,
+                self.partitions,
+                &mut learned,
+            )?;
             clock.lap(Phase::Learn(pass + 1));
             audit.record("pass_finished", json!({"pass": pass + 1}));
         }
@@ -346,7 +397,9 @@ impl<'a> Engine<'a> {
 
     /// Runs the pass that writes.
     async fn publish(&self, sink: Arc<SinkPlan>, learned: &AllLearned) -> Result<Written> {
-        self.run.progress.enter(Phase::Write, self.source.total_rows)?;
+        self.run
+            .progress
+            .enter(Phase::Write, self.source.total_rows)?;
         let kept = self.checkpoints.splits();
         let read: Vec<usize> = (0..self.source.split_count())
             .filter(|split| !kept.contains(&(*split as u64)))
@@ -472,7 +525,12 @@ fn figure_sample(
 /// What a job would do, pass by pass, in words. Reads the source's index, and its values only where
 /// the contract leaves a type open.
 pub fn explain_job(run: &JobRun, staging: &Path) -> Result<String> {
-    let source = open_source(&run.spec.source, &run.base, staging)?;
+    let source = open_source(
+        &run.spec.source,
+        run.spec.output.rows_per_file,
+        &run.base,
+        staging,
+    )?;
     let contract: Contract = discover(
         &source,
         &run.spec.dataset,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{UInt16Type, UInt64Type};
 
 use crate::error::{Error, Result};
@@ -31,7 +31,8 @@ impl PassLogs {
         for row in 0..batch.num_rows() {
             let split = splits.value(row);
             if ops.value(row) == PROFILE_OP {
-                self.before.insert(split, serde_json::from_slice(logs.value(row))?);
+                self.before
+                    .insert(split, serde_json::from_slice(logs.value(row))?);
                 continue;
             }
             let entry = LogEntry::decode(buckets.value(row), logs.value(row))?;
@@ -72,7 +73,10 @@ impl PassLogs {
         let actions = program.passes[pass].actions.clone();
         for action in actions {
             let Action::Learn(op) = action else { continue };
-            let need = program.ops[op].op.need().ok_or(Error::Bug("nothing to learn"))?;
+            let need = program.ops[op]
+                .op
+                .need()
+                .ok_or(Error::Bug("nothing to learn"))?;
             let logs = self.take_op(op);
             let gone = |row: u64| {
                 leaving.iter().any(|repeats| match repeats.as_ref() {
@@ -83,7 +87,9 @@ impl PassLogs {
             let answer = match &need {
                 Need::Repeats(need) => {
                     let buckets: Vec<Vec<RecordBatch>> = logs.into_values().collect();
-                    let parts = in_threads(threads, buckets, |logs| find_repeats(need.keep, &logs, &gone))?;
+                    let parts = in_threads(threads, buckets, |logs| {
+                        find_repeats(need.keep, &logs, &gone)
+                    })?;
                     let mut repeats: Vec<(u64, u64)> = parts.into_iter().flatten().collect();
                     repeats.sort_unstable();
                     Learned::Repeats(Repeats(repeats))
@@ -118,8 +124,13 @@ fn in_threads<T: Send, A: Send>(
     let run = || -> Result<Vec<(usize, A)>> {
         let mut answers = Vec::new();
         loop {
-            let next = queue.lock().map_err(|_| Error::Bug("a queue was poisoned"))?.next();
-            let Some((place, item)) = next else { return Ok(answers) };
+            let next = queue
+                .lock()
+                .map_err(|_| Error::Bug("a queue was poisoned"))?
+                .next();
+            let Some((place, item)) = next else {
+                return Ok(answers);
+            };
             answers.push((place, work(item)?));
         }
     };

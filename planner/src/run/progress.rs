@@ -48,7 +48,10 @@ impl Progress {
         self.check()?;
         self.rows.store(0, Ordering::Relaxed);
         self.total.store(total, Ordering::Relaxed);
-        *self.phase.lock().map_err(|_| Error::Bug("a progress lock was poisoned"))? = Some(phase);
+        *self
+            .phase
+            .lock()
+            .map_err(|_| Error::Bug("a progress lock was poisoned"))? = Some(phase);
         Ok(())
     }
 
@@ -60,7 +63,11 @@ impl Progress {
     /// The phase, rows done, and rows in all.
     pub fn now(&self) -> (Option<Phase>, u64, u64) {
         let phase = self.phase.lock().ok().and_then(|phase| *phase);
-        (phase, self.rows.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
+        (
+            phase,
+            self.rows.load(Ordering::Relaxed),
+            self.total.load(Ordering::Relaxed),
+        )
     }
 
     /// Asks the job to stop at the next batch.
@@ -70,6 +77,10 @@ impl Progress {
 
     /// Fails when somebody asked the job to stop.
     pub fn check(&self) -> Result<()> {
-        if self.cancelled.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
+        if self.cancelled.load(Ordering::Relaxed) {
+            Err(Error::Cancelled)
+        } else {
+            Ok(())
+        }
     }
 }

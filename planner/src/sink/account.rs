@@ -108,14 +108,20 @@ impl Account {
         self.clean_rows += frame.live_rows() as u64;
         self.add_cells(frame, cells, private);
         for (transformation, column, count) in &frame.invalid {
-            let known = self.invalid.iter_mut().find(|known| (known.0, known.1) == (*transformation, *column));
+            let known = self
+                .invalid
+                .iter_mut()
+                .find(|known| (known.0, known.1) == (*transformation, *column));
             match known {
                 Some(known) => known.2 += count,
                 None => self.invalid.push((*transformation, *column, *count)),
             }
         }
         for flag in &frame.flags {
-            let rows = flag.rows.iter().map(|row| frame.first_row + u64::from(*row));
+            let rows = flag
+                .rows
+                .iter()
+                .map(|row| frame.first_row + u64::from(*row));
             self.merge_flag(FlagCount {
                 transformation: flag.transformation,
                 column: flag.column,
@@ -131,8 +137,7 @@ impl Account {
 
     fn add_cells(&mut self, frame: &Frame, cells: &[ModifiedCells], private: &[bool]) {
         let mut modified = vec![false; frame.rows()];
-        let mut by_transformation =
-            vec![Vec::<u64>::new(); self.rows_by_transformation.len()];
+        let mut by_transformation = vec![Vec::<u64>::new(); self.rows_by_transformation.len()];
         let words = frame.rows().div_ceil(64);
         for part in cells {
             for (place, row) in part.rows.iter().enumerate() {
@@ -146,7 +151,8 @@ impl Account {
                 count.cells += 1;
                 count.confidence += f64::from(confidence);
                 count.uncertain += u64::from(confidence < 1.0);
-                let imputed = part.source[place] == crate::program::ChangeSource::DeterministicImpute;
+                let imputed =
+                    part.source[place] == crate::program::ChangeSource::DeterministicImpute;
                 count.imputed += u64::from(imputed);
                 if count.samples.len() < EXAMPLES && !private[part.column] {
                     let sample = part.sample(frame, place);
@@ -155,13 +161,21 @@ impl Account {
             }
         }
         self.modified_rows += modified.iter().filter(|modified| **modified).count() as u64;
-        for (total, bits) in self.rows_by_transformation.iter_mut().zip(by_transformation) {
-            *total += bits.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
+        for (total, bits) in self
+            .rows_by_transformation
+            .iter_mut()
+            .zip(by_transformation)
+        {
+            *total += bits
+                .iter()
+                .map(|word| u64::from(word.count_ones()))
+                .sum::<u64>();
         }
     }
 
     fn cell_count(&mut self, transformation: u16, column: usize) -> &mut CellCount {
-        let same = |count: &CellCount| (count.transformation, count.column) == (transformation, column);
+        let same =
+            |count: &CellCount| (count.transformation, count.column) == (transformation, column);
         let place = match self.cells.iter().position(same) {
             Some(place) => place,
             None => {
@@ -211,8 +225,10 @@ impl Account {
         self.rows += later.rows;
         self.clean_rows += later.clean_rows;
         self.modified_rows += later.modified_rows;
-        for (total, more) in
-            self.rows_by_transformation.iter_mut().zip(later.rows_by_transformation)
+        for (total, more) in self
+            .rows_by_transformation
+            .iter_mut()
+            .zip(later.rows_by_transformation)
         {
             *total += more;
         }
@@ -226,14 +242,23 @@ impl Account {
             count.samples.truncate(EXAMPLES);
         }
         for (transformation, column, count) in later.invalid {
-            let known = self.invalid.iter_mut().find(|known| (known.0, known.1) == (transformation, column));
+            let known = self
+                .invalid
+                .iter_mut()
+                .find(|known| (known.0, known.1) == (transformation, column));
             match known {
                 Some(known) => known.2 += count,
                 None => self.invalid.push((transformation, column, count)),
             }
         }
-        later.flags.into_iter().for_each(|flag| self.merge_flag(flag));
-        later.losses.into_iter().for_each(|loss| self.merge_loss(loss));
+        later
+            .flags
+            .into_iter()
+            .for_each(|flag| self.merge_flag(flag));
+        later
+            .losses
+            .into_iter()
+            .for_each(|loss| self.merge_loss(loss));
     }
 }
 
@@ -245,11 +270,21 @@ fn loss_count(frame: &Frame, row: u32, loss: &Loss) -> LossCount {
             transformation,
             column,
             rule,
-        } => (Some(*transformation), Some(*column), (*rule).to_owned(), None),
+        } => (
+            Some(*transformation),
+            Some(*column),
+            (*rule).to_owned(),
+            None,
+        ),
         Loss::Duplicate {
             transformation,
             survivor,
-        } => (Some(*transformation), None, "duplicate".to_owned(), Some(*survivor)),
+        } => (
+            Some(*transformation),
+            None,
+            "duplicate".to_owned(),
+            Some(*survivor),
+        ),
     };
     LossCount {
         transformation,

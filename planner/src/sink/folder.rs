@@ -140,7 +140,9 @@ impl OutputFolder {
     }
 
     fn remove_content(&self) -> Result<()> {
-        CONTENT.iter().try_for_each(|name| remove(&self.root.join(name)))
+        CONTENT
+            .iter()
+            .try_for_each(|name| remove(&self.root.join(name)))
     }
 }
 

@@ -51,8 +51,17 @@ impl LossTables {
         ]);
         Self {
             job_id: job_id.to_owned(),
-            names: program.contract.columns.iter().map(|column| column.name.clone()).collect(),
-            transformations: program.transformations.iter().map(|step| step.id.clone()).collect(),
+            names: program
+                .contract
+                .columns
+                .iter()
+                .map(|column| column.name.clone())
+                .collect(),
+            transformations: program
+                .transformations
+                .iter()
+                .map(|step| step.id.clone())
+                .collect(),
             files,
             placeholders,
             removed: Arc::new(removed),
@@ -130,7 +139,10 @@ impl LossTables {
             rows.push((frame.first_row + u64::from(*row)) as i64);
         }
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(StringViewArray::from(vec![self.job_id.as_str(); rows.len()])),
+            Arc::new(StringViewArray::from(vec![
+                self.job_id.as_str();
+                rows.len()
+            ])),
             Arc::new(StringViewArray::from(files)),
             Arc::new(Int64Array::from(lines)),
             Arc::new(Int64Array::from(rows)),
@@ -149,7 +161,9 @@ impl LossTables {
             let change = frame.changes.iter().find(|change| change.column == column);
             let array = change.map_or(&frame.columns[column], |change| &change.before);
             let text = cast(&array.slice(row, 1), &DataType::Utf8View)?;
-            let text = text.as_string_view_opt().ok_or(Error::Bug("a cast to text that is not"))?;
+            let text = text
+                .as_string_view_opt()
+                .ok_or(Error::Bug("a cast to text that is not"))?;
             let value = match (&self.placeholders[column], text.is_null(0)) {
                 (_, true) => serde_json::Value::Null,
                 (Some(placeholder), false) => placeholder.as_str().into(),

@@ -110,17 +110,27 @@ impl PartWriter {
             TableWriter::create(&plan.root, name, format, schema, properties, false)
         };
         let provenance = match &plan.provenance {
-            Some(account) => {
-                Some(table("provenance", account.schema(), provenance_properties())?)
-            }
+            Some(account) => Some(table(
+                "provenance",
+                account.schema(),
+                provenance_properties(),
+            )?),
             None => None,
         };
         Ok(Self {
             split,
             data,
             provenance,
-            removed: table("removed", plan.losses.removed_schema(), properties().build())?,
-            quarantine: table("quarantine", plan.losses.quarantine_schema(), properties().build())?,
+            removed: table(
+                "removed",
+                plan.losses.removed_schema(),
+                properties().build(),
+            )?,
+            quarantine: table(
+                "quarantine",
+                plan.losses.quarantine_schema(),
+                properties().build(),
+            )?,
             account: Account::new(&plan.program),
             before: Profiler::new(&plan.program, plan.sample),
             after: Profiler::new(&plan.program, plan.sample),
@@ -139,7 +149,9 @@ impl PartWriter {
         if let Some(flag) = frame.flags.iter().find(|flag| flag.fatal) {
             let row = flag.rows.first().copied().unwrap_or_default();
             return Err(Error::Violation {
-                transformation_id: plan.program.transformations[usize::from(flag.transformation)].id.clone(),
+                transformation_id: plan.program.transformations[usize::from(flag.transformation)]
+                    .id
+                    .clone(),
                 row_id: frame.first_row + u64::from(row),
                 column: plan.program.contract.columns[flag.column].name.clone(),
                 rule: flag.rule.to_owned(),
@@ -175,7 +187,11 @@ impl PartWriter {
             }
         }
         let options = RecordBatchOptions::new().with_row_count(Some(frame.live_rows()));
-        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.plan.schema), columns, &options)?)
+        Ok(RecordBatch::try_new_with_options(
+            Arc::clone(&self.plan.schema),
+            columns,
+            &options,
+        )?)
     }
 
     /// Ends the part.

@@ -31,9 +31,8 @@ pub(super) struct ModifiedCells {
 impl ModifiedCells {
     /// The cell at a place of the list.
     pub(super) fn sample(&self, frame: &Frame, place: usize) -> Sample {
-        let text = |array: &StringViewArray| {
-            array.is_valid(place).then(|| array.value(place).to_owned())
-        };
+        let text =
+            |array: &StringViewArray| array.is_valid(place).then(|| array.value(place).to_owned());
         Sample {
             row: frame.first_row + u64::from(self.rows[place]),
             original: text(&self.original),
@@ -48,8 +47,11 @@ impl ModifiedCells {
 pub(super) fn modified_cells(frame: &Frame, program: &Program) -> Result<Vec<ModifiedCells>> {
     let mut found = Vec::new();
     for output in &program.output {
-        let changes: Vec<&Change> =
-            frame.changes.iter().filter(|change| change.column == output.column).collect();
+        let changes: Vec<&Change> = frame
+            .changes
+            .iter()
+            .filter(|change| change.column == output.column)
+            .collect();
         let cells = match changes.as_slice() {
             [] => continue,
             [change] => changed_once(frame, change)?,
@@ -64,8 +66,13 @@ pub(super) fn modified_cells(frame: &Frame, program: &Program) -> Result<Vec<Mod
 
 fn changed_once(frame: &Frame, change: &Change) -> Result<ModifiedCells> {
     let live = |(_, row): &(usize, &u32)| frame.is_live(**row as usize);
-    let kept: Vec<(usize, u32)> =
-        change.rows.iter().enumerate().filter(live).map(|(place, row)| (place, *row)).collect();
+    let kept: Vec<(usize, u32)> = change
+        .rows
+        .iter()
+        .enumerate()
+        .filter(live)
+        .map(|(place, row)| (place, *row))
+        .collect();
     let rows: Vec<u32> = kept.iter().map(|(_, row)| *row).collect();
     let index = UInt32Array::from(rows.clone());
     Ok(ModifiedCells {
@@ -73,7 +80,10 @@ fn changed_once(frame: &Frame, change: &Change) -> Result<ModifiedCells> {
         original: texts_at(&change.before, &index)?,
         cleaned: texts_at(&frame.columns[change.column], &index)?,
         transformation: vec![change.transformation; rows.len()],
-        confidence: kept.iter().map(|(place, _)| change.confidence.get(*place)).collect(),
+        confidence: kept
+            .iter()
+            .map(|(place, _)| change.confidence.get(*place))
+            .collect(),
         source: vec![change.source; rows.len()],
         rows,
     })
@@ -100,7 +110,8 @@ fn changed_often(frame: &Frame, changes: &[&Change]) -> Result<ModifiedCells> {
     for change in changes {
         befores.push(cast(&change.before, &DataType::Utf8View)?);
     }
-    let befores: Vec<&StringViewArray> = befores.iter().map(|array| array.as_string_view()).collect();
+    let befores: Vec<&StringViewArray> =
+        befores.iter().map(|array| array.as_string_view()).collect();
     let column = changes.first().map_or(0, |change| change.column);
     let after = cast(&frame.columns[column], &DataType::Utf8View)?;
     let after = after.as_string_view();
@@ -118,7 +129,9 @@ fn changed_often(frame: &Frame, changes: &[&Change]) -> Result<ModifiedCells> {
         source: Vec::new(),
     };
     for (row, cell) in cells.iter().enumerate() {
-        let Some((first, transformation, confidence, source)) = cell else { continue };
+        let Some((first, transformation, confidence, source)) = cell else {
+            continue;
+        };
         let (from, to) = (text(befores[*first], row), text(after, row));
         // A cell that came back to what it was is not modified.
         if !frame.is_live(row) || from == to {
@@ -139,7 +152,10 @@ fn changed_often(frame: &Frame, changes: &[&Change]) -> Result<ModifiedCells> {
 /// The cells of `rows`, as text.
 fn texts_at(array: &ArrayRef, rows: &UInt32Array) -> Result<StringViewArray> {
     let cells = cast(&take(array, rows, None)?, &DataType::Utf8View)?;
-    cells.as_string_view_opt().cloned().ok_or(Error::Bug("a cast to text that is not"))
+    cells
+        .as_string_view_opt()
+        .cloned()
+        .ok_or(Error::Bug("a cast to text that is not"))
 }
 
 /// Makes the provenance table of modified cells.
@@ -170,7 +186,11 @@ impl ProvenanceTable {
             Field::new("confidence_score", DataType::Float32, false),
             Field::new("source", words, false),
         ]);
-        let names = program.contract.columns.iter().map(|column| column.name.as_str());
+        let names = program
+            .contract
+            .columns
+            .iter()
+            .map(|column| column.name.as_str());
         let ids = program.transformations.iter().map(|step| step.id.as_str());
         let sources = ChangeSource::ALL.iter().map(|source| source.name());
         let keeps = program.contract.columns.iter().map(|column| {
@@ -201,7 +221,11 @@ impl ProvenanceTable {
         let mut sources: Vec<u16> = Vec::with_capacity(total);
         let (mut original, mut cleaned): (Vec<ArrayRef>, Vec<ArrayRef>) = (Vec::new(), Vec::new());
         for part in cells {
-            rows.extend(part.rows.iter().map(|row| (frame.first_row + u64::from(*row)) as i64));
+            rows.extend(
+                part.rows
+                    .iter()
+                    .map(|row| (frame.first_row + u64::from(*row)) as i64),
+            );
             columns.extend(std::iter::repeat_n(part.column as u16, part.rows.len()));
             transformations.extend_from_slice(&part.transformation);
             confidence.extend_from_slice(&part.confidence);
@@ -238,7 +262,9 @@ impl ProvenanceTable {
         match &self.placeholders[column] {
             None => Arc::new(values.clone()),
             Some(placeholder) => {
-                let hidden = values.iter().map(|value| value.map(|_| placeholder.as_str()));
+                let hidden = values
+                    .iter()
+                    .map(|value| value.map(|_| placeholder.as_str()));
                 Arc::new(hidden.collect::<StringViewArray>())
             }
         }

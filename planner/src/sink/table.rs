@@ -69,7 +69,10 @@ impl TableWriter {
         }
         let file = OpenOptions::new().write(true).create_new(true).open(&path);
         let sink = DigestWriter {
-            inner: BufWriter::with_capacity(1 << 20, file.map_err(|error| Error::io(&path, error))?),
+            inner: BufWriter::with_capacity(
+                1 << 20,
+                file.map_err(|error| Error::io(&path, error))?,
+            ),
             digest: Sha256::new(),
             bytes: 0,
         };
@@ -127,7 +130,10 @@ impl TableWriter {
                 writer.into_inner()
             }
         };
-        let file = sink.inner.into_inner().map_err(|error| Error::io(&path, error.into_error()))?;
+        let file = sink
+            .inner
+            .into_inner()
+            .map_err(|error| Error::io(&path, error.into_error()))?;
         file.sync_data().map_err(|error| Error::io(&path, error))?;
         Ok(FileEntry {
             path: self.name,

@@ -222,6 +222,10 @@ pub struct OutputSpec {
     /// Whether every changed cell is recorded.
     #[serde(default)]
     pub provenance: Provenance,
+    /// Rows of the source that go to each file of a table: a multiple of 8,192. Left out: as many
+    /// as make about 64 MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_per_file: Option<u64>,
 }
 
 /// Format of the cleaned rows.
@@ -319,7 +323,9 @@ impl std::str::FromStr for ByteSize {
         };
         match number.parse::<f64>() {
             Ok(value) if factor > 0 && value > 0.0 => Ok(Self((value * factor as f64) as u64)),
-            _ => Err(format!("expected a size such as 512MiB or 4GiB, not {text:?}")),
+            _ => Err(format!(
+                "expected a size such as 512MiB or 4GiB, not {text:?}"
+            )),
         }
     }
 }

@@ -37,7 +37,11 @@ impl JobSpec {
             let mut problem = error.inner().to_string();
             // A step reports the path inside itself at the head of its message.
             if let Some((inner, rest)) = problem.split_once('\u{1f}') {
-                field = if inner == "." { field } else { format!("{field}.{inner}") };
+                field = if inner == "." {
+                    field
+                } else {
+                    format!("{field}.{inner}")
+                };
                 problem = rest.to_owned();
             }
             if field == "." {
@@ -59,8 +63,20 @@ impl JobSpec {
             let problem = format!("version 1 is the only one there is, not {}", self.version);
             return Err(spec_error(file, "version", problem));
         }
+        if self
+            .output
+            .rows_per_file
+            .is_some_and(|rows| rows == 0 || rows % 8192 != 0)
+        {
+            let problem = "expected a multiple of 8192";
+            return Err(spec_error(file, "output.rows_per_file", problem));
+        }
         if self.source.location.0.is_empty() {
-            return Err(spec_error(file, "source.location", "expected a path or a list of paths"));
+            return Err(spec_error(
+                file,
+                "source.location",
+                "expected a path or a list of paths",
+            ));
         }
         Ok(())
     }
@@ -80,11 +96,12 @@ fn set(document: &mut Value, assignment: &str) -> Result<()> {
     let (path, text) = assignment
         .split_once('=')
         .ok_or_else(|| problem("expected path=value"))?;
-    let value: Value =
-        serde_norway::from_str(text).map_err(|error| problem(&error.to_string()))?;
+    let value: Value = serde_norway::from_str(text).map_err(|error| problem(&error.to_string()))?;
     let mut place = document;
     for part in path.split('.') {
-        let (name, indexes) = part.split_once('[').map_or((part, None), |(n, i)| (n, Some(i)));
+        let (name, indexes) = part
+            .split_once('[')
+            .map_or((part, None), |(n, i)| (n, Some(i)));
         if place.is_null() {
             *place = Value::Object(serde_json::Map::new());
         }

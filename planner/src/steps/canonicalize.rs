@@ -70,10 +70,16 @@ impl Step for Canonicalize {
     fn compile(&self, layout: &mut Layout, context: &StepContext<'_>) -> Result<Vec<Box<dyn Op>>> {
         let field = &context.field;
         if !(0.0..=1.0).contains(&self.min_similarity) {
-            return Err(Error::field(format!("{field}.min_similarity"), "expected 0 to 1"));
+            return Err(Error::field(
+                format!("{field}.min_similarity"),
+                "expected 0 to 1",
+            ));
         }
         if self.learn && self.values.is_some() {
-            return Err(Error::field(format!("{field}.learn"), "values are given already"));
+            return Err(Error::field(
+                format!("{field}.learn"),
+                "values are given already",
+            ));
         }
         let has_values = |column: &LayoutColumn| {
             self.learn || self.values.is_some() || column.contract.canonical_values.is_some()

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanBuilder, PrimitiveBuilder, StringViewArray,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanBuilder, PrimitiveBuilder, StringViewArray};
 use arrow::compute::cast;
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Date32Type, Decimal128Type, Float64Type, Int64Type,
@@ -104,19 +102,21 @@ impl Reader {
 
     fn read(&self, array: &ArrayRef, target: &DataType, frame: &Frame) -> Result<ReadColumn> {
         let text = cast(array, &DataType::Utf8View)?;
-        let text = text.as_string_view_opt().ok_or(Error::Bug("a cast to text that is not"))?;
+        let text = text
+            .as_string_view_opt()
+            .ok_or(Error::Bug("a cast to text that is not"))?;
         match self {
             Self::Text => Ok(ReadColumn {
                 array: Arc::new(text.clone()),
                 changed: Vec::new(),
                 invalid: Vec::new(),
             }),
-            Self::Integer(format) => {
-                read_cells::<Int64Type>(text, target, frame, |cell| parse_integer_with(cell, format))
-            }
-            Self::Float(format) => {
-                read_cells::<Float64Type>(text, target, frame, |cell| parse_float_with(cell, format))
-            }
+            Self::Integer(format) => read_cells::<Int64Type>(text, target, frame, |cell| {
+                parse_integer_with(cell, format)
+            }),
+            Self::Float(format) => read_cells::<Float64Type>(text, target, frame, |cell| {
+                parse_float_with(cell, format)
+            }),
             Self::Decimal(format, precision, scale) => {
                 read_cells::<Decimal128Type>(text, target, frame, |cell| {
                     parse_decimal_with(cell, *precision, *scale, format)
@@ -213,7 +213,9 @@ impl Op for CoerceOp {
             let from_text = before.data_type() == &DataType::Utf8View;
             let mut read = reader.read(&before, target, frame)?;
             if !read.invalid.is_empty() {
-                frame.invalid.push((self.transformation, *column, read.invalid.len() as u64));
+                frame
+                    .invalid
+                    .push((self.transformation, *column, read.invalid.len() as u64));
             }
             // Another type for the same value is no change; another notation in text is one.
             let mut rows = if from_text { read.changed } else { Vec::new() };

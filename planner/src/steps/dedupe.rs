@@ -29,7 +29,10 @@ impl Step for Dedupe {
     fn compile(&self, layout: &mut Layout, context: &StepContext<'_>) -> Result<Vec<Box<dyn Op>>> {
         let columns = layout.select(&self.columns, &context.field, |_| true, "any column")?;
         if columns.is_empty() {
-            return Err(Error::field(format!("{}.columns", context.field), "names no column"));
+            return Err(Error::field(
+                format!("{}.columns", context.field),
+                "names no column",
+            ));
         }
         Ok(vec![Box::new(DedupeOp {
             transformation: context.transformation,

@@ -64,14 +64,23 @@ impl Step for Impute {
                 let fits = |column: &LayoutColumn| column.is_quantity() && any(column);
                 let columns = layout.select(&self.columns, field, fits, "numbers and dates")?;
                 let median = self.strategy == Strategy::Median;
-                (Some(if median { Figure::Median } else { Figure::Mean }), columns)
+                (
+                    Some(if median { Figure::Median } else { Figure::Mean }),
+                    columns,
+                )
             }
             Strategy::Mode => {
                 let all = self.columns == Columns::All;
                 let fits = |column: &LayoutColumn| any(column) && (!all || column.is_text());
-                (Some(Figure::Mode), layout.select(&self.columns, field, fits, "any column")?)
+                (
+                    Some(Figure::Mode),
+                    layout.select(&self.columns, field, fits, "any column")?,
+                )
             }
-            Strategy::Constant => (None, layout.select(&self.columns, field, any, "any column")?),
+            Strategy::Constant => (
+                None,
+                layout.select(&self.columns, field, any, "any column")?,
+            ),
         };
         let Some(figure) = figure else {
             return self.compile_constant(layout, context, &columns);
@@ -85,7 +94,10 @@ impl Step for Impute {
             let field = format!("{field}.by[{place}]");
             let number = layout.find(name, &field)?;
             if columns.contains(&number) {
-                return Err(Error::field(field, format!("column {name:?} is filled itself")));
+                return Err(Error::field(
+                    field,
+                    format!("column {name:?} is filled itself"),
+                ));
             }
             by.push(number);
         }
@@ -120,7 +132,9 @@ impl Impute {
         let mut filled = Vec::with_capacity(columns.len());
         for number in columns {
             let column = &layout.columns[*number];
-            let value = cast(&text, &column.data_type).ok().filter(|value| value.is_valid(0));
+            let value = cast(&text, &column.data_type)
+                .ok()
+                .filter(|value| value.is_valid(0));
             let value = value.ok_or_else(|| {
                 let problem = format!(
                     "is no {}, as column {:?} needs",
@@ -168,7 +182,14 @@ impl Op for FillOp {
         for (column, value) in &self.columns {
             let rows = missing_rows(frame, *column);
             let fills: Vec<&ArrayRef> = vec![value; rows.len()];
-            fill(frame, self.transformation, *column, rows, &fills, Confidence::All(1.0))?;
+            fill(
+                frame,
+                self.transformation,
+                *column,
+                rows,
+                &fills,
+                Confidence::All(1.0),
+            )?;
         }
         Ok(())
     }
@@ -188,7 +209,11 @@ impl Op for ImputeOp {
     }
 
     fn writes(&self) -> ColumnSet {
-        self.need.figures.iter().map(|(column, _)| *column).collect()
+        self.need
+            .figures
+            .iter()
+            .map(|(column, _)| *column)
+            .collect()
     }
 
     fn need(&self) -> Option<Need> {
@@ -199,9 +224,17 @@ impl Op for ImputeOp {
         let Some(Learned::Figures(figures)) = learned else {
             return Err(Error::Bug("the figures of a column were not learned"));
         };
-        let keys: Vec<ArrayRef> =
-            self.need.by.iter().map(|column| Arc::clone(&frame.columns[*column])).collect();
-        let groups = if keys.is_empty() { Vec::new() } else { hash_rows(&keys) };
+        let keys: Vec<ArrayRef> = self
+            .need
+            .by
+            .iter()
+            .map(|column| Arc::clone(&frame.columns[*column]))
+            .collect();
+        let groups = if keys.is_empty() {
+            Vec::new()
+        } else {
+            hash_rows(&keys)
+        };
         for ((column, _), figures) in self.need.figures.iter().zip(figures) {
             self.fill_column(frame, *column, figures, &groups)?;
         }
@@ -263,8 +296,12 @@ fn fill(
         last = Some((value, part));
         places[*row as usize] = (part, 0);
     }
-    debug_assert!(parts.iter().all(|part| part.data_type() == array.data_type()
-        || matches!(part.data_type(), DataType::Null)));
+    debug_assert!(
+        parts
+            .iter()
+            .all(|part| part.data_type() == array.data_type()
+                || matches!(part.data_type(), DataType::Null))
+    );
     let filled = arrow::compute::interleave(&parts, &places)?;
     let source = ChangeSource::DeterministicImpute;
     frame.change(transformation, column, filled, rows, confidence, source);

@@ -35,7 +35,10 @@ impl Step for NullMissingValues {
     fn compile(&self, layout: &mut Layout, context: &StepContext<'_>) -> Result<Vec<Box<dyn Op>>> {
         let field = &context.field;
         let columns = layout.select(&self.columns, field, |column| column.is_text(), "text")?;
-        let values = self.values.as_ref().unwrap_or(&context.contract.missing_values);
+        let values = self
+            .values
+            .as_ref()
+            .unwrap_or(&context.contract.missing_values);
         Ok(vec![Box::new(NullMissingOp {
             transformation: context.transformation,
             columns,
@@ -63,8 +66,9 @@ impl Op for NullMissingOp {
     fn apply(&self, frame: &mut Frame, _: Option<&Learned>) -> Result<()> {
         for column in &self.columns {
             let array = Arc::clone(&frame.columns[*column]);
-            let texts =
-                array.as_string_view_opt().ok_or(Error::Bug("missing values of no text"))?;
+            let texts = array
+                .as_string_view_opt()
+                .ok_or(Error::Bug("missing values of no text"))?;
             let (mut missing, mut spelt) = (Vec::new(), Vec::new());
             for row in 0..texts.len() {
                 if texts.is_valid(row) && self.missing.is_missing(texts.value(row)) {

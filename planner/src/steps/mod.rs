@@ -180,7 +180,9 @@ impl JsonSchema for StepSpec {
                     if let Some(properties) = properties.as_object_mut() {
                         properties.insert("type".to_owned(), serde_json::json!({"const": name}));
                     }
-                    let required = object.entry("required").or_insert_with(|| Value::Array(vec![]));
+                    let required = object
+                        .entry("required")
+                        .or_insert_with(|| Value::Array(vec![]));
                     if let Some(required) = required.as_array_mut() {
                         required.insert(0, "type".into());
                     }

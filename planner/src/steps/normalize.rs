@@ -147,7 +147,10 @@ impl Normalize {
             ("decimal_comma", self.decimal_comma.is_some(), Number),
             ("to", self.to.is_some(), Country),
         ];
-        match given.into_iter().find(|(_, given, kind)| *given && *kind != self.kind) {
+        match given
+            .into_iter()
+            .find(|(_, given, kind)| *given && *kind != self.kind)
+        {
             Some((name, _, kind)) => {
                 let kind = serde_json::to_value(kind)?;
                 let problem = format!("belongs to kind {kind} only");
@@ -159,10 +162,17 @@ impl Normalize {
 }
 
 /// The notations of dates: those given, or the usual ones.
-pub(super) fn date_formats(formats: &[String], day_first: bool, field: &str) -> Result<DateFormats> {
+pub(super) fn date_formats(
+    formats: &[String],
+    day_first: bool,
+    field: &str,
+) -> Result<DateFormats> {
     if formats.is_empty() {
-        let order =
-            if day_first { DayMonthOrder::DayFirst } else { DayMonthOrder::MonthFirst };
+        let order = if day_first {
+            DayMonthOrder::DayFirst
+        } else {
+            DayMonthOrder::MonthFirst
+        };
         return Ok(DateFormats::usual(order));
     }
     DateFormats::parse(formats)

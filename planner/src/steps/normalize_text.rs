@@ -125,7 +125,10 @@ impl Step for NormalizeText {
         let fits = |column: &crate::program::LayoutColumn| column.is_text();
         let columns = layout.select(&self.columns, &context.field, fits, "text")?;
         let kernel: Arc<dyn CellKernel> = Arc::new(self.kernel());
-        let columns = columns.into_iter().map(|column| (column, Arc::clone(&kernel))).collect();
+        let columns = columns
+            .into_iter()
+            .map(|column| (column, Arc::clone(&kernel)))
+            .collect();
         Ok(vec![Box::new(TextOp {
             name: "NormalizeTextOp",
             transformation: context.transformation,

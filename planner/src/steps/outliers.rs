@@ -63,21 +63,22 @@ pub enum OutlierAction {
 
 impl Step for Outliers {
     const NAME: &'static str = "outliers";
-    const EXAMPLE: &'static str =
-        "{type: outliers, columns: [age], method: iqr, action: set_null}";
+    const EXAMPLE: &'static str = "{type: outliers, columns: [age], method: iqr, action: set_null}";
 
     fn compile(&self, layout: &mut Layout, context: &StepContext<'_>) -> Result<Vec<Box<dyn Op>>> {
         let field = &context.field;
         let wanted = "numbers, dates and timestamps";
-        let columns =
-            layout.select(&self.columns, field, |column| column.is_quantity(), wanted)?;
+        let columns = layout.select(&self.columns, field, |column| column.is_quantity(), wanted)?;
         let threshold = self.threshold.unwrap_or(match self.method {
             OutlierMethod::Iqr => 1.5,
             OutlierMethod::Mad => 3.5,
             OutlierMethod::Zscore => 3.0,
         });
         if !(threshold > 0.0 && threshold.is_finite()) {
-            return Err(Error::field(format!("{field}.threshold"), "expected more than 0"));
+            return Err(Error::field(
+                format!("{field}.threshold"),
+                "expected more than 0",
+            ));
         }
         Ok(vec![Box::new(OutlierOp {
             transformation: context.transformation,
@@ -106,7 +107,14 @@ impl OutlierOp {
             OutlierMethod::Iqr => {
                 let range = second - first;
                 let centre = first + range / 2.0;
-                (centre, if range > 0.0 { range / 2.0 + self.threshold * range } else { 0.0 })
+                (
+                    centre,
+                    if range > 0.0 {
+                        range / 2.0 + self.threshold * range
+                    } else {
+                        0.0
+                    },
+                )
             }
             OutlierMethod::Mad => (first, self.threshold * second / 0.6745),
             OutlierMethod::Zscore => (first, self.threshold * second),
@@ -134,7 +142,11 @@ impl Op for OutlierOp {
             OutlierMethod::Zscore => Figure::MeanDeviation,
         };
         Some(Need::Figures(FigureNeed {
-            figures: self.columns.iter().map(|column| (*column, figure)).collect(),
+            figures: self
+                .columns
+                .iter()
+                .map(|column| (*column, figure))
+                .collect(),
             by: Vec::new(),
         }))
     }
@@ -145,7 +157,9 @@ impl Op for OutlierOp {
         };
         for (column, figures) in self.columns.iter().zip(figures) {
             let fences = figures.group(None).and_then(|figures| self.fences(figures));
-            let Some((centre, low, high)) = fences else { continue };
+            let Some((centre, low, high)) = fences else {
+                continue;
+            };
             let (mut rows, mut values, mut scores) = (Vec::new(), Vec::new(), Vec::new());
             for (row, value) in quantities(&frame.columns[*column])? {
                 let number = value.number();

@@ -38,11 +38,23 @@ pub struct Pii {
 
 impl Pii {
     /// The strategy for a column; none where it holds no personal data.
-    pub fn strategy_for(&self, column: &LayoutColumn, default: Option<PiiStrategy>) -> Option<PiiStrategy> {
-        let found = column.contract.inferred.as_ref().is_some_and(|seen| seen.pii.is_some());
+    pub fn strategy_for(
+        &self,
+        column: &LayoutColumn,
+        default: Option<PiiStrategy>,
+    ) -> Option<PiiStrategy> {
+        let found = column
+            .contract
+            .inferred
+            .as_ref()
+            .is_some_and(|seen| seen.pii.is_some());
         let concerned = column.contract.pii || (self.detect && found);
         let own = column.contract.pii_strategy;
-        concerned.then(|| own.or(self.strategy).or(default).unwrap_or(PiiStrategy::Hash))
+        concerned.then(|| {
+            own.or(self.strategy)
+                .or(default)
+                .unwrap_or(PiiStrategy::Hash)
+        })
     }
 }
 
@@ -103,7 +115,11 @@ const FOUND: f32 = 0.5;
 
 /// The whole cell of a column that is personal data; the spans of one that holds some in its text.
 fn redaction(column: &LayoutColumn, declared: bool) -> Arc<dyn CellKernel> {
-    let found = column.contract.inferred.as_ref().and_then(|seen| seen.pii.as_ref());
+    let found = column
+        .contract
+        .inferred
+        .as_ref()
+        .and_then(|seen| seen.pii.as_ref());
     let entity = column.contract.entity();
     match found {
         Some(found) if found.free_text && !declared => {
@@ -144,10 +160,15 @@ impl Op for PiiOp {
             let text = cast(&frame.columns[*column], &DataType::Utf8View)?;
             match hiding {
                 Hiding::Hash(hash) => {
-                    let texts = text.as_string_view_opt().ok_or(Error::Bug("a cast to text"))?;
+                    let texts = text
+                        .as_string_view_opt()
+                        .ok_or(Error::Bug("a cast to text"))?;
                     let hashed: ArrayRef = Arc::new(hash.hash_column(texts));
                     let present = |row: &usize| text.is_valid(*row) && frame.is_live(*row);
-                    let rows = (0..text.len()).filter(present).map(|row| row as u32).collect();
+                    let rows = (0..text.len())
+                        .filter(present)
+                        .map(|row| row as u32)
+                        .collect();
                     let sure = Confidence::All(1.0);
                     let source = ChangeSource::Deterministic;
                     frame.change(self.transformation, *column, hashed, rows, sure, source);

@@ -77,13 +77,18 @@ pub(super) fn clean_column(
         confidence,
         invalid,
     } = clean_cells(kernel, &array, frame.live());
-    let confidence =
-        if confidence.is_empty() { Confidence::All(1.0) } else { Confidence::Each(confidence) };
+    let confidence = if confidence.is_empty() {
+        Confidence::All(1.0)
+    } else {
+        Confidence::Each(confidence)
+    };
     if !changed.is_empty() {
         frame.change(transformation, column, cleaned, changed, confidence, source);
     }
     if !invalid.is_empty() {
-        frame.invalid.push((transformation, column, invalid.len() as u64));
+        frame
+            .invalid
+            .push((transformation, column, invalid.len() as u64));
         if unreadable == Unreadable::SetNull {
             frame.set_null(transformation, column, invalid, Confidence::All(1.0))?;
         }

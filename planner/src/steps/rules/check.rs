@@ -46,7 +46,10 @@ impl RuleCheck {
         let described = &layout.columns[column];
         let name = &described.contract.name;
         let wrong = |problem: String| {
-            Error::field(context.field.clone(), format!("rule {} of column {name:?}: {problem}", rule.name()))
+            Error::field(
+                context.field.clone(),
+                format!("rule {} of column {name:?}: {problem}", rule.name()),
+            )
         };
         let test = match rule {
             BusinessRule::Unique => return Err(Error::Bug("unique is not a rule of one row")),
@@ -60,9 +63,12 @@ impl RuleCheck {
             }
             BusinessRule::Range(range) => between(range, &described.data_type).map_err(wrong)?,
             BusinessRule::OneOf(values) => {
-                let values = values.as_ref().or(described.contract.canonical_values.as_ref());
-                let values =
-                    values.ok_or_else(|| wrong("names no values, and the contract has no canonical_values".into()))?;
+                let values = values
+                    .as_ref()
+                    .or(described.contract.canonical_values.as_ref());
+                let values = values.ok_or_else(|| {
+                    wrong("names no values, and the contract has no canonical_values".into())
+                })?;
                 Test::OneOf(values.iter().cloned().collect())
             }
             BusinessRule::Regex(pattern) => {
@@ -87,9 +93,12 @@ impl RuleCheck {
 
     pub(super) fn reads(&self) -> Vec<usize> {
         match &self.test {
-            Test::Holds(condition) => {
-                condition.columns.iter().copied().chain([self.column]).collect()
-            }
+            Test::Holds(condition) => condition
+                .columns
+                .iter()
+                .copied()
+                .chain([self.column])
+                .collect(),
             _ => vec![self.column],
         }
     }
@@ -106,7 +115,10 @@ impl RuleCheck {
                     min.is_some_and(|min| *value < min) || max.is_some_and(|max| *value > max)
                 };
                 let values = quantities(array)?.into_iter();
-                values.filter(|(_, value)| outside(value)).map(|(row, _)| row as u32).collect()
+                values
+                    .filter(|(_, value)| outside(value))
+                    .map(|(row, _)| row as u32)
+                    .collect()
             }
             Test::Ordered(min, max) => self.texts(array, |text| {
                 min.as_ref().is_some_and(|min| text < min.as_str())
@@ -129,7 +141,10 @@ impl RuleCheck {
             })?,
             Test::Holds(condition) => condition.broken(frame)?,
         };
-        Ok(broken.into_iter().filter(|row| frame.is_live(*row as usize)).collect())
+        Ok(broken
+            .into_iter()
+            .filter(|row| frame.is_live(*row as usize))
+            .collect())
     }
 
     fn texts(&self, array: &ArrayRef, breaks: impl Fn(&str) -> bool) -> Result<Vec<u32>> {
@@ -141,7 +156,9 @@ impl RuleCheck {
 
 fn as_text(array: &ArrayRef) -> Result<StringViewArray> {
     let text = cast(array, &DataType::Utf8View)?;
-    text.as_string_view_opt().cloned().ok_or(Error::Bug("a cast to text that is not"))
+    text.as_string_view_opt()
+        .cloned()
+        .ok_or(Error::Bug("a cast to text that is not"))
 }
 
 fn between(range: &RangeRule, data_type: &DataType) -> Result<Test, String> {
@@ -149,8 +166,16 @@ fn between(range: &RangeRule, data_type: &DataType) -> Result<Test, String> {
         return Err(format!("a {} has no range", type_name(data_type)));
     }
     if data_type != &DataType::Utf8View {
-        let min = range.min.as_ref().map(|bound| quantity(bound, data_type, true)).transpose()?;
-        let max = range.max.as_ref().map(|bound| quantity(bound, data_type, false)).transpose()?;
+        let min = range
+            .min
+            .as_ref()
+            .map(|bound| quantity(bound, data_type, true))
+            .transpose()?;
+        let max = range
+            .max
+            .as_ref()
+            .map(|bound| quantity(bound, data_type, false))
+            .transpose()?;
         return Ok(Test::Between(min, max));
     }
     let number = |bound: &Option<Bound>| match bound {
@@ -182,7 +207,9 @@ fn quantity(bound: &Bound, data_type: &DataType, lower: bool) -> Result<Quantity
         (Bound::Text(text), _) => text.clone(),
     };
     let array: ArrayRef = Arc::new(StringViewArray::from(vec![text.as_str()]));
-    let parsed = cast(&array, data_type).ok().and_then(|array| quantities(&array).ok());
+    let parsed = cast(&array, data_type)
+        .ok()
+        .and_then(|array| quantities(&array).ok());
     parsed
         .and_then(|values| values.first().map(|(_, value)| *value))
         .ok_or_else(|| format!("{text:?} is no {}", type_name(data_type)))

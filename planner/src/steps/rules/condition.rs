@@ -42,8 +42,10 @@ impl Condition {
             )));
         }
         let expression = session.create_physical_expr(logical, &described)?;
-        let columns: BTreeSet<usize> =
-            collect_columns(&expression).iter().map(|column| column.index()).collect();
+        let columns: BTreeSet<usize> = collect_columns(&expression)
+            .iter()
+            .map(|column| column.index())
+            .collect();
         Ok(Self {
             columns: columns.into_iter().collect(),
             schema,

@@ -10,8 +10,7 @@ use self::check::RuleCheck;
 use super::Step;
 use crate::error::{Error, Result};
 use crate::program::{
-    ColumnSet, Confidence, Flag, Frame, Keep, KeyNeed, Layout, Learned, Loss, Need, Op,
-    StepContext,
+    ColumnSet, Confidence, Flag, Frame, Keep, KeyNeed, Layout, Learned, Loss, Need, Op, StepContext,
 };
 use crate::spec::{BusinessRule, Columns};
 
@@ -80,9 +79,10 @@ impl Step for Rules {
                 BusinessRule::Unique if !unique.contains(&number) => unique.push(number),
                 BusinessRule::Unique => {}
                 // Said twice, as not_null beside nullable: false, a rule is checked once.
-                BusinessRule::NotNull if checks.iter().any(|check: &RuleCheck| {
-                    check.column == number && check.name() == rule.name()
-                }) => {}
+                BusinessRule::NotNull
+                    if checks.iter().any(|check: &RuleCheck| {
+                        check.column == number && check.name() == rule.name()
+                    }) => {}
                 rule => checks.push(RuleCheck::new(number, &rule, layout, context)?),
             }
         }
@@ -183,7 +183,13 @@ impl Op for RuleOp {
     fn apply(&self, frame: &mut Frame, _: Option<&Learned>) -> Result<()> {
         for check in &self.checks {
             let broken = check.broken(frame)?;
-            self.action.act(frame, self.transformation, check.column, check.name(), broken)?;
+            self.action.act(
+                frame,
+                self.transformation,
+                check.column,
+                check.name(),
+                broken,
+            )?;
         }
         Ok(())
     }
@@ -230,6 +236,7 @@ impl Op for UniqueOp {
             .map(|(row, _)| (row - frame.first_row) as u32)
             .filter(|row| frame.is_live(*row as usize))
             .collect();
-        self.action.act(frame, self.transformation, self.column, "unique", rows)
+        self.action
+            .act(frame, self.transformation, self.column, "unique", rows)
     }
 }
