@@ -188,7 +188,10 @@ impl Source {
         }
         if columns.len() > MAX_COLUMNS {
             let path = prepared.first().map_or("source", |f| f.path.as_str());
-            let reason = format!("{} columns, where {MAX_COLUMNS} are the most", columns.len());
+            let reason = format!(
+                "{} columns, where {MAX_COLUMNS} are the most",
+                columns.len()
+            );
             return Err(SourceError::content(path, None, reason));
         }
         if columns.is_empty() {

@@ -92,8 +92,7 @@ impl Dialect {
             // Fields in quotes, one after the other, are passed over without a search.
             while text.get(at) == Some(&quote)
                 && (at == pos || text[at - 1] == self.delimiter)
-                && let Some(close) =
-                    plain_close(text, at + 1, quote, self.escape, self.terminator)
+                && let Some(close) = plain_close(text, at + 1, quote, self.escape, self.terminator)
                 && close - at <= QUOTED_LIMIT
             {
                 at = close + 1;

@@ -63,7 +63,13 @@ pub(super) fn legacy(head: &[u8], last: bool) -> &'static Encoding {
 
 /// UTF-16 without a mark shows by zero bytes at every other place.
 fn utf_16(head: &[u8]) -> Option<&'static Encoding> {
-    let zeros = |from: usize| head.iter().skip(from).step_by(2).filter(|b| **b == 0).count();
+    let zeros = |from: usize| {
+        head.iter()
+            .skip(from)
+            .step_by(2)
+            .filter(|b| **b == 0)
+            .count()
+    };
     let (even, odd) = (zeros(0), zeros(1));
     let half = head.len() / 2;
     if half < 2 {

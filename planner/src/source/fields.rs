@@ -86,9 +86,8 @@ pub(super) fn plain_close(
     loop {
         let bytes = text.get(base..)?.first_chunk::<8>()?;
         let word = u64::from_le_bytes(*bytes);
-        let mask = equal_bytes(word, quotes)
-            | equal_bytes(word, escapes)
-            | equal_bytes(word, terminators);
+        let mask =
+            equal_bytes(word, quotes) | equal_bytes(word, escapes) | equal_bytes(word, terminators);
         if mask != 0 {
             let found = base + (mask.trailing_zeros() >> 3) as usize;
             let closes = *text.get(found)? == quote && *text.get(found + 1)? != quote;

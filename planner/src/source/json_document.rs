@@ -118,7 +118,11 @@ fn take(
         *pos = skip_space(text, *pos);
         let Some(first) = text.get(*pos) else {
             let whole = matches!(expect, Expect::Value | Expect::End);
-            return if whole || !last { Ok(None) } else { Err(Fault::Incomplete) };
+            return if whole || !last {
+                Ok(None)
+            } else {
+                Err(Fault::Incomplete)
+            };
         };
         match (*expect, first) {
             (Expect::Start, b'[') => {

@@ -103,7 +103,10 @@ fn string_end(text: &[u8], pos: usize) -> Result<usize, Fault> {
         };
         let stop = at + found;
         if let Some(control) = text[at..stop].iter().position(|b| *b < 0x20) {
-            return Err(Fault::At(at + control, "a control character within a string"));
+            return Err(Fault::At(
+                at + control,
+                "a control character within a string",
+            ));
         }
         if text[stop] == b'"' {
             return Ok(stop + 1);

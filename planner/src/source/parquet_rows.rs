@@ -38,7 +38,11 @@ pub(super) fn read_footer(
     notes: &mut Vec<String>,
 ) -> Result<Footer, SourceError> {
     let broken = |reason: String| {
-        SourceError::content(path, None, format!("the Parquet file cannot be read: {reason}"))
+        SourceError::content(
+            path,
+            None,
+            format!("the Parquet file cannot be read: {reason}"),
+        )
     };
     let tail = file
         .open(file.size().saturating_sub(4)..file.size())
@@ -211,9 +215,10 @@ impl ParquetReader {
         let batch = match parts.as_slice() {
             [one] => one.clone(),
             many => {
-                let schema = many
-                    .first()
-                    .map_or_else(|| Arc::new(arrow::datatypes::Schema::empty()), RecordBatch::schema);
+                let schema = many.first().map_or_else(
+                    || Arc::new(arrow::datatypes::Schema::empty()),
+                    RecordBatch::schema,
+                );
                 concat_batches(&schema, many).map_err(|e| broken(e.to_string()))?
             }
         };
@@ -266,17 +271,19 @@ fn raw_array(
     }
     match array.data_type() {
         DataType::Utf8 | DataType::LargeUtf8 => cast_with_options(array, target, &strict),
-        DataType::Binary => hex_text(array.len(), array, |row| array.as_binary::<i32>().value(row)),
-        DataType::LargeBinary => {
-            hex_text(array.len(), array, |row| array.as_binary::<i64>().value(row))
+        DataType::Binary => hex_text(array.len(), array, |row| {
+            array.as_binary::<i32>().value(row)
+        }),
+        DataType::LargeBinary => hex_text(array.len(), array, |row| {
+            array.as_binary::<i64>().value(row)
+        }),
+        DataType::BinaryView => {
+            hex_text(array.len(), array, |row| array.as_binary_view().value(row))
         }
-        DataType::BinaryView => hex_text(array.len(), array, |row| array.as_binary_view().value(row)),
-        DataType::FixedSizeBinary(_) => {
-            hex_text(array.len(), array, |row| array.as_fixed_size_binary().value(row))
-        }
-        nested if nested.is_nested() => {
-            json_text(field, array).or_else(|_| display_text(array))
-        }
+        DataType::FixedSizeBinary(_) => hex_text(array.len(), array, |row| {
+            array.as_fixed_size_binary().value(row)
+        }),
+        nested if nested.is_nested() => json_text(field, array).or_else(|_| display_text(array)),
         _ => display_text(array),
     }
 }

@@ -140,11 +140,7 @@ fn of_content(head: &[u8], path: &str) -> Result<Format, SourceError> {
     })
 }
 
-fn parquet(
-    file: &ByteFile,
-    path: &str,
-    notes: &mut Vec<String>,
-) -> Result<Found, SourceError> {
+fn parquet(file: &ByteFile, path: &str, notes: &mut Vec<String>) -> Result<Found, SourceError> {
     let footer = read_footer(file, path, notes)?;
     Ok(Found {
         rows: footer.rows,
@@ -197,7 +193,11 @@ fn text(
         if encoding != UTF_8 {
             let (staged, replaced) = stage.transcode(&original, encoding)?;
             file = staged;
-            let how = if judged.guessed { "was taken to be" } else { "is" };
+            let how = if judged.guessed {
+                "was taken to be"
+            } else {
+                "is"
+            };
             notes.push(format!("the encoding {how} {}", encoding.name()));
             if replaced {
                 notes.push(format!(
@@ -283,8 +283,7 @@ fn json(
         (file, (offset, skipped))
     };
     if head.iter().all(u8::is_ascii_whitespace) {
-        let reason = if document { "there is no JSON object in it" } else { "the file is empty" };
-        return Err(SourceError::content(path, None, reason));
+        return Ok((Found::default(), None));
     }
     let start = Mark {
         row: 0,
@@ -299,7 +298,11 @@ fn json(
         name,
         data_type: arrow::datatypes::DataType::Utf8View,
     });
-    let unit = if document { LineUnit::Element } else { LineUnit::Line };
+    let unit = if document {
+        LineUnit::Element
+    } else {
+        LineUnit::Line
+    };
     Ok((
         Found {
             rows: found.index.rows,

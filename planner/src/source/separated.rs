@@ -196,7 +196,9 @@ impl Opening {
                 Step::Record { end } | Step::Unclosed { end } => {
                     self.line += lines(&self.head[self.first..pos], dialect.terminator);
                     (self.first, self.first_end) = (pos, end);
-                    notes.push(format!("{lines_above} line(s) above the table were left out"));
+                    notes.push(format!(
+                        "{lines_above} line(s) above the table were left out"
+                    ));
                     return;
                 }
                 Step::NeedMore => return,

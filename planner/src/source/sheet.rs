@@ -53,11 +53,16 @@ pub(super) fn stage_sheet(
         Some(choice) => {
             let found = names.iter().find(|name| *name == choice);
             let numbered = || choice.parse::<usize>().ok().and_then(|n| names.get(n));
-            let name = found.or_else(numbered).ok_or_else(|| SourceError::Options {
-                path: path.to_owned(),
-                option: "sheet",
-                reason: format!("there is no sheet {choice:?}; there are: {}", names.join(", ")),
-            })?;
+            let name = found
+                .or_else(numbered)
+                .ok_or_else(|| SourceError::Options {
+                    path: path.to_owned(),
+                    option: "sheet",
+                    reason: format!(
+                        "there is no sheet {choice:?}; there are: {}",
+                        names.join(", ")
+                    ),
+                })?;
             vec![name.clone()]
         }
     };
@@ -65,7 +70,11 @@ pub(super) fn stage_sheet(
     let mut used = String::new();
     for name in chosen {
         let refuse = |reason: String| {
-            SourceError::content(path, None, format!("sheet {name:?} cannot be read: {reason}"))
+            SourceError::content(
+                path,
+                None,
+                format!("sheet {name:?} cannot be read: {reason}"),
+            )
         };
         workbook.check_size(&name).map_err(refuse)?;
         match each!(&mut workbook, book => book.worksheet_range(&name).map_err(|e| e.to_string())) {
@@ -81,7 +90,11 @@ pub(super) fn stage_sheet(
         }
     }
     if range.is_empty() {
-        return Err(SourceError::content(path, None, "no sheet of the workbook has a cell"));
+        return Err(SourceError::content(
+            path,
+            None,
+            "no sheet of the workbook has a cell",
+        ));
     }
     let mut notes = Vec::new();
     if names.len() > 1 && choice.is_none() {
@@ -93,7 +106,9 @@ pub(super) fn stage_sheet(
             .map_err(|e| SourceError::io(path, "write a staged copy of", e))
     })?;
     if errors > 0 {
-        notes.push(format!("{errors} cell(s) hold an error such as #N/A, which is read as text"));
+        notes.push(format!(
+            "{errors} cell(s) hold an error such as #N/A, which is read as text"
+        ));
     }
     let first_row = range.start().map_or(1, |(row, _)| u64::from(row) + 1);
     Ok(Sheet {
@@ -180,7 +195,9 @@ impl Workbook {
         let rows = most.0.saturating_sub(least.0) + 1;
         let columns = most.1.saturating_sub(least.1) + 1;
         if rows * columns > MAX_CELLS {
-            return Err(format!("its {rows} rows and {columns} columns are too many"));
+            return Err(format!(
+                "its {rows} rows and {columns} columns are too many"
+            ));
         }
         Ok(())
     }
@@ -210,7 +227,8 @@ fn write_cell(text: &str, alone: bool, out: &mut impl Write) -> std::io::Result<
     let special = |b: u8| {
         b == b'"' || b == b'\r' || b == SHEET_DIALECT.delimiter || b == SHEET_DIALECT.terminator
     };
-    if !text.bytes().any(special) && !(alone && text.is_empty()) {
+    let lost = alone && text.is_empty();
+    if !lost && !text.bytes().any(special) {
         return out.write_all(text.as_bytes());
     }
     out.write_all(b"\"")?;
@@ -249,7 +267,11 @@ fn date_text(value: &ExcelDateTime) -> String {
         let millis = millis.abs() as u64;
         let (hours, minutes) = (millis / 3_600_000, millis / 60_000 % 60);
         let (seconds, millis) = (millis / 1_000 % 60, millis % 1_000);
-        let fraction = if millis > 0 { format!(".{millis:03}") } else { String::new() };
+        let fraction = if millis > 0 {
+            format!(".{millis:03}")
+        } else {
+            String::new()
+        };
         return format!("{sign}PT{hours}H{minutes}M{seconds}{fraction}S");
     }
     let Some(at) = value.as_datetime() else {
@@ -264,4 +286,3 @@ fn date_text(value: &ExcelDateTime) -> String {
     }
     at.format("%Y-%m-%dT%H:%M:%S%.f").to_string()
 }
-

@@ -129,8 +129,7 @@ impl SplitReader {
             } => {
                 let span = span(marks, &local);
                 let layout = layout.clone();
-                let mut reader =
-                    CsvReader::new(bytes, &file.path, span, layout, places, *index)?;
+                let mut reader = CsvReader::new(bytes, &file.path, span, layout, places, *index)?;
                 reader.skip(local.start - span.0.row)?;
                 Ok(Reader::Csv(Box::new(reader)))
             }
@@ -138,8 +137,7 @@ impl SplitReader {
                 let span = span(marks, &local);
                 let by_name = Arc::clone(&self.by_name);
                 let width = self.types.len();
-                let mut reader =
-                    JsonReader::new(bytes, &file.path, span, by_name, width, *index)?;
+                let mut reader = JsonReader::new(bytes, &file.path, span, by_name, width, *index)?;
                 reader.skip(local.start - span.0.row)?;
                 Ok(Reader::Jsonl(Box::new(reader)))
             }

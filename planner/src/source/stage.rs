@@ -74,7 +74,9 @@ impl Stage {
         let mut reader: Box<dyn Read> = match by {
             Compression::None => opened,
             Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(opened)),
-            Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(opened).map_err(broken)?),
+            Compression::Zstd => {
+                Box::new(zstd::stream::read::Decoder::new(opened).map_err(broken)?)
+            }
             Compression::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(opened)),
             Compression::Xz => Box::new(liblzma::read::XzDecoder::new_multi_decoder(opened)),
         };

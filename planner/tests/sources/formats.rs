@@ -22,7 +22,8 @@ fn compressed(by: &str, text: &[u8]) -> Vec<u8> {
             // Two members, as parallel compressors write them.
             let mut all = Vec::new();
             for half in text.chunks(text.len().div_ceil(2)) {
-                let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                let mut out =
+                    flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
                 out.write_all(half).unwrap();
                 all.extend(out.finish().unwrap());
             }
@@ -60,7 +61,10 @@ fn compressed_files_read_as_plain_ones() {
         let source = Source::discover(&locations, dir.path(), &options, &staging).unwrap();
         assert_eq!(read(&source, 8192).unwrap(), plain, "{by}");
         for staged in fs::read_dir(&staging).unwrap() {
-            assert_eq!(staged.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
+            assert_eq!(
+                staged.unwrap().metadata().unwrap().permissions().mode() & 0o777,
+                0o600
+            );
         }
         fs::write(dir.path().join(&name), &bytes[..bytes.len() - 9]).unwrap();
         let error = discover(dir.path(), &[&name], &options).unwrap_err();
@@ -74,16 +78,26 @@ fn compressed_files_read_as_plain_ones() {
 fn encodings_are_told_or_found_out() {
     let dir = tempfile::tempdir().unwrap();
     let text = "name,city\nJosé,Köln\nZoë,Genève\n";
-    let utf_16 = |bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
+    let utf_16 =
+        |bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
     let latin: Vec<u8> = text.chars().map(|c| c as u8).collect();
-    let late = [b"name,city\n".to_vec(), b"plain,ascii\n".repeat(200_000), latin[10..].to_vec()].concat();
+    let late = [
+        b"name,city\n".to_vec(),
+        b"plain,ascii\n".repeat(200_000),
+        latin[10..].to_vec(),
+    ]
+    .concat();
     let cases: [(&str, Vec<u8>, Option<&str>); 6] = [
         ("utf-8", text.as_bytes().to_vec(), None),
         ("latin-1", latin.clone(), None),
         ("latin-1 told", latin, Some("latin1")),
         ("latin-1 far from the head", late, None),
         ("utf-16le", utf_16(u16::to_le_bytes), None),
-        ("utf-16be with mark", [vec![0xfe, 0xff], utf_16(u16::to_be_bytes)].concat(), None),
+        (
+            "utf-16be with mark",
+            [vec![0xfe, 0xff], utf_16(u16::to_be_bytes)].concat(),
+            None,
+        ),
     ];
     for (name, bytes, encoding) in cases {
         fs::write(dir.path().join("t.csv"), bytes).unwrap();
@@ -124,11 +138,19 @@ fn json_keeps_what_is_written() {
     ];
     let spread = objects.join("\n,\n").replace("\": ", "\" :\n ");
     fs::write(dir.path().join("t.jsonl"), objects.join("\n")).unwrap();
-    fs::write(dir.path().join("t.json"), format!("\u{feff}[\n{spread}\n]\n")).unwrap();
+    fs::write(
+        dir.path().join("t.json"),
+        format!("\u{feff}[\n{spread}\n]\n"),
+    )
+    .unwrap();
     for (name, unit) in [("t.jsonl", LineUnit::Line), ("t.json", LineUnit::Element)] {
         let mut source = discover(dir.path(), &[name], &SourceOptions::default()).unwrap();
         assert_eq!(source.files[0].line_unit, unit);
-        assert!(source.notes.iter().any(|n| n.contains("twice")), "{:?}", source.notes);
+        assert!(
+            source.notes.iter().any(|n| n.contains("twice")),
+            "{:?}",
+            source.notes
+        );
         for split in [1, 100] {
             source.rows_per_split = split;
             let table = read(&source, 2).unwrap();
@@ -149,9 +171,18 @@ fn json_keeps_what_is_written() {
 fn files_are_united_by_column_names() {
     let dir = tempfile::tempdir().unwrap();
     let batch = RecordBatch::try_from_iter([
-        ("id", Arc::new(Int32Array::from(vec![Some(1), None])) as ArrayRef),
-        ("big", Arc::new(UInt64Array::from(vec![u64::MAX, 0])) as ArrayRef),
-        ("name", Arc::new(StringArray::from(vec!["x", "a name of many letters"])) as ArrayRef),
+        (
+            "id",
+            Arc::new(Int32Array::from(vec![Some(1), None])) as ArrayRef,
+        ),
+        (
+            "big",
+            Arc::new(UInt64Array::from(vec![u64::MAX, 0])) as ArrayRef,
+        ),
+        (
+            "name",
+            Arc::new(StringArray::from(vec!["x", "a name of many letters"])) as ArrayRef,
+        ),
     ])
     .unwrap();
     let file = File::create(dir.path().join("1.parquet")).unwrap();
@@ -165,7 +196,12 @@ fn files_are_united_by_column_names() {
     let types: Vec<&DataType> = source.columns.iter().map(|c| &c.data_type).collect();
     assert_eq!(
         types,
-        [&DataType::Utf8View, &DataType::Decimal128(20, 0), &DataType::Utf8View, &DataType::Utf8View]
+        [
+            &DataType::Utf8View,
+            &DataType::Decimal128(20, 0),
+            &DataType::Utf8View,
+            &DataType::Utf8View
+        ]
     );
     let table = read(&source, 8192).unwrap();
     assert_eq!(table.columns, ["id", "big", "name", "more"]);
