@@ -46,6 +46,10 @@ fn text_of(batch: &RawBatch, column: usize, row: usize) -> Option<String> {
     })
 }
 
+fn is_send<T: Send>(value: T) -> T {
+    value
+}
+
 fn read(source: &Source, batch_rows: usize) -> Result<Table, SourceError> {
     let mut table = Table {
         columns: source.columns.iter().map(|c| c.name.clone()).collect(),
@@ -54,7 +58,7 @@ fn read(source: &Source, batch_rows: usize) -> Result<Table, SourceError> {
         places: Vec::new(),
     };
     for k in 0..source.split_count() {
-        for batch in source.read_split(k, batch_rows)? {
+        for batch in is_send(source.read_split(k, batch_rows)?) {
             let batch = batch?;
             assert_eq!(batch.first_row, table.rows.len() as u64);
             assert_eq!(batch.columns.len(), source.columns.len());

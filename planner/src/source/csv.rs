@@ -116,10 +116,8 @@ impl CsvReader {
                 match dialect.next_record(&self.block[..self.len], self.pos, self.last) {
                     Step::Record { end } | Step::Unclosed { end } => (end, 1),
                     Step::Skip { end } => (end, 0),
-                    Step::NeedMore => {
-                        self.refill()?;
-                        continue;
-                    }
+                    Step::NeedMore if self.refill()? => continue,
+                    Step::NeedMore => break,
                 };
             self.line += self.line_ends(self.pos, end);
             self.pos = end;
@@ -159,7 +157,9 @@ impl CsvReader {
                         continue;
                     }
                     Step::NeedMore => {
-                        self.refill()?;
+                        if !self.refill()? {
+                            break;
+                        }
                         columns.enter(&self.block);
                         marks.seek(&self.block, self.pos);
                         continue;
@@ -181,7 +181,9 @@ impl CsvReader {
                     (end, self.line_ends(self.pos, end))
                 }
                 Read::NeedMore => {
-                    self.refill()?;
+                    if !self.refill()? {
+                        break;
+                    }
                     columns.enter(&self.block);
                     marks.seek(&self.block, self.pos);
                     continue;

@@ -162,46 +162,7 @@ impl Source {
     }
 
     fn unite(prepared: Vec<Prepared>, mut notes: Vec<String>) -> Result<Self, SourceError> {
-        let mut columns: Vec<SourceColumn> = Vec::new();
-        let mut index: HashMap<String, usize> = HashMap::new();
-        for file in &prepared {
-            for column in &file.columns {
-                match index.get(&column.name) {
-                    None => {
-                        index.insert(column.name.clone(), columns.len());
-                        columns.push(column.clone());
-                    }
-                    Some(at) => {
-                        let known = &mut columns[*at];
-                        if known.data_type != column.data_type
-                            && known.data_type != DataType::Utf8View
-                        {
-                            notes.push(format!(
-                                "{}: column {:?} is {} here and {} before: it is read as text",
-                                file.path, column.name, column.data_type, known.data_type
-                            ));
-                            known.data_type = DataType::Utf8View;
-                        }
-                    }
-                }
-            }
-        }
-        if columns.len() > MAX_COLUMNS {
-            let path = prepared.first().map_or("source", |f| f.path.as_str());
-            let reason = format!(
-                "{} columns, where {MAX_COLUMNS} are the most",
-                columns.len()
-            );
-            return Err(SourceError::content(path, None, reason));
-        }
-        if columns.is_empty() {
-            let path = prepared.first().map_or("source", |f| f.path.as_str());
-            return Err(SourceError::content(
-                path,
-                None,
-                "nothing to make a table of: no column and no row",
-            ));
-        }
+        let (columns, index) = unite_columns(&prepared, &mut notes)?;
         let mut first_row = 0;
         let mut files = Vec::with_capacity(prepared.len());
         for file in prepared {
@@ -241,6 +202,53 @@ impl Source {
             by_name: Arc::new(index),
         })
     }
+}
+
+/// The columns of all files by name, and where each stands.
+fn unite_columns(
+    prepared: &[Prepared],
+    notes: &mut Vec<String>,
+) -> Result<(Vec<SourceColumn>, HashMap<String, usize>), SourceError> {
+    let mut columns: Vec<SourceColumn> = Vec::new();
+    let mut index: HashMap<String, usize> = HashMap::new();
+    for file in prepared {
+        for column in &file.columns {
+            match index.get(&column.name) {
+                None => {
+                    index.insert(column.name.clone(), columns.len());
+                    columns.push(column.clone());
+                }
+                Some(at) => {
+                    let known = &mut columns[*at];
+                    if known.data_type != column.data_type && known.data_type != DataType::Utf8View
+                    {
+                        notes.push(format!(
+                            "{}: column {:?} is {} here and {} before: it is read as text",
+                            file.path, column.name, column.data_type, known.data_type
+                        ));
+                        known.data_type = DataType::Utf8View;
+                    }
+                }
+            }
+        }
+    }
+    if columns.len() > MAX_COLUMNS {
+        let path = prepared.first().map_or("source", |f| f.path.as_str());
+        let reason = format!(
+            "{} columns, where {MAX_COLUMNS} are the most",
+            columns.len()
+        );
+        return Err(SourceError::content(path, None, reason));
+    }
+    if columns.is_empty() {
+        let path = prepared.first().map_or("source", |f| f.path.as_str());
+        return Err(SourceError::content(
+            path,
+            None,
+            "nothing to make a table of: no column and no row",
+        ));
+    }
+    Ok((columns, index))
 }
 
 impl SourceFile {

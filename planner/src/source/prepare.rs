@@ -283,12 +283,7 @@ fn json(
         (file, (offset, skipped))
     };
     if head.iter().all(u8::is_ascii_whitespace) {
-        let reason = if document {
-            "there is no JSON object in it"
-        } else {
-            "the file is empty"
-        };
-        return Err(SourceError::content(path, None, reason));
+        return Ok((Found::default(), None));
     }
     let start = Mark {
         row: 0,

@@ -227,7 +227,8 @@ fn write_cell(text: &str, alone: bool, out: &mut impl Write) -> std::io::Result<
     let special = |b: u8| {
         b == b'"' || b == b'\r' || b == SHEET_DIALECT.delimiter || b == SHEET_DIALECT.terminator
     };
-    if !text.bytes().any(special) && !(alone && text.is_empty()) {
+    let lost = alone && text.is_empty();
+    if !lost && !text.bytes().any(special) {
         return out.write_all(text.as_bytes());
     }
     out.write_all(b"\"")?;

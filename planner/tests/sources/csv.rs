@@ -134,14 +134,14 @@ fn blocks_and_marks_do_not_show() {
     let mut text = String::from("id,name,note\n");
     for row in 0..60_000_u32 {
         let _ = match row % 7 {
-            0 => write!(
+            0 => writeln!(
                 text,
-                "{row},\"name, {row}\",\"a \"\"quoted\"\" note {row}\"\n"
+                "{row},\"name, {row}\",\"a \"\"quoted\"\" note {row}\""
             ),
             1 => write!(text, "{row},plain,\"two\nlines {row}\"\r\n"),
             2 => write!(text, "{row},,\n\n"),
-            3 if row % 700 == 3 => write!(text, "{row},x,{}\n", "long ".repeat(4_000)),
-            _ => write!(text, "{row},name of number {row},ordinary\n"),
+            3 if row % 700 == 3 => writeln!(text, "{row},x,{}", "long ".repeat(4_000)),
+            _ => writeln!(text, "{row},name of number {row},ordinary"),
         };
     }
     let expected = csv_core_reads(text.as_bytes(), b'\n');
