@@ -27,7 +27,7 @@ const QUANTILES: [f64; 6] = [0.01, 0.05, 0.25, 0.75, 0.95, 0.99];
 pub(super) enum SampledValues {
     /// Of a private column: none.
     Nothing,
-    Floats(Vec<f64>),
+    Floats(#[serde(with = "super::float_bits")] Vec<f64>),
     /// Integers, days, microseconds.
     Integers(Vec<i64>),
     Decimals(Vec<i128>),
