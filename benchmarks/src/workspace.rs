@@ -1,8 +1,10 @@
 //! Where the programs lie and where the benchmarks keep their files.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 /// The secret that the benchmarks hash with; it protects nothing.
 pub const BENCHMARK_SALT: &str = "a salt for benchmarks only";
@@ -38,13 +40,18 @@ impl Workspace {
         Ok(folder)
     }
 
-    /// The program `sanitizer` that was asked for, or the one built next to this one.
+    /// The program `sanitizer` that was asked for, or the one next to this one, which is brought up to date first if
+    /// cargo started us: figures of an old build would mislead.
     pub fn sanitizer(&self, asked: Option<&Path>) -> Result<PathBuf> {
         let path = match asked {
             Some(path) => path.to_path_buf(),
-            None => self
-                .binaries
-                .join(format!("sanitizer{}", std::env::consts::EXE_SUFFIX)),
+            None => {
+                if let Some(cargo) = std::env::var_os("CARGO") {
+                    self.build_sanitizer(&cargo)?;
+                }
+                self.binaries
+                    .join(format!("sanitizer{}", std::env::consts::EXE_SUFFIX))
+            }
         };
         if !path.is_file() {
             bail!(
@@ -54,6 +61,31 @@ impl Workspace {
             );
         }
         Ok(path)
+    }
+
+    /// Builds it with the profile of this program, into the same folder.
+    fn build_sanitizer(&self, cargo: &OsStr) -> Result<()> {
+        // The folder bears the name of the profile, but for that of development.
+        let profile = match self.binaries.file_name() {
+            Some(name) if name != "debug" => name,
+            _ => OsStr::new("dev"),
+        };
+        let mut command = Command::new(cargo);
+        command.args(["build", "--package", "cli", "--bin", "sanitizer"]);
+        command.args([
+            "--manifest-path",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"),
+        ]);
+        command.arg("--profile").arg(profile);
+        command
+            .arg("--target-dir")
+            .arg(self.binaries.parent().unwrap_or(&self.binaries));
+        let status = command.status().context("cannot start cargo")?;
+        ensure!(
+            status.success(),
+            "sanitizer does not build: cargo ended with {status}"
+        );
+        Ok(())
     }
 }
 

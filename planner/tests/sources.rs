@@ -7,6 +7,8 @@
 mod csv;
 #[path = "sources/folders.rs"]
 mod folders;
+#[path = "sources/formats.rs"]
+mod formats;
 
 use std::path::Path;
 

@@ -11,14 +11,5 @@ mod values;
 pub use figures::{FigureLog, sum_figures};
 pub use keys::{KEY_BUCKETS, KeyLog, find_repeats};
 pub use log::{LogEntry, SplitLog};
+pub(crate) use quantity::{Quantity, quantities, quantity_array};
 pub use values::{ValueLog, sum_values};
-
-use arrow::array::UInt32Array;
-
-use crate::program::Frame;
-
-/// Offsets of the live rows of a frame, or none when all are live.
-fn live_rows(frame: &Frame) -> Option<UInt32Array> {
-    let live = frame.live()?;
-    Some(live.set_indices().map(|row| row as u32).collect())
-}

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 
 /// A value with an order and a middle.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Quantity {
+pub(crate) enum Quantity {
     /// Integers, unscaled decimals, days, microseconds.
     Whole(i128),
     /// Floats.
@@ -41,7 +41,7 @@ impl Ord for Quantity {
 
 impl Quantity {
     /// The value as a float; decimals unscaled.
-    pub(super) fn number(self) -> f64 {
+    pub(crate) fn number(self) -> f64 {
         match self {
             Self::Whole(value) => value as f64,
             Self::Float(value) => value,
@@ -49,7 +49,7 @@ impl Quantity {
     }
 
     /// The middle between two values; of whole ones rounded to the nearest, ties to the even one.
-    pub(super) fn middle(self, other: Self) -> Self {
+    pub(crate) fn middle(self, other: Self) -> Self {
         match (self, other) {
             (Self::Whole(left), Self::Whole(right)) => Self::Whole(divide_even(left + right, 2)),
             (left, right) => Self::Float(left.number() / 2.0 + right.number() / 2.0),
@@ -57,7 +57,7 @@ impl Quantity {
     }
 
     /// The arithmetic mean of values in a fixed order; of whole ones rounded as in [`Self::middle`].
-    pub(super) fn mean(values: &[Self]) -> Option<Self> {
+    pub(crate) fn mean(values: &[Self]) -> Option<Self> {
         let count = i128::try_from(values.len()).ok().filter(|count| *count > 0)?;
         match values.first()? {
             Self::Whole(_) => {
@@ -93,7 +93,7 @@ fn divide_even(dividend: i128, divisor: i128) -> i128 {
 }
 
 /// The present values of `array` with their row numbers, in row order.
-pub(super) fn quantities(array: &ArrayRef) -> Result<Vec<(usize, Quantity)>> {
+pub(crate) fn quantities(array: &ArrayRef) -> Result<Vec<(usize, Quantity)>> {
     fn collect<T: Copy>(
         values: &[T],
         array: &ArrayRef,
@@ -122,7 +122,7 @@ pub(super) fn quantities(array: &ArrayRef) -> Result<Vec<(usize, Quantity)>> {
 }
 
 /// An array of one value, of the type of the column it came from.
-pub(super) fn quantity_array(value: Quantity, data_type: &DataType) -> Result<ArrayRef> {
+pub(crate) fn quantity_array(value: Quantity, data_type: &DataType) -> Result<ArrayRef> {
     let out_of_range = Error::Bug("a figure outside the range of its column");
     let array: ArrayRef = match (value, data_type) {
         (Quantity::Float(value), DataType::Float64) => Arc::new(Float64Array::from(vec![value])),

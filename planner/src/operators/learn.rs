@@ -92,7 +92,6 @@ impl LearnExec {
         Self {
             input,
             state,
-            before,
             properties,
         }
     }

@@ -7,7 +7,7 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
-    ArrayRef, AsArray, RecordBatch, StringViewArray, StringViewBuilder, UInt32Array, UInt64Array,
+    Array, ArrayRef, AsArray, RecordBatch, StringViewArray, StringViewBuilder, UInt32Array, UInt64Array,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type, UInt64Type};
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -57,7 +57,7 @@ impl SplitScan {
         ]);
         Self {
             source,
-            schema: TableSchema::from_file_schema(Arc::new(Schema::new(fields))),
+            schema: Arc::new(Schema::new(fields)).into(),
             metrics: ExecutionPlanMetricsSet::new(),
         }
     }

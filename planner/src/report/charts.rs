@@ -83,11 +83,18 @@ impl<'a> Bins<'a> {
             .map(|(pair, count)| (pair[0], pair[1], *count as f64 * self.weight))
     }
 
-    /// Rows in bins that lie wholly below and wholly above the domain.
+    /// Rows below and above the domain; a bin that reaches out counts for the part outside.
     fn outside(&self, domain: Domain) -> (f64, f64) {
-        let below = self.bins().filter(|(_, high, _)| *high < domain.low);
-        let above = self.bins().filter(|(low, _, _)| *low > domain.high);
-        (below.map(|bin| bin.2).sum(), above.map(|bin| bin.2).sum())
+        let parts = self.bins().map(|(low, high, rows)| {
+            let (left, right) = (domain.place(low), domain.place(high));
+            let part = |outside: f64| match right - left {
+                width if width > 0.0 => rows * (outside / width).clamp(0.0, 1.0),
+                _ if outside > 0.0 => rows,
+                _ => 0.0,
+            };
+            (part(-left), part(right - 1.0))
+        });
+        parts.fold((0.0, 0.0), |sum, part| (sum.0 + part.0, sum.1 + part.1))
     }
 
     /// Left end and width of each bar as shares of the domain, and its height as rows by width.
@@ -124,7 +131,7 @@ impl<'a> Bins<'a> {
         }
         let fullest = self
             .bins()
-            .filter(|(low, high, _)| *high >= domain.low && *low <= domain.high)
+            .filter(|(low, high, _)| low == high || (*high > domain.low && *low < domain.high))
             .reduce(|best, bin| if bin.2 > best.2 { bin } else { best });
         let peak = fullest.map(|(low, high, rows)| {
             domain.tick(low / 2.0 + high / 2.0, count(rows.round() as u64))
@@ -180,14 +187,14 @@ pub(super) fn distribution(column: &ColumnReport) -> Option<Distribution> {
     let outside = drawn.iter().filter_map(|(label, bins)| {
         let (below, above) = bins.outside(domain);
         let rows = (below + above).round() as u64;
-        let ends = match (below > 0.0, above > 0.0) {
+        let ends = match (below >= 0.5, above >= 0.5) {
             (true, true) => "on both sides",
             (true, false) => "to the left",
             (false, _) => "to the right",
         };
         (rows > 0).then(|| {
             format!(
-                "{label}: {} further {ends}, not drawn.",
+                "{label}: about {} further {ends}, not drawn.",
                 plural(rows, "value")
             )
         })

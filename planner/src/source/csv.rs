@@ -13,9 +13,9 @@ use arrow::datatypes::DataType;
 
 use super::batch::{BadRow, RowOrigin, raw_text};
 use super::blocks::{Block, Blocks};
-use super::dialect::{Close, Dialect, Step};
+use super::dialect::{Close, Dialect, QUOTED_LIMIT, Step};
 use super::error::SourceError;
-use super::fields::{Marks, view};
+use super::fields::{Marks, plain_close, view};
 use super::index::Mark;
 use super::rows::{Rows, null_rows};
 use super::store::ByteFile;
@@ -305,10 +305,30 @@ impl CsvReader {
         found - usize::from(crlf)
     }
 
-    #[inline]
+    #[inline(always)]
     fn read_quoted(&self, columns: &mut Columns, marks: &mut Marks, open: usize) -> Quoted {
         let text: &[u8] = &self.block;
         let dialect = &self.layout.dialect;
+        let quote = text[open];
+        let seen = plain_close(
+            &text[..self.len],
+            open + 1,
+            quote,
+            dialect.escape,
+            dialect.terminator,
+        );
+        // Most fields: a delimiter or a line end right behind the closing quote.
+        if let Some(position) = seen
+            && position - open <= QUOTED_LIMIT
+            && (text[position + 1] == dialect.delimiter || text[position + 1] == dialect.terminator)
+        {
+            marks.seek(text, position + 2);
+            return Quoted::Field {
+                view: view(text, open + 1, position, columns.block),
+                end: position + 1,
+                inner: 0,
+            };
+        }
         let (position, plain) = match dialect.close(&text[..self.len], open, self.last) {
             Close::At { position, plain } => (position, plain),
             Close::NeedMore => return Quoted::NeedMore,

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::datatypes::DataType;
 use hashbrown::HashMap;
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 
 use super::csv::CsvLayout;
 use super::error::SourceError;
@@ -21,6 +22,9 @@ use super::store::ByteFile;
 const SPLIT_BYTES: u64 = 64 * 1024 * 1024;
 const VIEW_BYTES: u64 = 16;
 const SPLIT_ROWS: std::ops::RangeInclusive<u64> = 8_192..=1_048_576;
+
+/// More columns are no table; a window of rows has to fit into memory.
+const MAX_COLUMNS: usize = 100_000;
 
 /// Files that are indexed at the same time.
 const INDEX_THREADS: usize = 4;
@@ -38,6 +42,8 @@ pub struct Source {
     pub rows_per_split: u64,
     /// What a person should know: renamed columns, guessed encodings, staged files.
     pub notes: Vec<String>,
+    /// Columns by name.
+    pub(super) by_name: Arc<HashMap<String, usize>>,
 }
 
 /// A column of a source.
@@ -89,6 +95,14 @@ pub(super) enum Content {
         file: ByteFile,
         layout: CsvLayout,
         marks: Vec<Mark>,
+    },
+    Jsonl {
+        file: ByteFile,
+        marks: Vec<Mark>,
+    },
+    Parquet {
+        file: ByteFile,
+        metadata: ArrowReaderMetadata,
     },
 }
 
@@ -172,12 +186,17 @@ impl Source {
                 }
             }
         }
+        if columns.len() > MAX_COLUMNS {
+            let path = prepared.first().map_or("source", |f| f.path.as_str());
+            let reason = format!("{} columns, where {MAX_COLUMNS} are the most", columns.len());
+            return Err(SourceError::content(path, None, reason));
+        }
         if columns.is_empty() {
             let path = prepared.first().map_or("source", |f| f.path.as_str());
             return Err(SourceError::content(
                 path,
                 None,
-                "there are no columns: nothing to read",
+                "nothing to make a table of: no column and no row",
             ));
         }
         let mut first_row = 0;
@@ -216,6 +235,7 @@ impl Source {
             total_rows: first_row,
             rows_per_split,
             notes,
+            by_name: Arc::new(index),
         })
     }
 }
@@ -223,7 +243,7 @@ impl Source {
 impl SourceFile {
     /// Keeps only the marks that a split begins behind.
     fn thin_out(&mut self, rows_per_split: u64) {
-        let Content::Csv { marks, .. } = &mut self.content else {
+        let (Content::Csv { marks, .. } | Content::Jsonl { marks, .. }) = &mut self.content else {
             return;
         };
         let first_row = self.first_row;

@@ -7,6 +7,8 @@
 
 use memchr::{memchr, memchr2};
 
+use super::fields::plain_close;
+
 /// How far from its opening a quoted field may close. A quote that is still open there, or at the
 /// end of the file, is a stray one: its record ends with the line, unreadable, and the next line
 /// is read as usual.
@@ -87,6 +89,22 @@ impl Dialect {
         };
         let mut at = pos;
         loop {
+            // Fields in quotes, one after the other, are passed over without a search.
+            while text.get(at) == Some(&quote)
+                && (at == pos || text[at - 1] == self.delimiter)
+                && let Some(close) =
+                    plain_close(text, at + 1, quote, self.escape, self.terminator)
+                && close - at <= QUOTED_LIMIT
+            {
+                at = close + 1;
+                if text[at] == self.terminator {
+                    return Step::Record { end: at + 1 };
+                }
+                if text[at] != self.delimiter {
+                    break;
+                }
+                at += 1;
+            }
             let Some(found) = memchr2(quote, self.terminator, &text[at..]) else {
                 return self.unended(text, last);
             };

@@ -69,6 +69,35 @@ impl Marks {
     }
 }
 
+/// Where a quoted field whose content begins at `start` closes, if that is plain to see: nothing in it
+/// is doubled, escaped, or a line end, and more than a word of text follows.
+#[inline(always)]
+pub(super) fn plain_close(
+    text: &[u8],
+    start: usize,
+    quote: u8,
+    escape: Option<u8>,
+    terminator: u8,
+) -> Option<usize> {
+    let quotes = ONES * u64::from(quote);
+    let escapes = ONES * u64::from(escape.unwrap_or(quote));
+    let terminators = ONES * u64::from(terminator);
+    let mut base = start;
+    loop {
+        let bytes = text.get(base..)?.first_chunk::<8>()?;
+        let word = u64::from_le_bytes(*bytes);
+        let mask = equal_bytes(word, quotes)
+            | equal_bytes(word, escapes)
+            | equal_bytes(word, terminators);
+        if mask != 0 {
+            let found = base + (mask.trailing_zeros() >> 3) as usize;
+            let closes = *text.get(found)? == quote && *text.get(found + 1)? != quote;
+            return closes.then_some(found);
+        }
+        base += 8;
+    }
+}
+
 /// What is kept of 16 loaded bytes for a string of so many.
 const INLINE: [u128; 13] = {
     let mut masks = [0; 13];

@@ -18,6 +18,11 @@ const HEAD: usize = 256 * 1024;
 /// Records below a header of one name fewer that have to agree on one field more.
 const ROW_NAMES_EVIDENCE: usize = 10;
 
+/// Lines of one field above a table that may be passed over, and the records of the table that have
+/// to agree before they are.
+const PREAMBLE_RECORDS: usize = 20;
+const PREAMBLE_EVIDENCE: usize = 3;
+
 /// A text of separated values, ready to be read.
 pub(super) struct Separated {
     pub columns: Vec<SourceColumn>,
@@ -35,12 +40,13 @@ struct Opening {
     line: u64,
 }
 
-/// Finds out how `file` is written; `dialect` is what is known of it. None when it has no record.
+/// Finds out how `file` is written; `dialect` is what is known of it, `first_line` the number of its
+/// first line. None when it has no record.
 pub(super) fn separated(
     file: &ByteFile,
     path: &str,
     format: Format,
-    dialect: Option<Dialect>,
+    (dialect, first_line): (Option<Dialect>, u64),
     options: &SourceOptions,
     notes: &mut Vec<String>,
 ) -> Result<Option<Separated>, SourceError> {
@@ -57,9 +63,13 @@ pub(super) fn separated(
     });
     loop {
         let mut found = notes.clone();
-        let Some(opening) = open(file, path, &dialect, options.skip_rows)? else {
+        let Some(mut opening) = open(file, path, &dialect, options.skip_rows)? else {
             return Ok(None);
         };
+        opening.line += first_line - 1;
+        if options.header != Some(false) && options.skip_rows == 0 {
+            opening.pass_preamble(&dialect, &mut found);
+        }
         let (names, layout, header) = opening.columns(dialect, options, &mut found);
         let start = opening.start(&dialect, header);
         let index = index_text(file, path, start, dialect, None)?;
@@ -143,7 +153,7 @@ fn lines(text: &[u8], terminator: u8) -> u64 {
 }
 
 /// Where the text begins after a byte order mark and `rows` lines, and how many there were.
-fn skip_lines(text: &[u8], rows: usize, terminator: u8) -> (usize, usize) {
+pub(super) fn skip_lines(text: &[u8], rows: usize, terminator: u8) -> (usize, usize) {
     let mut pos = if text.starts_with(b"\xef\xbb\xbf") {
         3
     } else {
@@ -159,6 +169,41 @@ fn skip_lines(text: &[u8], rows: usize, terminator: u8) -> (usize, usize) {
 }
 
 impl Opening {
+    /// Passes over lines of one field above a table of more: a title, a remark.
+    fn pass_preamble(&mut self, dialect: &Dialect, notes: &mut Vec<String>) {
+        let records = sample(&self.head, self.first, self.last, dialect);
+        let usual = usual_fields(&records);
+        let lines_above = records.iter().take_while(|r| r.len() == 1).count();
+        let table = records.get(lines_above..).unwrap_or_default();
+        let agree = table.iter().filter(|r| r.len() == usual).count();
+        if lines_above == 0
+            || lines_above > PREAMBLE_RECORDS
+            || usual < 2
+            || agree < PREAMBLE_EVIDENCE
+            || table.first().is_none_or(|r| r.len() != usual)
+        {
+            return;
+        }
+        let mut passed = 0;
+        let mut pos = self.first;
+        while pos < self.head.len() {
+            match dialect.next_record(&self.head, pos, self.last) {
+                Step::Skip { end } => pos = end,
+                Step::Record { end } | Step::Unclosed { end } if passed < lines_above => {
+                    pos = end;
+                    passed += 1;
+                }
+                Step::Record { end } | Step::Unclosed { end } => {
+                    self.line += lines(&self.head[self.first..pos], dialect.terminator);
+                    (self.first, self.first_end) = (pos, end);
+                    notes.push(format!("{lines_above} line(s) above the table were left out"));
+                    return;
+                }
+                Step::NeedMore => return,
+            }
+        }
+    }
+
     /// Where the first row begins.
     fn start(&self, dialect: &Dialect, header: bool) -> Mark {
         let offset = if header { self.first_end } else { self.first };

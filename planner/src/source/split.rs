@@ -3,21 +3,25 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, new_null_array};
 use arrow::compute::concat;
 use arrow::datatypes::DataType;
+use hashbrown::HashMap;
 
 use super::batch::RawBatch;
 use super::csv::CsvReader;
 use super::dataset::{Content, Source, SourceFile};
 use super::error::SourceError;
 use super::index::Mark;
+use super::jsonl::JsonReader;
+use super::parquet_rows::ParquetReader;
 use super::rows::Rows;
 
 /// The batches of a split, in order.
 pub struct SplitReader {
     files: Vec<(u32, SourceFile)>,
     types: Arc<[DataType]>,
+    by_name: Arc<HashMap<String, usize>>,
     /// Rows of the dataset still to read.
     left: Range<u64>,
     batch_rows: u64,
@@ -27,6 +31,8 @@ pub struct SplitReader {
 
 enum Reader {
     Csv(Box<CsvReader>),
+    Jsonl(Box<JsonReader>),
+    Parquet(Box<ParquetReader>),
 }
 
 impl SplitReader {
@@ -43,6 +49,7 @@ impl SplitReader {
         Self {
             files,
             types: source.columns.iter().map(|c| c.data_type.clone()).collect(),
+            by_name: Arc::clone(&source.by_name),
             left: rows,
             batch_rows: batch_rows.max(1) as u64,
             open: None,
@@ -78,27 +85,76 @@ impl SplitReader {
                 reason: format!("no file holds row {start}"),
             });
         };
-        let (index, file) = &self.files[place];
-        let local =
-            start - file.first_row..self.left.end.min(file.first_row + file.rows) - file.first_row;
-        let rows =
-            usize::try_from(until.min(file.first_row + file.rows) - start).unwrap_or(usize::MAX);
-        let reader = match &mut self.open {
-            Some((at, reader)) if *at == place => reader,
-            open => {
-                let reader = Reader::open(file, *index, local, &self.types)?;
-                &mut open.insert((place, reader)).1
-            }
+        let (_, file) = &self.files[place];
+        let file_end = file.first_row + file.rows;
+        let local = start - file.first_row..self.left.end.min(file_end) - file.first_row;
+        let rows = usize::try_from(until.min(file_end) - start).unwrap_or(usize::MAX);
+        let opened = match self.open.take() {
+            Some((at, reader)) if at == place => reader,
+            _ => self.open_file(place, local)?,
         };
-        let part = reader.next(rows)?;
+        let (_, reader) = self.open.insert((place, opened));
+        let mut part = reader.next(rows)?;
+        // A text has texts only; what it lacks of another file's columns is null in their type.
+        for (column, data_type) in part.columns.iter_mut().zip(self.types.iter()) {
+            if column.data_type() != data_type {
+                *column = new_null_array(data_type, part.rows);
+            }
+        }
         if part.rows == 0 || part.rows > rows {
-            return Err(SourceError::content(
-                &file.path,
-                None,
-                "the file has changed since it was indexed",
-            ));
+            let file = &self.files[place].1;
+            let reason = if matches!(file.content, Content::Parquet { .. }) {
+                "fewer rows can be read here than the footer names"
+            } else {
+                "the file has changed since it was indexed"
+            };
+            return Err(SourceError::content(&file.path, None, reason));
         }
         Ok(part)
+    }
+
+    /// Opens the rows `local` of a file.
+    fn open_file(&self, place: usize, local: Range<u64>) -> Result<Reader, SourceError> {
+        let (index, file) = &self.files[place];
+        let places = Arc::clone(&file.places);
+        match &file.content {
+            Content::Empty => Err(SourceError::Bug {
+                path: file.path.clone(),
+                reason: "a file without rows is read".to_owned(),
+            }),
+            Content::Csv {
+                file: bytes,
+                layout,
+                marks,
+            } => {
+                let span = span(marks, &local);
+                let layout = layout.clone();
+                let mut reader =
+                    CsvReader::new(bytes, &file.path, span, layout, places, *index)?;
+                reader.skip(local.start - span.0.row)?;
+                Ok(Reader::Csv(Box::new(reader)))
+            }
+            Content::Jsonl { file: bytes, marks } => {
+                let span = span(marks, &local);
+                let by_name = Arc::clone(&self.by_name);
+                let width = self.types.len();
+                let mut reader =
+                    JsonReader::new(bytes, &file.path, span, by_name, width, *index)?;
+                reader.skip(local.start - span.0.row)?;
+                Ok(Reader::Jsonl(Box::new(reader)))
+            }
+            Content::Parquet {
+                file: bytes,
+                metadata,
+            } => {
+                let target = (places, Arc::clone(&self.types));
+                let batch_rows = usize::try_from(self.batch_rows).unwrap_or(usize::MAX);
+                let reader = ParquetReader::new(
+                    bytes, &file.path, metadata, local, target, *index, batch_rows,
+                )?;
+                Ok(Reader::Parquet(Box::new(reader)))
+            }
+        }
     }
 
     fn join(&self, first_row: u64, mut parts: Vec<Rows>) -> Result<RawBatch, SourceError> {
@@ -159,41 +215,11 @@ impl Iterator for SplitReader {
 }
 
 impl Reader {
-    /// Opens the rows `local` of a file.
-    fn open(
-        file: &SourceFile,
-        index: u32,
-        local: Range<u64>,
-        _types: &Arc<[DataType]>,
-    ) -> Result<Self, SourceError> {
-        match &file.content {
-            Content::Empty => Err(SourceError::Bug {
-                path: file.path.clone(),
-                reason: "a file without rows is read".to_owned(),
-            }),
-            Content::Csv {
-                file: bytes,
-                layout,
-                marks,
-            } => {
-                let (start, end) = span(marks, &local);
-                let mut reader = CsvReader::new(
-                    bytes,
-                    &file.path,
-                    (start, end),
-                    layout.clone(),
-                    Arc::clone(&file.places),
-                    index,
-                )?;
-                reader.skip(local.start - start.row)?;
-                Ok(Self::Csv(Box::new(reader)))
-            }
-        }
-    }
-
     fn next(&mut self, rows: usize) -> Result<Rows, SourceError> {
         match self {
             Self::Csv(reader) => reader.next(rows),
+            Self::Jsonl(reader) => reader.next(rows),
+            Self::Parquet(reader) => reader.next(rows),
         }
     }
 }

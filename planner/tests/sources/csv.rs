@@ -166,12 +166,35 @@ fn blocks_and_marks_do_not_show() {
     }
 }
 
+/// Shows: a quote that closes only beyond 16 MiB is a stray one, however the file is cut; the lines
+/// after it are read.
+#[test]
+fn a_stray_quote_swallows_one_line() {
+    let mut text = String::from("a,b\n1,\"stray\n");
+    let rows = 18 * 1024 * 1024 / 40;
+    for row in 0..rows {
+        let _ = writeln!(text, "{row:09},some text to fill the line up");
+    }
+    text.push_str("2,\"closed\"\n");
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("t.csv"), &text).unwrap();
+    let mut source = discover(dir.path(), &["t.csv"], &comma()).unwrap();
+    for rows_per_split in [1_048_576, 100_000] {
+        source.rows_per_split = rows_per_split;
+        let read = read(&source, 8_192).unwrap();
+        assert_eq!(read.rows.len(), rows + 2);
+        let bad: Vec<(u64, u64)> = read.bad.iter().map(|b| (b.0, b.2)).collect();
+        assert_eq!(bad, [(0, 2)]);
+        assert_eq!(read.rows[rows + 1], texts(&["2", "closed"]));
+    }
+}
+
 fn cell() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => "[a-z0-9äß€😀]{0,20}",
         2 => "\"([a-z,\n\r]|\"\"){0,12}\"",
-        1 => "[a-z\" ]{0,8}",
-        1 => "\"[a-z]{0,3}\"[a-z\"]{0,3}",
+        1 => "[a-z][a-z\" ]{0,8}",
+        1 => "\"[a-z]{0,3}\"([a-z][a-z\"]{0,2})?",
     ]
 }
 

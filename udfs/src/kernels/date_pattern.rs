@@ -3,7 +3,7 @@
 //! Numbers may lack their leading zero, except where another number follows at once (`%Y%m%d`).
 //! A blank of the format stands for one or more.
 
-use super::calendar::DAY_US;
+use super::calendar::{DAY_US, days_of};
 use super::date_cursor::{Cursor, Fields, Moment, year_of_two_digits};
 
 /// Why a date format cannot be used.
@@ -86,6 +86,78 @@ impl Item {
 pub(super) struct DatePattern {
     /// Each piece, and for a number how few digits it may have.
     items: Vec<(Item, usize)>,
+    /// How a text of full width is laid out, if the format is three numbers.
+    triple: Option<Triple>,
+}
+
+/// Where year, month and day stand in ten bytes such as `12/31/2023`: nearly all dates are
+/// written so, and read at a third of the cost.
+#[derive(Debug, Clone, Copy)]
+struct Triple {
+    year: usize,
+    month: usize,
+    day: usize,
+    /// Places of the two separators, and what they are.
+    marks: [(usize, u8); 2],
+}
+
+impl Triple {
+    fn of(items: &[Item]) -> Option<Self> {
+        let &[
+            first,
+            Item::Literal(mark),
+            second,
+            Item::Literal(other),
+            third,
+        ] = items
+        else {
+            return None;
+        };
+        let (year, month, day) = match (first, second, third) {
+            (Item::Year, Item::Month, Item::Day) => (0, 5, 8),
+            (Item::Year, Item::Day, Item::Month) => (0, 8, 5),
+            (Item::Day, Item::Month, Item::Year) => (6, 3, 0),
+            (Item::Month, Item::Day, Item::Year) => (6, 0, 3),
+            _ => return None,
+        };
+        let places = if year == 0 { [4, 7] } else { [2, 5] };
+        Some(Self {
+            year,
+            month,
+            day,
+            marks: [(places[0], mark), (places[1], other)],
+        })
+    }
+
+    /// Whether a text may be in the format at all: its length, and its separators if it is ten
+    /// bytes long, for then no number is short of a digit.
+    fn may_fit(&self, text: &[u8]) -> bool {
+        match text.len() {
+            8 | 9 => true,
+            10 => self.marks.iter().all(|(at, mark)| text[*at] == *mark),
+            _ => false,
+        }
+    }
+
+    /// The day that ten bytes with fitting separators name; `None` also if they are not all digits.
+    fn read(&self, text: &[u8; 10]) -> Option<Moment> {
+        let mut valid = true;
+        let mut pair = |at: usize| {
+            let (tens, ones) = (text[at].wrapping_sub(b'0'), text[at + 1].wrapping_sub(b'0'));
+            valid &= tens <= 9 && ones <= 9;
+            u32::from(tens) * 10 + u32::from(ones)
+        };
+        let year = pair(self.year) * 100 + pair(self.year + 2);
+        let (month, day) = (pair(self.month), pair(self.day));
+        if !valid {
+            return None;
+        }
+        Some(Moment {
+            days: days_of(year as i32, month, day)?,
+            time_us: None,
+            offset: None,
+        })
+    }
 }
 
 impl DatePattern {
@@ -93,6 +165,7 @@ impl DatePattern {
         let mut items = Vec::new();
         push_items(format, format, &mut items)?;
         check(format, &items)?;
+        let triple = Triple::of(&items);
         let with_digits = |at: usize| {
             let item: Item = items[at];
             let crowded = items.get(at + 1).is_some_and(|next| next.digits() > 0)
@@ -106,11 +179,21 @@ impl DatePattern {
         };
         Ok(Self {
             items: (0..items.len()).map(with_digits).collect(),
+            triple,
         })
     }
 
     /// Reads the whole of `text`.
     pub(super) fn read(&self, text: &[u8]) -> Option<Moment> {
+        if let Some(triple) = &self.triple {
+            if !triple.may_fit(text) {
+                return None;
+            }
+            let read = text.try_into().ok().and_then(|text| triple.read(text));
+            if read.is_some() {
+                return read;
+            }
+        }
         let mut cursor = Cursor { rest: text };
         let mut fields = Fields::default();
         let mut epoch = None;
@@ -313,4 +396,27 @@ fn check(format: &str, items: &[Item]) -> Result<(), DateFormatError> {
         format: format.to_owned(),
         lacks,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// The short way reads what the field-by-field way reads, and nothing else.
+        #[test]
+        fn three_numbers_are_read_alike_both_ways(
+            format in "%Y-%m-%d|%Y-%d-%m|%d/%m/%Y|%m/%d/%Y|%d[.]%m[.]%Y",
+            text in "[0-9]{1,4}[-/.][ 0-3]?[0-9][-/.][0-9]{1,4}",
+        ) {
+            let pattern = DatePattern::compile(&format.replace(['[', ']'], "")).unwrap();
+            prop_assert!(pattern.triple.is_some());
+            let slow = DatePattern { triple: None, ..pattern.clone() };
+            prop_assert_eq!(pattern.read(text.as_bytes()), slow.read(text.as_bytes()));
+        }
+    }
 }

@@ -314,6 +314,16 @@ mod tests {
     }
 
     proptest! {
+        /// What passes for clean at a glance is what the full check would write.
+        #[test]
+        fn the_glance_agrees_with_the_check(text in "[a-z0-9._+-]{1,8}@[a-z0-9.-]{1,10}[.][a-z0-9]{1,4}") {
+            if is_clean(text.as_bytes()) {
+                let mut out = String::new();
+                prop_assert!(NormalizeEmail::default().write(&text, &mut out).is_some());
+                prop_assert_eq!(out, text);
+            }
+        }
+
         /// Any text is read or refused, and what is written stays as it is.
         #[test]
         fn no_text_panics_and_clean_text_is_stable(text in "[a-zA-Z0-9.@ ,<>\"é+-]{0,24}@[a-zA-Z0-9. ,é-]{0,12}|\\PC{0,40}") {

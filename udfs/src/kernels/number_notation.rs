@@ -116,8 +116,8 @@ struct Surroundings {
 
 /// Reads the notation of `text` in `format` and writes the number plainly; `None` if it is no number.
 pub(super) fn rewrite(text: &str, format: &NumberFormat) -> Option<PlainNumber> {
-    // Four bytes a digit and as many separators: longer text is not looked at.
-    if text.len() > LONGEST * 4 {
+    // Four bytes a digit and as many separators: longer text is not looked at; nor are words.
+    if text.len() > LONGEST * 4 || !text.bytes().any(|byte| byte.is_ascii_digit()) {
         return None;
     }
     let mut around = Surroundings::default();
@@ -294,9 +294,11 @@ fn trailing_currency(text: &str) -> usize {
     }
 }
 
-/// Whether this is an ISO 4217 code in capitals.
+/// Whether this is an ISO 4217 code in capitals; not one that is rather a word before a number
+/// (`TOP 10`, `ALL 3`, `XXX 5`).
 fn is_code(text: &str) -> bool {
     text.len() == 3
+        && !matches!(text, "TOP" | "ALL" | "XXX")
         && text.bytes().all(|byte| byte.is_ascii_uppercase())
         && Currency::from_code(text).is_some()
 }
@@ -305,7 +307,7 @@ fn is_code(text: &str) -> bool {
 #[derive(Debug, Clone, Copy)]
 struct Separator {
     kind: u8,
-    at: usize,
+    at: u8,
 }
 
 /// More separators than any number of this length has.
@@ -345,7 +347,8 @@ impl Digits {
             };
             *read.separators.get_mut(read.separated)? = Separator {
                 kind,
-                at: read.count,
+                // No number here has more digits than a byte can count.
+                at: read.count as u8,
             };
             read.separated += 1;
         }
@@ -358,7 +361,9 @@ impl Digits {
         let separators = &self.separators[..self.separated];
         let (groups, point) = match separators.split_last() {
             None => return Some((digits, &[])),
-            Some((last, before)) if self.is_decimal(*last, before, format) => (before, last.at),
+            Some((last, before)) if self.is_decimal(*last, before, format) => {
+                (before, usize::from(last.at))
+            }
             Some(_) => (separators, self.count),
         };
         let grouped = groups.is_empty() || self.are_thousands(groups, point, format);
@@ -377,7 +382,7 @@ impl Digits {
         // and a comma where no thousands can be divided: `12,5`, `1234,567`, `0,123`.
         !before.is_empty()
             || last.kind == b'.'
-            || self.count - last.at != 3
+            || self.count - usize::from(last.at) != 3
             || !(1..=3).contains(&last.at)
             || self.digits[0] == b'0'
     }
@@ -397,6 +402,6 @@ impl Digits {
         let mut inner = groups.windows(2).map(|pair| pair[1].at - pair[0].at);
         let in_threes = inner.clone().all(|size| size == 3);
         let in_twos = kind == b',' && first <= 2 && inner.all(|size| size == 2);
-        point - last_at == 3 && (in_threes || in_twos)
+        point - usize::from(last_at) == 3 && (in_threes || in_twos)
     }
 }

@@ -1,0 +1,131 @@
+//! Decoding what cannot be cut into a plain UTF-8 file that can, once, in bounded memory.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use encoding_rs::{CoderResult, Encoding};
+
+use super::error::SourceError;
+use super::options::Compression;
+use super::store::ByteFile;
+
+/// Bytes decoded at a time.
+const CHUNK: usize = 256 * 1024;
+
+/// Where the stages of one source file are put.
+#[derive(Debug, Clone)]
+pub(super) struct Stage {
+    directory: PathBuf,
+    number: usize,
+    shown: String,
+}
+
+impl Stage {
+    pub fn new(directory: &Path, number: usize, shown: &str) -> Self {
+        Self {
+            directory: directory.to_path_buf(),
+            number,
+            shown: shown.to_owned(),
+        }
+    }
+
+    /// Writes a stage file, which only its owner may read.
+    pub fn write<T>(
+        &self,
+        step: &str,
+        fill: impl FnOnce(&mut BufWriter<File>) -> Result<T, SourceError>,
+    ) -> Result<(ByteFile, T), SourceError> {
+        let failed = |e| SourceError::io(&self.shown, "write a staged copy of", e);
+        fs::create_dir_all(&self.directory).map_err(failed)?;
+        let path = self.directory.join(format!("{:06}-{step}", self.number));
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
+            _ => {}
+        }
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed)?;
+        let mut out = BufWriter::with_capacity(CHUNK, file);
+        let done = fill(&mut out)?;
+        out.flush().map_err(failed)?;
+        Ok((ByteFile::local(&path).map_err(failed)?, done))
+    }
+
+    /// Takes the compression off.
+    pub fn decompress(&self, file: &ByteFile, by: Compression) -> Result<ByteFile, SourceError> {
+        let opened = file
+            .open(0..file.size())
+            .map_err(|e| SourceError::io(&self.shown, "open", e))?;
+        let name = match by {
+            Compression::None => "plain",
+            Compression::Gzip => "gzip",
+            Compression::Zstd => "zstd",
+            Compression::Bzip2 => "bzip2",
+            Compression::Xz => "xz",
+        };
+        let broken = |e: io::Error| {
+            SourceError::content(&self.shown, None, format!("the {name} data is broken: {e}"))
+        };
+        let mut reader: Box<dyn Read> = match by {
+            Compression::None => opened,
+            Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(opened)),
+            Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(opened).map_err(broken)?),
+            Compression::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(opened)),
+            Compression::Xz => Box::new(liblzma::read::XzDecoder::new_multi_decoder(opened)),
+        };
+        let (staged, ()) = self.write("plain", |out| {
+            let mut chunk = vec![0; CHUNK];
+            loop {
+                let read = reader.read(&mut chunk).map_err(broken)?;
+                if read == 0 {
+                    return Ok(());
+                }
+                out.write_all(&chunk[..read])
+                    .map_err(|e| SourceError::io(&self.shown, "write a staged copy of", e))?;
+            }
+        })?;
+        Ok(staged)
+    }
+
+    /// Turns the text into UTF-8; whether some bytes meant nothing and became U+FFFD.
+    pub fn transcode(
+        &self,
+        file: &ByteFile,
+        from: &'static Encoding,
+    ) -> Result<(ByteFile, bool), SourceError> {
+        let mut reader = file
+            .open(0..file.size())
+            .map_err(|e| SourceError::io(&self.shown, "open", e))?;
+        let mut decoder = from.new_decoder_with_bom_removal();
+        self.write("utf-8", |out| {
+            let mut chunk = vec![0; CHUNK];
+            let mut text = vec![0; CHUNK * 3];
+            let mut replaced = false;
+            loop {
+                let read = reader
+                    .read(&mut chunk)
+                    .map_err(|e| SourceError::io(&self.shown, "read", e))?;
+                let mut taken = 0;
+                loop {
+                    let (result, used, written, some) =
+                        decoder.decode_to_utf8(&chunk[taken..read], &mut text, read == 0);
+                    taken += used;
+                    replaced |= some;
+                    out.write_all(&text[..written])
+                        .map_err(|e| SourceError::io(&self.shown, "write a staged copy of", e))?;
+                    if result == CoderResult::InputEmpty {
+                        break;
+                    }
+                }
+                if read == 0 {
+                    return Ok(replaced);
+                }
+            }
+        })
+    }
+}
