@@ -35,7 +35,10 @@ pub(super) fn check_names(
     for (number, column) in declared.iter().enumerate() {
         let path = || format!("{field}[{number}].name");
         if !seen.insert(column.name.as_str()) {
-            return Err(ContractError::new(path(), format!("the column {:?} is declared twice", column.name)));
+            return Err(ContractError::new(
+                path(),
+                format!("the column {:?} is declared twice", column.name),
+            ));
         }
         if !columns.iter().any(|(name, _)| *name == column.name) {
             let mut message = format!("no column {:?} in the data", column.name);
@@ -45,7 +48,9 @@ pub(super) fn check_names(
             return Err(ContractError::new(path(), message));
         }
     }
-    let undeclared = columns.iter().find(|(name, _)| !seen.contains(name.as_str()));
+    let undeclared = columns
+        .iter()
+        .find(|(name, _)| !seen.contains(name.as_str()));
     match undeclared {
         Some((name, _)) if spec.strict_schema => Err(ContractError::new(
             "dataset.strict_schema",
@@ -89,12 +94,18 @@ pub(super) fn check_column(column: &ColumnSpec, path: &str) -> Result<(), Contra
     if let Some(precision) = column.precision
         && !(1..=38).contains(&precision)
     {
-        return Err(ContractError::new(format!("{path}.precision"), format!("{precision} is not between 1 and 38")));
+        return Err(ContractError::new(
+            format!("{path}.precision"),
+            format!("{precision} is not between 1 and 38"),
+        ));
     }
     if let Some(scale) = column.scale
         && !(0..=38).contains(&scale)
     {
-        return Err(ContractError::new(format!("{path}.scale"), format!("{scale} is not between 0 and 38")));
+        return Err(ContractError::new(
+            format!("{path}.scale"),
+            format!("{scale} is not between 0 and 38"),
+        ));
     }
     check_formats(column, path)?;
     check_pii(column, path)?;
@@ -110,13 +121,19 @@ fn check_formats(column: &ColumnSpec, path: &str) -> Result<(), ContractError> {
     };
     let field = format!("{path}.formats");
     if formats.is_empty() || formats.iter().any(|format| format.trim().is_empty()) {
-        return Err(ContractError::new(field, "a format is empty; leave formats out for the usual ones"));
+        return Err(ContractError::new(
+            field,
+            "a format is empty; leave formats out for the usual ones",
+        ));
     }
     match column.column_type {
         None | Some(ColumnType::Date | ColumnType::Timestamp) => Ok(()),
         Some(other) => Err(ContractError::new(
             field,
-            format!("belongs to date and timestamp columns; this one is {}", word(other)),
+            format!(
+                "belongs to date and timestamp columns; this one is {}",
+                word(other)
+            ),
         )),
     }
 }
@@ -133,33 +150,51 @@ fn check_pii(column: &ColumnSpec, path: &str) -> Result<(), ContractError> {
 }
 
 fn check_rule(rule: &BusinessRule, column: &ColumnSpec, path: &str) -> Result<(), ContractError> {
-    let fail = |name: &str, message: String| Err(ContractError::new(format!("{path}.{name}"), message));
+    let fail =
+        |name: &str, message: String| Err(ContractError::new(format!("{path}.{name}"), message));
     match rule {
         BusinessRule::OneOf(values) => {
             let values = values.as_ref().or(column.canonical_values.as_ref());
             if values.is_none_or(Vec::is_empty) {
-                return fail("one_of", "names no values, and the column has no canonical_values".to_owned());
+                return fail(
+                    "one_of",
+                    "names no values, and the column has no canonical_values".to_owned(),
+                );
             }
             Ok(())
         }
         BusinessRule::Regex(pattern) => match Regex::new(pattern) {
             Ok(_) => Ok(()),
             // The last line says what is wrong; those before it draw where.
-            Err(error) => fail("regex", format!("{pattern:?} is no regular expression: {}", last_line(&error))),
+            Err(error) => fail(
+                "regex",
+                format!(
+                    "{pattern:?} is no regular expression: {}",
+                    last_line(&error)
+                ),
+            ),
         },
         BusinessRule::Range(range) => check_range(range, column, path),
         BusinessRule::Length(LengthRule { min, max }) => match (min, max) {
             (None, None) => fail("length", "has neither min nor max".to_owned()),
-            (Some(min), Some(max)) if min > max => fail("length", format!("min {min} is larger than max {max}")),
+            (Some(min), Some(max)) if min > max => {
+                fail("length", format!("min {min} is larger than max {max}"))
+            }
             _ => Ok(()),
         },
         BusinessRule::Expression(sql) if sql.trim().is_empty() => {
             fail("expression", "the condition is empty".to_owned())
         }
         BusinessRule::NonNegative => match column.column_type {
-            Some(other @ (ColumnType::String | ColumnType::Boolean | ColumnType::Date | ColumnType::Timestamp)) => {
-                fail("non_negative", format!("belongs to columns of numbers; this one is {}", word(other)))
-            }
+            Some(
+                other @ (ColumnType::String
+                | ColumnType::Boolean
+                | ColumnType::Date
+                | ColumnType::Timestamp),
+            ) => fail(
+                "non_negative",
+                format!("belongs to columns of numbers; this one is {}", word(other)),
+            ),
             _ => Ok(()),
         },
         _ => Ok(()),
@@ -195,7 +230,10 @@ fn check_range(range: &RangeRule, column: &ColumnSpec, path: &str) -> Result<(),
         _ => false,
     };
     if reversed {
-        return Err(ContractError::new(path, format!("min {} is larger than max {}", shown(min), shown(max))));
+        return Err(ContractError::new(
+            path,
+            format!("min {} is larger than max {}", shown(min), shown(max)),
+        ));
     }
     Ok(())
 }
@@ -204,7 +242,10 @@ fn check_range(range: &RangeRule, column: &ColumnSpec, path: &str) -> Result<(),
 fn same_form(one: &str, other: &str) -> bool {
     let iso = |text: &str| {
         let bytes = text.as_bytes();
-        bytes.len() >= 10 && bytes[4] == b'-' && bytes[7] == b'-' && bytes[..4].iter().all(u8::is_ascii_digit)
+        bytes.len() >= 10
+            && bytes[4] == b'-'
+            && bytes[7] == b'-'
+            && bytes[..4].iter().all(u8::is_ascii_digit)
     };
     iso(one) && iso(other)
 }

@@ -59,7 +59,10 @@ pub fn complete(
     Ok(Contract {
         dataset_id: spec.dataset_id.clone(),
         version: spec.version.unwrap_or(1),
-        missing_values: spec.missing_values.clone().unwrap_or_else(default_missing_values),
+        missing_values: spec
+            .missing_values
+            .clone()
+            .unwrap_or_else(default_missing_values),
         pii_salt: spec.pii_salt.clone().unwrap_or_default(),
         pii_hash: spec.pii_hash.unwrap_or_default(),
         columns: completed,
@@ -73,13 +76,18 @@ pub fn needs_evidence(spec: &DatasetSpec, columns: &[(String, DataType)]) -> boo
     };
     columns.iter().any(|(name, data_type)| {
         is_text(data_type)
-            && !declared.iter().any(|column| column.name == *name && column.column_type.is_some())
+            && !declared
+                .iter()
+                .any(|column| column.name == *name && column.column_type.is_some())
     })
 }
 
 /// Whether a column of the source is text, so that its type is open.
 fn is_text(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Utf8View | DataType::Utf8 | DataType::LargeUtf8 | DataType::Null)
+    matches!(
+        data_type,
+        DataType::Utf8View | DataType::Utf8 | DataType::LargeUtf8 | DataType::Null
+    )
 }
 
 /// A column of the source.
@@ -107,11 +115,12 @@ impl SourceColumn<'_> {
             self.check_native(wanted, native, &reading, path)?;
         }
         let column_type = wanted.or(reading.column_type).unwrap_or(ColumnType::String);
-        let pii = declared.is_some_and(|column| {
-            column.pii.unwrap_or_else(|| column.pii_strategy.is_some())
-        });
+        let pii = declared
+            .is_some_and(|column| column.pii.unwrap_or_else(|| column.pii_strategy.is_some()));
         let own_strategy = declared.and_then(|column| column.pii_strategy);
-        let formats = declared.and_then(|column| column.formats.clone()).unwrap_or_default();
+        let formats = declared
+            .and_then(|column| column.formats.clone())
+            .unwrap_or_default();
         Ok(ContractColumn {
             name: self.name.to_owned(),
             column_type,
@@ -123,7 +132,9 @@ impl SourceColumn<'_> {
             pii,
             pii_strategy: own_strategy.or(pii_strategy).filter(|_| pii),
             canonical_values: declared.and_then(|column| column.canonical_values.clone()),
-            business_rules: declared.map(|column| column.business_rules.clone()).unwrap_or_default(),
+            business_rules: declared
+                .map(|column| column.business_rules.clone())
+                .unwrap_or_default(),
             source: declared.and_then(|column| column.source.clone()),
             declared: wanted.is_some() || native,
             inferred: self.seen.map(|seen| seen.infer(self.name)),
@@ -152,13 +163,20 @@ impl SourceColumn<'_> {
         }
         Err(ContractError::new(
             format!("{path}.type"),
-            format!("the source gives the column the type {}; {} was declared", word(is), word(wanted)),
+            format!(
+                "the source gives the column the type {}; {} was declared",
+                word(is),
+                word(wanted)
+            ),
         ))
     }
 }
 
 fn is_number(column_type: ColumnType) -> bool {
-    matches!(column_type, ColumnType::Integer | ColumnType::Float | ColumnType::Decimal)
+    matches!(
+        column_type,
+        ColumnType::Integer | ColumnType::Float | ColumnType::Decimal
+    )
 }
 
 fn is_moment(column_type: ColumnType) -> bool {
@@ -188,8 +206,15 @@ fn decimal(
     if column_type != ColumnType::Decimal {
         return match declared {
             Some(column) if column.precision.is_some() || column.scale.is_some() => {
-                let field = if column.precision.is_some() { "precision" } else { "scale" };
-                let message = format!("belongs to decimal columns; this one is {}", word(column_type));
+                let field = if column.precision.is_some() {
+                    "precision"
+                } else {
+                    "scale"
+                };
+                let message = format!(
+                    "belongs to decimal columns; this one is {}",
+                    word(column_type)
+                );
                 Err(ContractError::new(format!("{path}.{field}"), message))
             }
             _ => Ok(None),
@@ -208,7 +233,9 @@ fn decimal(
         (Some(precision), Some(scale)) => (precision, scale),
     };
     if scale > 0 && scale.unsigned_abs() > precision {
-        let message = format!("{scale} digits behind the point are more than the {precision} digits of the precision");
+        let message = format!(
+            "{scale} digits behind the point are more than the {precision} digits of the precision"
+        );
         return Err(ContractError::new(format!("{path}.scale"), message));
     }
     Ok(Some((precision, scale)))

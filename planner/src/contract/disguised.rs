@@ -9,21 +9,67 @@ use super::tally::Tally;
 
 /// Words for "not known", in three cases.
 const WORDS: &[&str] = &[
-    "unknown", "unk", "missing", "none", "nil", "not available", "not applicable", "n.a.", "tbd",
-    "undefined", "blank", "?", "??", "???", ".", "..", "x", "xx", "xxx",
+    "unknown",
+    "unk",
+    "missing",
+    "none",
+    "nil",
+    "not available",
+    "not applicable",
+    "n.a.",
+    "tbd",
+    "undefined",
+    "blank",
+    "?",
+    "??",
+    "???",
+    ".",
+    "..",
+    "x",
+    "xx",
+    "xxx",
 ];
 
 /// Numbers that stand for "not known" where a field must be filled.
 const NUMBERS: &[&str] = &[
-    "999", "9999", "99999", "999999", "9999999", "99999999", "999999999", "999.0", "9999.0",
-    "-1", "-9", "-99", "-999", "-9999", "-99999", "-1.0", "-99.0", "-999.0", "-9999.0",
+    "999",
+    "9999",
+    "99999",
+    "999999",
+    "9999999",
+    "99999999",
+    "999999999",
+    "999.0",
+    "9999.0",
+    "-1",
+    "-9",
+    "-99",
+    "-999",
+    "-9999",
+    "-99999",
+    "-1.0",
+    "-99.0",
+    "-999.0",
+    "-9999.0",
 ];
 
 /// Days that stand for "not known": where calendars and clocks of computers begin or end.
 const DAYS: &[&str] = &[
-    "1900-01-01", "1970-01-01", "1899-12-30", "1753-01-01", "0001-01-01", "9999-12-31",
-    "01/01/1900", "1/1/1900", "01/01/1970", "1/1/1970", "31/12/9999", "12/31/9999", "01.01.1900",
-    "01.01.1970", "31.12.9999",
+    "1900-01-01",
+    "1970-01-01",
+    "1899-12-30",
+    "1753-01-01",
+    "0001-01-01",
+    "9999-12-31",
+    "01/01/1900",
+    "1/1/1900",
+    "01/01/1970",
+    "1/1/1970",
+    "31/12/9999",
+    "12/31/9999",
+    "01.01.1900",
+    "01.01.1970",
+    "31.12.9999",
 ];
 
 /// All of them.
@@ -57,7 +103,10 @@ pub(super) fn disguised_remarks(evidence: &ColumnEvidence, shapes: &Tally) -> Ve
             count >= 2 && evidence.distinct() > 2
         }
     };
-    let seen = evidence.disguised().into_iter().filter(|(text, count)| suspicious(text, *count));
+    let seen = evidence
+        .disguised()
+        .into_iter()
+        .filter(|(text, count)| suspicious(text, *count));
     seen.map(|(text, count)| {
         format!("{text:?} stands in {count} cells and may mean that there is no value; if so, add it to missing_values")
     })

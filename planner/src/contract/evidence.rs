@@ -201,15 +201,25 @@ impl ColumnEvidence {
         let (Some(values), Some(others)) = (&mut self.values, &mut later.values) else {
             return false;
         };
-        let new = others.iter().filter(|(hash, _)| !values.contains_key(*hash)).count();
+        let new = others
+            .iter()
+            .filter(|(hash, _)| !values.contains_key(*hash))
+            .count();
         let same = |hash: &u64, other: &CountedValue| {
-            values.get(hash).is_none_or(|value| value.text == other.text)
+            values
+                .get(hash)
+                .is_none_or(|value| value.text == other.text)
         };
-        if values.len() + new > COUNTED_VALUES || !others.iter().all(|(hash, other)| same(hash, other)) {
+        if values.len() + new > COUNTED_VALUES
+            || !others.iter().all(|(hash, other)| same(hash, other))
+        {
             return false;
         }
         for (hash, other) in others.drain() {
-            values.entry(hash).and_modify(|value| value.count += other.count).or_insert(other);
+            values
+                .entry(hash)
+                .and_modify(|value| value.count += other.count)
+                .or_insert(other);
         }
         true
     }
@@ -236,7 +246,11 @@ impl ColumnEvidence {
                 counts[position] += value.count;
             }
         }
-        DISGUISED.values().zip(counts).filter(|(_, count)| *count > 0).collect()
+        DISGUISED
+            .values()
+            .zip(counts)
+            .filter(|(_, count)| *count > 0)
+            .collect()
     }
 
     /// The spellings of missing values that occur, most frequent first.

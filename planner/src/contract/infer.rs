@@ -67,7 +67,9 @@ impl ColumnEvidence {
         let distinct = self.distinct();
         let unique = present > 0 && self.is_unique();
         if self.native.is_none() {
-            reading.remarks.extend(disguised_remarks(self, &self.shapes()));
+            reading
+                .remarks
+                .extend(disguised_remarks(self, &self.shapes()));
         }
         if !unique && present >= MANY_VALUES && distinct as f64 >= 0.95 * present as f64 {
             reading.remarks.push(format!(
@@ -77,14 +79,22 @@ impl ColumnEvidence {
         let is_text = matches!(reading.column_type, Some(ColumnType::String));
         Inferred {
             column_type: reading.column_type,
-            type_confidence: if present == 0 { 0.0 } else { reading.readable as f64 / present as f64 },
+            type_confidence: if present == 0 {
+                0.0
+            } else {
+                reading.readable as f64 / present as f64
+            },
             rows: self.rows,
             missing: self.missing,
             missing_values: self.spelt_missing(),
             distinct,
             unique,
             // Personal data is not shown.
-            categories: if is_text && pii.is_none() { self.categories() } else { Vec::new() },
+            categories: if is_text && pii.is_none() {
+                self.categories()
+            } else {
+                Vec::new()
+            },
             pii,
             remarks: reading.remarks,
         }
@@ -105,7 +115,11 @@ impl ColumnEvidence {
         let candidates = [numbers(&shapes), moments(&shapes), booleans(&shapes)];
         let best = candidates.into_iter().flatten().reduce(|best, other| {
             // The first wins a tie: a column of 0 and 1 holds numbers.
-            if other.readable > best.readable { other } else { best }
+            if other.readable > best.readable {
+                other
+            } else {
+                best
+            }
         });
         let identifiers = shapes.with(IDENTIFIER);
         match best {
@@ -139,7 +153,10 @@ impl ColumnEvidence {
             return Vec::new();
         }
         recurring.sort_by(|one, two| two.1.cmp(&one.1).then_with(|| one.0.cmp(two.0)));
-        recurring.into_iter().map(|(text, _)| text.to_owned()).collect()
+        recurring
+            .into_iter()
+            .map(|(text, _)| text.to_owned())
+            .collect()
     }
 }
 
@@ -202,7 +219,9 @@ fn numbers(shapes: &Tally) -> Option<Reading> {
             reading.column_type = Some(ColumnType::Decimal);
         } else if digits.total > WRITTEN_DIGITS && !digits.scaled {
             let total = digits.total;
-            reading.remarks.push(format!("some values have {total} digits, more than a float keeps"));
+            reading.remarks.push(format!(
+                "some values have {total} digits, more than a float keeps"
+            ));
         }
     }
     reading.decimal_comma = decimal_comma;
@@ -226,7 +245,9 @@ fn decimal_of(digits: &DigitRange) -> Option<(u8, i8)> {
         return None;
     }
     let precision = if needed <= 18 { 18 } else { DECIMAL_DIGITS };
-    i8::try_from(digits.fraction).ok().map(|scale| (precision, scale))
+    i8::try_from(digits.fraction)
+        .ok()
+        .map(|scale| (precision, scale))
 }
 
 fn moments(shapes: &Tally) -> Option<Reading> {
@@ -234,9 +255,16 @@ fn moments(shapes: &Tally) -> Option<Reading> {
     if readable == 0 {
         return None;
     }
-    let kind = if shapes.with(DATE) == readable { ColumnType::Date } else { ColumnType::Timestamp };
+    let kind = if shapes.with(DATE) == readable {
+        ColumnType::Date
+    } else {
+        ColumnType::Timestamp
+    };
     let mut reading = Reading::new(kind, readable);
-    let (day, month) = (shapes.with(MOMENT | DAY_FIRST), shapes.with(MOMENT | MONTH_FIRST));
+    let (day, month) = (
+        shapes.with(MOMENT | DAY_FIRST),
+        shapes.with(MOMENT | MONTH_FIRST),
+    );
     let doubtful = shapes.with(MOMENT | EITHER_ORDER);
     reading.day_first = day > month;
     let first = if reading.day_first { "day" } else { "month" };

@@ -85,7 +85,11 @@ fn length_bit(bytes: usize) -> u64 {
 pub(crate) fn trim(cell: &str) -> &str {
     let visible = |byte: Option<&u8>| byte.is_some_and(|byte| (0x21..0x7f).contains(byte));
     let bytes = cell.as_bytes();
-    if visible(bytes.first()) && visible(bytes.last()) { cell } else { cell.trim() }
+    if visible(bytes.first()) && visible(bytes.last()) {
+        cell
+    } else {
+        cell.trim()
+    }
 }
 
 #[cfg(test)]
@@ -96,10 +100,14 @@ mod tests {
     #[test]
     fn the_default_spellings_and_nothing_like_them() {
         let missing = MissingValues::default();
-        for cell in ["", "  ", "\u{a0}", "N/A", " n/a\t", "NULL", "Null", "NaN", "-", " -- ", "<NA>"] {
+        for cell in [
+            "", "  ", "\u{a0}", "N/A", " n/a\t", "NULL", "Null", "NaN", "-", " -- ", "<NA>",
+        ] {
             assert!(missing.is_missing(cell), "{cell:?}");
         }
-        for cell in ["0", "nUll", "NAN", "none", "---", "Nancy", "N / A", "é", "🙂", "a -"] {
+        for cell in [
+            "0", "nUll", "NAN", "none", "---", "Nancy", "N / A", "é", "🙂", "a -",
+        ] {
             assert!(!missing.is_missing(cell), "{cell:?}");
         }
     }

@@ -66,7 +66,9 @@ fn number(text: &[u8]) -> Option<(u32, usize, &[u8])> {
     if !(1..=4).contains(&length) {
         return None;
     }
-    let value = text[..length].iter().fold(0, |sum, byte| sum * 10 + u32::from(byte - b'0'));
+    let value = text[..length]
+        .iter()
+        .fold(0, |sum, byte| sum * 10 + u32::from(byte - b'0'));
     Some((value, length, &text[length..]))
 }
 
@@ -120,7 +122,10 @@ fn is_time(text: &[u8]) -> bool {
         }
         rest = &seconds[2..];
         if let Some(fraction) = rest.strip_prefix(b".") {
-            let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let digits = fraction
+                .iter()
+                .take_while(|byte| byte.is_ascii_digit())
+                .count();
             if !(1..=9).contains(&digits) {
                 return false;
             }

@@ -102,7 +102,11 @@ impl Shape {
 fn plain_number(bytes: &[u8]) -> Option<Shape> {
     let digits = bytes.strip_prefix(b"-").unwrap_or(bytes);
     let whole = digits_at_start(digits);
-    let sign = if digits.len() < bytes.len() { NEGATIVE } else { 0 };
+    let sign = if digits.len() < bytes.len() {
+        NEGATIVE
+    } else {
+        0
+    };
     if whole == 0 {
         return None;
     }
@@ -152,7 +156,10 @@ fn whole_number(digits: &[u8], sign: u32, idle_zero: bool) -> Shape {
 }
 
 fn digits_at_start(bytes: &[u8]) -> usize {
-    bytes.iter().take_while(|byte| byte.is_ascii_digit()).count()
+    bytes
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count()
 }
 
 /// Everything that is no plain number.
@@ -237,9 +244,10 @@ fn separated_number(text: &str) -> Shape {
 
 fn count_digits(text: &str, separator: char, hundredths: bool) -> Digits {
     let scaled = hundredths
-        || text.bytes().zip(text.bytes().skip(1)).any(|(one, next)| {
-            one.is_ascii_digit() && matches!(next, b'e' | b'E')
-        });
+        || text
+            .bytes()
+            .zip(text.bytes().skip(1))
+            .any(|(one, next)| one.is_ascii_digit() && matches!(next, b'e' | b'E'));
     let count = |part: &str| part.bytes().filter(u8::is_ascii_digit).count() as u8;
     let (whole, fraction) = text.rsplit_once(separator).unwrap_or((text, ""));
     Digits {
@@ -270,7 +278,10 @@ mod tests {
             ("555 123 456", IDENTIFIER),
             ("2.50", NUMBER),
             ("0.125", NUMBER),
-            ("1.234", NUMBER | INTEGER_COMMA | NUMBER_COMMA | EITHER_SEPARATOR),
+            (
+                "1.234",
+                NUMBER | INTEGER_COMMA | NUMBER_COMMA | EITHER_SEPARATOR,
+            ),
             ("1,234", INTEGER | NUMBER | NUMBER_COMMA | EITHER_SEPARATOR),
             ("1,5", NUMBER_COMMA),
             ("1.234,5", NUMBER_COMMA),

@@ -100,7 +100,11 @@ impl Tally {
     /// Number of cells that have all of these readings.
     pub(super) fn with(&self, readings: u32) -> u64 {
         let fits = |seen: u32| seen & readings == readings;
-        let counted = self.counts.iter().filter(|(seen, _)| fits(**seen)).map(|(_, count)| count);
+        let counted = self
+            .counts
+            .iter()
+            .filter(|(seen, _)| fits(**seen))
+            .map(|(_, count)| count);
         counted.sum::<u64>() + if fits(self.last) { self.run } else { 0 }
     }
 }

@@ -45,16 +45,16 @@ impl Extremes {
     pub(super) fn of(array: &ArrayRef) -> Self {
         let found = match array.data_type() {
             DataType::Int64 => array.as_primitive_opt::<Int64Type>().and_then(integers),
-            DataType::Timestamp(TimeUnit::Microsecond, _) => {
-                array.as_primitive_opt::<TimestampMicrosecondType>().and_then(integers)
-            }
-            DataType::Date32 => array.as_primitive_opt::<Date32Type>().and_then(|days| {
-                Some(Self::Integers(min(days)?.into(), max(days)?.into()))
-            }),
+            DataType::Timestamp(TimeUnit::Microsecond, _) => array
+                .as_primitive_opt::<TimestampMicrosecondType>()
+                .and_then(integers),
+            DataType::Date32 => array
+                .as_primitive_opt::<Date32Type>()
+                .and_then(|days| Some(Self::Integers(min(days)?.into(), max(days)?.into()))),
             DataType::Float64 => array.as_primitive_opt::<Float64Type>().and_then(floats),
-            DataType::Decimal128(..) => array.as_primitive_opt::<Decimal128Type>().and_then(|values| {
-                Some(Self::Decimals(min(values)?, max(values)?))
-            }),
+            DataType::Decimal128(..) => array
+                .as_primitive_opt::<Decimal128Type>()
+                .and_then(|values| Some(Self::Decimals(min(values)?, max(values)?))),
             _ => None,
         };
         found.unwrap_or_default()
@@ -83,9 +83,10 @@ impl Extremes {
         match (self, data_type) {
             (Self::Integers(least, most), _) => Some((integer(*least), integer(*most))),
             (Self::Floats(least, most), _) => Some((render_float(least.0), render_float(most.0))),
-            (Self::Decimals(least, most), DataType::Decimal128(_, scale)) => {
-                Some((render_decimal(*least, *scale), render_decimal(*most, *scale)))
-            }
+            (Self::Decimals(least, most), DataType::Decimal128(_, scale)) => Some((
+                render_decimal(*least, *scale),
+                render_decimal(*most, *scale),
+            )),
             _ => None,
         }
     }

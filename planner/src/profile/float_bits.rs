@@ -8,7 +8,9 @@ pub(super) fn serialize<S: Serializer>(values: &[f64], serializer: S) -> Result<
 }
 
 /// Reads the bits of each.
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<f64>, D::Error> {
     let bits = Vec::<u64>::deserialize(deserializer)?;
     Ok(bits.into_iter().map(f64::from_bits).collect())
 }

@@ -21,7 +21,10 @@ pub(crate) fn hash_values(array: &ArrayRef, mut take: impl FnMut(u64)) {
     match array.data_type() {
         DataType::Utf8View => {
             if let Some(texts) = array.as_string_view_opt() {
-                texts.iter().flatten().for_each(|text| take(hash_text(text)));
+                texts
+                    .iter()
+                    .flatten()
+                    .for_each(|text| take(hash_text(text)));
             }
         }
         DataType::Int64 => primitives::<Int64Type>(array, |value| take(mix(value as u64))),
@@ -38,7 +41,10 @@ pub(crate) fn hash_values(array: &ArrayRef, mut take: impl FnMut(u64)) {
         }),
         DataType::Boolean => {
             if let Some(values) = array.as_boolean_opt() {
-                values.iter().flatten().for_each(|value| take(mix(u64::from(value))));
+                values
+                    .iter()
+                    .flatten()
+                    .for_each(|value| take(mix(u64::from(value))));
             }
         }
         _ => formatted(array, take),

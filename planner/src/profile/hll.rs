@@ -56,7 +56,11 @@ impl HyperLogLog {
         }
         sum += registers * sigma(f64::from(counts[0]) / registers);
         let estimate = registers * registers / (2.0 * std::f64::consts::LN_2 * sum);
-        if estimate.is_finite() { estimate.round() as u64 } else { 0 }
+        if estimate.is_finite() {
+            estimate.round() as u64
+        } else {
+            0
+        }
     }
 }
 
@@ -105,7 +109,10 @@ const SLOTS: usize = 512;
 #[serde(from = "Written", into = "Written")]
 pub(crate) enum Distinct {
     /// Open addressing; 0 is a free slot.
-    Few { slots: Box<[u64; SLOTS]>, len: usize },
+    Few {
+        slots: Box<[u64; SLOTS]>,
+        len: usize,
+    },
     Many(HyperLogLog),
 }
 
@@ -144,7 +151,10 @@ impl Distinct {
     fn become_many(&mut self) {
         if let Self::Few { slots, .. } = self {
             let mut sketch = HyperLogLog::new();
-            slots.iter().filter(|slot| **slot != 0).for_each(|slot| sketch.insert(*slot));
+            slots
+                .iter()
+                .filter(|slot| **slot != 0)
+                .for_each(|slot| sketch.insert(*slot));
             *self = Self::Many(sketch);
         }
     }
@@ -153,7 +163,10 @@ impl Distinct {
     pub(crate) fn merge(&mut self, other: &Self) {
         match other {
             Self::Few { slots, .. } => {
-                slots.iter().filter(|slot| **slot != 0).for_each(|slot| self.insert(*slot));
+                slots
+                    .iter()
+                    .filter(|slot| **slot != 0)
+                    .for_each(|slot| self.insert(*slot));
             }
             Self::Many(others) => {
                 self.become_many();

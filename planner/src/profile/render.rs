@@ -22,17 +22,23 @@ pub fn render_value(array: &dyn Array, row: usize) -> String {
 fn rendered(array: &dyn Array, row: usize) -> Option<String> {
     Some(match array.data_type() {
         DataType::Utf8View => array.as_string_view_opt()?.value(row).to_owned(),
-        DataType::Int64 => array.as_primitive_opt::<Int64Type>()?.value(row).to_string(),
+        DataType::Int64 => array
+            .as_primitive_opt::<Int64Type>()?
+            .value(row)
+            .to_string(),
         DataType::Float64 => render_float(array.as_primitive_opt::<Float64Type>()?.value(row)),
         DataType::Boolean => array.as_boolean_opt()?.value(row).to_string(),
         DataType::Date32 => render_date(array.as_primitive_opt::<Date32Type>()?.value(row).into()),
         DataType::Timestamp(TimeUnit::Microsecond, zone) => {
-            let value = array.as_primitive_opt::<TimestampMicrosecondType>()?.value(row);
+            let value = array
+                .as_primitive_opt::<TimestampMicrosecondType>()?
+                .value(row);
             render_timestamp(value, zone.is_some())
         }
-        DataType::Decimal128(_, scale) => {
-            render_decimal(array.as_primitive_opt::<Decimal128Type>()?.value(row), *scale)
-        }
+        DataType::Decimal128(_, scale) => render_decimal(
+            array.as_primitive_opt::<Decimal128Type>()?.value(row),
+            *scale,
+        ),
         _ => return None,
     })
 }
@@ -60,8 +66,15 @@ pub(crate) fn render_float(value: f64) -> String {
 pub(crate) fn render_date(days: i64) -> String {
     let epoch = NaiveDate::default();
     let distance = Days::new(days.unsigned_abs());
-    let date = if days < 0 { epoch.checked_sub_days(distance) } else { epoch.checked_add_days(distance) };
-    date.map_or_else(|| format!("{days} days since 1970-01-01"), |date| date.format("%Y-%m-%d").to_string())
+    let date = if days < 0 {
+        epoch.checked_sub_days(distance)
+    } else {
+        epoch.checked_add_days(distance)
+    };
+    date.map_or_else(
+        || format!("{days} days since 1970-01-01"),
+        |date| date.format("%Y-%m-%d").to_string(),
+    )
 }
 
 /// A moment as `2024-01-31T23:59:59`, from its microseconds since 1970; with a fraction where it
@@ -129,21 +142,43 @@ mod tests {
 
     #[test]
     fn every_type_in_its_notation() {
-        let decimals = Decimal128Array::from(vec![-5, 12_345]).with_data_type(DataType::Decimal128(10, 3));
+        let decimals =
+            Decimal128Array::from(vec![-5, 12_345]).with_data_type(DataType::Decimal128(10, 3));
         let moments = TimestampMicrosecondArray::from(vec![-1, 1_706_745_599_500_000]);
         let cases: Vec<(ArrayRef, [&str; 2])> = vec![
-            (Arc::new(Int64Array::from(vec![-7, i64::MAX])), ["-7", "9223372036854775807"]),
-            (Arc::new(Float64Array::from(vec![0.1, 1e300])), ["0.1", "1e300"]),
-            (Arc::new(Float64Array::from(vec![3.0, f64::NAN])), ["3.0", "NaN"]),
+            (
+                Arc::new(Int64Array::from(vec![-7, i64::MAX])),
+                ["-7", "9223372036854775807"],
+            ),
+            (
+                Arc::new(Float64Array::from(vec![0.1, 1e300])),
+                ["0.1", "1e300"],
+            ),
+            (
+                Arc::new(Float64Array::from(vec![3.0, f64::NAN])),
+                ["3.0", "NaN"],
+            ),
             (Arc::new(decimals), ["-0.005", "12.345"]),
-            (Arc::new(BooleanArray::from(vec![true, false])), ["true", "false"]),
-            (Arc::new(Date32Array::from(vec![-1, 19_753])), ["1969-12-31", "2024-01-31"]),
-            (Arc::new(moments.clone()), ["1969-12-31T23:59:59.999999", "2024-01-31T23:59:59.5"]),
+            (
+                Arc::new(BooleanArray::from(vec![true, false])),
+                ["true", "false"],
+            ),
+            (
+                Arc::new(Date32Array::from(vec![-1, 19_753])),
+                ["1969-12-31", "2024-01-31"],
+            ),
+            (
+                Arc::new(moments.clone()),
+                ["1969-12-31T23:59:59.999999", "2024-01-31T23:59:59.5"],
+            ),
             (
                 Arc::new(moments.with_timezone("UTC")),
                 ["1969-12-31T23:59:59.999999Z", "2024-01-31T23:59:59.5Z"],
             ),
-            (Arc::new(StringViewArray::from(vec![Some("é"), None])), ["é", ""]),
+            (
+                Arc::new(StringViewArray::from(vec![Some("é"), None])),
+                ["é", ""],
+            ),
         ];
         for (array, texts) in cases {
             let seen = [render_value(&array, 0), render_value(&array, 1)];

@@ -52,7 +52,8 @@ mod tests {
 
     #[test]
     fn a_sample_has_about_the_size_asked_for() {
-        let count = |sample: RowSample, rows: u64| (0..rows).filter(|row| sample.contains(*row)).count();
+        let count =
+            |sample: RowSample, rows: u64| (0..rows).filter(|row| sample.contains(*row)).count();
         assert_eq!(count(RowSample::of(1_000, 1_000, 7), 1_000), 1_000);
         assert_eq!(count(RowSample::of(0, 10, 7), 5), 5);
         let some = count(RowSample::of(1_000_000, 50_000, 42), 1_000_000);
@@ -62,8 +63,13 @@ mod tests {
 
     #[test]
     fn seeds_give_different_samples() {
-        let (one, two) = (RowSample::of(100_000, 10_000, 1), RowSample::of(100_000, 10_000, 2));
-        let both = (0..100_000).filter(|row| one.contains(*row) && two.contains(*row)).count();
+        let (one, two) = (
+            RowSample::of(100_000, 10_000, 1),
+            RowSample::of(100_000, 10_000, 2),
+        );
+        let both = (0..100_000)
+            .filter(|row| one.contains(*row) && two.contains(*row))
+            .count();
         assert!((800..1_200).contains(&both), "{both}");
     }
 }

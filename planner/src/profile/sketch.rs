@@ -37,7 +37,11 @@ pub struct ColumnSketch {
 impl ColumnSketch {
     /// A sketch of no rows. A `private` one keeps and shows counts only, no value.
     pub fn new(data_type: &DataType, private: bool) -> Self {
-        let values = if private { SampledValues::Nothing } else { SampledValues::new(data_type) };
+        let values = if private {
+            SampledValues::Nothing
+        } else {
+            SampledValues::new(data_type)
+        };
         Self {
             data_type: data_type.clone(),
             private,

@@ -22,12 +22,33 @@ fn sketch(array: &ArrayRef, live: Option<&BooleanBuffer>, private: bool) -> Colu
 /// A column of integers, described: figures that a person can check by hand.
 #[test]
 fn figures_of_a_small_column() {
-    let array: ArrayRef = Arc::new(Int64Array::from(vec![Some(4), None, Some(1), Some(1), Some(9), Some(100)]));
+    let array: ArrayRef = Arc::new(Int64Array::from(vec![
+        Some(4),
+        None,
+        Some(1),
+        Some(1),
+        Some(9),
+        Some(100),
+    ]));
     let live = BooleanBuffer::from(vec![true, true, true, true, true, false]);
     let profile = sketch(&array, Some(&live), false).finish("n", "integer");
-    assert_eq!((profile.rows, profile.nulls, profile.distinct, profile.distinct_exact), (5, 1, 3, true));
-    assert_eq!((profile.min.as_deref(), profile.max.as_deref()), (Some("1"), Some("9")));
-    assert_eq!((profile.mean, profile.median.as_deref()), (Some(3.75), Some("2.5")));
+    assert_eq!(
+        (
+            profile.rows,
+            profile.nulls,
+            profile.distinct,
+            profile.distinct_exact
+        ),
+        (5, 1, 3, true)
+    );
+    assert_eq!(
+        (profile.min.as_deref(), profile.max.as_deref()),
+        (Some("1"), Some("9"))
+    );
+    assert_eq!(
+        (profile.mean, profile.median.as_deref()),
+        (Some(3.75), Some("2.5"))
+    );
     assert_eq!(profile.top, [("1".to_owned(), 2)]);
     assert_eq!(profile.histogram.unwrap().counts, [3, 1]);
     assert_eq!((profile.samples.len(), profile.sampled_rows), (3, 5));
@@ -55,15 +76,31 @@ fn private_columns_show_no_value() {
 /// What is not finite, and what overflows, breaks nothing.
 #[test]
 fn extreme_values() {
-    let floats: ArrayRef = Arc::new(Float64Array::from(vec![f64::NAN, f64::MAX, f64::MIN, f64::INFINITY, -0.0, 0.0]));
+    let floats: ArrayRef = Arc::new(Float64Array::from(vec![
+        f64::NAN,
+        f64::MAX,
+        f64::MIN,
+        f64::INFINITY,
+        -0.0,
+        0.0,
+    ]));
     let profile = sketch(&floats, None, false).finish("f", "float");
     assert_eq!(profile.max.as_deref(), Some("inf"));
     assert_eq!((profile.histogram, profile.top.len()), (None, 1));
     let integers: ArrayRef = Arc::new(Int64Array::from(vec![i64::MIN, i64::MAX]));
-    assert_eq!(sketch(&integers, None, false).finish("i", "integer").median.as_deref(), Some("-0.5"));
+    assert_eq!(
+        sketch(&integers, None, false)
+            .finish("i", "integer")
+            .median
+            .as_deref(),
+        Some("-0.5")
+    );
     let long: ArrayRef = Arc::new(StringViewArray::from(vec!["ü".repeat(1_000_000)]));
     let profile = sketch(&long, None, false).finish("s", "string");
-    assert_eq!((profile.lengths, profile.samples[0].chars().count()), (Some((1_000_000, 1_000_000)), 121));
+    assert_eq!(
+        (profile.lengths, profile.samples[0].chars().count()),
+        (Some((1_000_000, 1_000_000)), 121)
+    );
     let none: ArrayRef = Arc::new(StringViewArray::from(Vec::<&str>::new()));
     assert_eq!(sketch(&none, None, false).finish("n", "string").rows, 0);
 }
@@ -74,12 +111,20 @@ fn arrays(rows: usize) -> Vec<ArrayRef> {
     let numbers = || (0..rows).map(move |row| some(row).then(|| (row * row % 300) as i64 - 20));
     vec![
         Arc::new(Int64Array::from_iter(numbers())),
-        Arc::new(Float64Array::from_iter(numbers().map(|n| n.map(|n| n as f64 / 3.0)))),
-        Arc::new(Date32Array::from_iter(numbers().map(|n| n.map(|n| n as i32)))),
+        Arc::new(Float64Array::from_iter(
+            numbers().map(|n| n.map(|n| n as f64 / 3.0)),
+        )),
+        Arc::new(Date32Array::from_iter(
+            numbers().map(|n| n.map(|n| n as i32)),
+        )),
         Arc::new(TimestampMicrosecondArray::from_iter(numbers()).with_timezone("UTC")),
-        Arc::new(Decimal128Array::from_iter(numbers().map(|n| n.map(i128::from)))),
+        Arc::new(Decimal128Array::from_iter(
+            numbers().map(|n| n.map(i128::from)),
+        )),
         Arc::new(BooleanArray::from_iter(numbers().map(|n| n.map(|n| n > 3)))),
-        Arc::new(StringViewArray::from_iter(numbers().map(|n| n.map(|n| format!("a value of some length {n}"))))),
+        Arc::new(StringViewArray::from_iter(
+            numbers().map(|n| n.map(|n| format!("a value of some length {n}"))),
+        )),
     ]
 }
 

@@ -142,7 +142,9 @@ impl SampledValues {
                 let mut sorted = values.clone();
                 sorted.sort_unstable_by(f64::total_cmp);
                 let repeats = runs(&sorted, |one, other| one == other);
-                profile.top = top(repeats.into_iter().map(|(value, count)| (render_float(value), count)));
+                profile.top = top(repeats
+                    .into_iter()
+                    .map(|(value, count)| (render_float(value), count)));
                 profile.median = quantile(&sorted, 0.5).map(render_float);
                 describe_numbers(&sorted, profile);
             }
@@ -154,18 +156,27 @@ impl SampledValues {
                 let mut sorted = values.clone();
                 sorted.sort_unstable();
                 let repeats = runs(&sorted, |one, other| one == other);
-                profile.top = top(repeats.into_iter().map(|(value, count)| (render_decimal(value, *scale), count)));
+                profile.top = top(repeats
+                    .into_iter()
+                    .map(|(value, count)| (render_decimal(value, *scale), count)));
                 profile.median = middle(&sorted).map(|value| render_decimal(value, *scale));
                 let unit = 10_f64.powi(i32::from(*scale));
                 let numbers: Vec<f64> = sorted.iter().map(|value| *value as f64 / unit).collect();
                 describe_numbers(&numbers, profile);
             }
             Self::Booleans(counts) => {
-                profile.top = top([("false".to_owned(), counts[0]), ("true".to_owned(), counts[1])].into_iter());
+                profile.top = top([
+                    ("false".to_owned(), counts[0]),
+                    ("true".to_owned(), counts[1]),
+                ]
+                .into_iter());
             }
             Self::Texts(texts) => {
                 profile.lengths = texts.lengths;
-                profile.top = top(texts.counts.values().map(|(text, count)| (text.to_string(), *count)));
+                profile.top = top(texts
+                    .counts
+                    .values()
+                    .map(|(text, count)| (text.to_string(), *count)));
             }
         }
     }
@@ -180,7 +191,9 @@ fn describe_integers(values: &[i64], data_type: &DataType, profile: &mut ColumnP
         _ => value.to_string(),
     };
     let repeats = runs(&sorted, |one, other| one == other);
-    profile.top = top(repeats.into_iter().map(|(value, count)| (text(value), count)));
+    profile.top = top(repeats
+        .into_iter()
+        .map(|(value, count)| (text(value), count)));
     let numbers: Vec<f64> = sorted.iter().map(|value| *value as f64).collect();
     if matches!(data_type, DataType::Int64) {
         profile.median = integer_median(&sorted);
@@ -209,7 +222,9 @@ fn describe_numbers(sorted: &[f64], profile: &mut ColumnProfile) {
     if sorted.len() > 1 {
         profile.stddev = finite((squares / (count - 1.0)).sqrt());
     }
-    let quantiles = QUANTILES.iter().filter_map(|share| Some((*share, quantile(sorted, *share)?)));
+    let quantiles = QUANTILES
+        .iter()
+        .filter_map(|share| Some((*share, quantile(sorted, *share)?)));
     profile.quantiles = quantiles.collect();
     profile.histogram = histogram(sorted);
 }
@@ -284,14 +299,22 @@ fn histogram(sorted: &[f64]) -> Option<Histogram> {
     }
     let bins = ((sorted.len() as f64).sqrt().ceil() as usize).clamp(1, BINS);
     let edge = |bin: usize| {
-        if bin == bins { last } else { first + width * (bin as f64 / bins as f64) }
+        if bin == bins {
+            last
+        } else {
+            first + width * (bin as f64 / bins as f64)
+        }
     };
     let edges: Vec<f64> = (0..=bins).map(edge).collect();
     let mut counts = Vec::with_capacity(bins);
     let mut taken = 0;
     for bin in 1..=bins {
         // A value on an edge belongs to the bin above it; the last bin has both of its edges.
-        let end = if bin == bins { sorted.len() } else { sorted.partition_point(|value| *value < edges[bin]) };
+        let end = if bin == bins {
+            sorted.len()
+        } else {
+            sorted.partition_point(|value| *value < edges[bin])
+        };
         counts.push((end - taken) as u64);
         taken = end;
     }
