@@ -12,6 +12,9 @@ mod shape;
 mod tally;
 mod unique;
 
+#[cfg(test)]
+mod tests;
+
 pub use complete::{ContractError, complete, needs_evidence};
 pub use evidence::ColumnEvidence;
 pub use missing::{MissingValues, default_missing_values};

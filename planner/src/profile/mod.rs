@@ -1,6 +1,7 @@
 //! What a column looks like: counts, distribution and samples, before and after cleaning.
 
 mod extremes;
+mod float_bits;
 mod hash;
 mod hll;
 mod profiler;
@@ -9,6 +10,9 @@ mod sample;
 mod sketch;
 mod type_text;
 mod values;
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) use hash::{hash_text, hash_values};
 pub(crate) use hll::Distinct;

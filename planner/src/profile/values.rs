@@ -27,7 +27,7 @@ const QUANTILES: [f64; 6] = [0.01, 0.05, 0.25, 0.75, 0.95, 0.99];
 pub(super) enum SampledValues {
     /// Of a private column: none.
     Nothing,
-    Floats(Vec<f64>),
+    Floats(#[serde(with = "super::float_bits")] Vec<f64>),
     /// Integers, days, microseconds.
     Integers(Vec<i64>),
     Decimals(Vec<i128>),
@@ -308,12 +308,12 @@ fn histogram(sorted: &[f64]) -> Option<Histogram> {
     let edges: Vec<f64> = (0..=bins).map(edge).collect();
     let mut counts = Vec::with_capacity(bins);
     let mut taken = 0;
-    for bin in 1..=bins {
+    for (bin, edge) in edges.iter().enumerate().skip(1) {
         // A value on an edge belongs to the bin above it; the last bin has both of its edges.
         let end = if bin == bins {
             sorted.len()
         } else {
-            sorted.partition_point(|value| *value < edges[bin])
+            sorted.partition_point(|value| value < edge)
         };
         counts.push((end - taken) as u64);
         taken = end;
