@@ -1,0 +1,17 @@
+//! The program `sanitizer` as a person runs it: real files in, real files out.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "cli/bad_input.rs"]
+mod bad_input;
+#[path = "cli/commands.rs"]
+mod commands;
+#[path = "cli/crash.rs"]
+mod crash;
+#[path = "cli/determinism.rs"]
+mod determinism;
+#[path = "cli/output.rs"]
+mod output;
+#[path = "cli/privacy.rs"]
+mod privacy;
+#[path = "cli/sandbox.rs"]
+mod sandbox;
