@@ -15,3 +15,5 @@ mod output;
 mod privacy;
 #[path = "cli/sandbox.rs"]
 mod sandbox;
+#[path = "cli/walk.rs"]
+mod walk;

@@ -73,12 +73,18 @@ output: {{location: out, format: {format}}}
         }
         for clear in ["@example.org", "555-0", "+1415555", "4111 1111", "41111111"] {
             for (place, texts) in [("the data", &data), ("the account", &account)] {
-                assert!(!texts.to_lowercase().contains(clear), "{format}: {clear} is in {place}");
+                assert!(
+                    !texts.to_lowercase().contains(clear),
+                    "{format}: {clear} is in {place}"
+                );
             }
         }
         // The column that the job keeps clear stands in the data and nowhere else.
         assert!(data.to_lowercase().contains("zz00"), "{format}");
-        assert!(!account.to_lowercase().contains("zz00"), "{format}: a kept value is in the account");
+        assert!(
+            !account.to_lowercase().contains("zz00"),
+            "{format}: a kept value is in the account"
+        );
     }
 }
 

@@ -124,7 +124,7 @@ impl Normalize {
                 Arc::new(NormalizeNumber::new(number_format(comma)))
             }
             NormalizeKind::Boolean => Arc::new(NormalizeBoolean),
-            NormalizeKind::Url => Arc::new(NormalizeUrl::default()),
+            NormalizeKind::Url => Arc::new(NormalizeUrl),
             NormalizeKind::Country => {
                 let form = match self.to.unwrap_or(CountryNotation::Alpha2) {
                     CountryNotation::Alpha2 => CountryForm::Alpha2,
