@@ -12,6 +12,10 @@ use clap::Parser;
 
 use crate::arguments::{Arguments, Command};
 
+// Columns are built and dropped by the million; the system's allocator was a tenth of the time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,

@@ -12,13 +12,17 @@ use arrow::array::{
     UInt64Array,
 };
 use arrow::buffer::Buffer;
-use arrow::compute::{concat, take};
-use arrow::datatypes::{DataType, Field, Schema, UInt64Type};
+use arrow::compute::{cast, concat, take};
+use arrow::datatypes::{
+    ArrowPrimitiveType, DataType, Date32Type, Decimal128Type, Field, Float64Type, Int64Type,
+    Schema, TimestampMicrosecondType, UInt64Type,
+};
 use hashbrown::HashMap;
 use udfs::kernels::row_hash::hash_rows;
 
-use super::quantity::{Quantity, quantities, quantity_array};
-use crate::error::Result;
+use super::quantity::{Measure, Quantity, TotalFloat, mean, median, quantity_array};
+use super::{GoneRows, in_threads};
+use crate::error::{Error, Result};
 use crate::profile::RowSample;
 use crate::program::{ColumnFigures, Figure, FigureNeed, Frame, GroupFigures};
 
@@ -85,6 +89,11 @@ impl FigureLog {
             } else {
                 take(array, &wanted, None)?
             };
+            // Truth values have a mode only; it is found among their names.
+            let part = match part.data_type() {
+                DataType::Boolean => cast(&part, &DataType::Utf8View)?,
+                _ => part,
+            };
             // A view would keep the whole text of the source alive.
             let part = match part.as_string_view_opt() {
                 Some(text) => Arc::new(text.gc()) as ArrayRef,
@@ -127,159 +136,144 @@ impl FigureLog {
     }
 }
 
-/// The figures that the logs of all splits, in order, give; rows that `gone` names left before.
+/// The figures that the logs of all splits, in order, give; rows that are `gone` left before.
 /// `sampled` is the share of the rows that the logs hold.
 pub fn sum_figures(
     need: &FigureNeed,
     logs: &[RecordBatch],
     sampled: f64,
-    gone: &dyn Fn(u64) -> bool,
+    threads: usize,
+    gone: &GoneRows,
 ) -> Result<Vec<ColumnFigures>> {
     let logs: Vec<&RecordBatch> = logs.iter().filter(|log| log.num_rows() > 0).collect();
     let first = if need.by.is_empty() { 1 } else { 2 };
-    let mut answers = Vec::with_capacity(need.figures.len());
-    for (place, (_, figure)) in need.figures.iter().enumerate() {
-        let mut values = GroupValues::new(*figure == Figure::Mode);
-        for log in &logs {
-            values.add(log, first + place, !need.by.is_empty(), gone)?;
-        }
-        let data_type = logs
-            .first()
-            .map(|log| log.column(first + place).data_type().clone());
-        answers.push(values.sum(*figure, data_type, sampled)?);
-    }
-    Ok(answers)
-}
-
-/// Values of one column by group.
-struct GroupValues {
-    counted: bool,
-    quantities: BTreeMap<u128, Vec<Quantity>>,
-    texts: BTreeMap<u128, HashMap<Arc<str>, u64>>,
-}
-
-impl GroupValues {
-    fn new(counted: bool) -> Self {
-        Self {
-            counted,
-            quantities: BTreeMap::new(),
-            texts: BTreeMap::new(),
-        }
-    }
-
-    fn add(
-        &mut self,
-        log: &RecordBatch,
-        column: usize,
-        grouped: bool,
-        gone: &dyn Fn(u64) -> bool,
-    ) -> Result<()> {
-        let rows = log.column(0).as_primitive::<UInt64Type>();
-        let groups = grouped.then(|| log.column(1).as_fixed_size_binary());
-        let group_of = |row: usize| -> u128 {
-            let key = groups.and_then(|groups| groups.value(row).try_into().ok());
-            key.map_or(0, u128::from_ne_bytes)
+    let wanted: Vec<(usize, Figure)> = need
+        .figures
+        .iter()
+        .enumerate()
+        .map(|(place, (_, figure))| (first + place, *figure))
+        .collect();
+    in_threads(threads, wanted, |(column, figure)| {
+        let Some(log) = logs.first() else {
+            return Ok(ColumnFigures {
+                groups: Vec::new(),
+                figures: vec![GroupFigures::none()],
+                sampled,
+            });
         };
-        let array = log.column(column);
-        match array.as_string_view_opt() {
-            Some(texts) if self.counted => {
-                self.add_texts(texts, |row| gone(rows.value(row)), group_of);
+        let column = LoggedColumn {
+            logs: &logs,
+            column,
+            grouped: !need.by.is_empty(),
+            gone,
+        };
+        let data_type = log.column(column.column).data_type().clone();
+        let (groups, figures) = match &data_type {
+            DataType::Utf8View => column.sum_texts()?,
+            DataType::Int64 => column.sum::<Int64Type, _>(figure, &data_type, |value| value)?,
+            DataType::Timestamp(..) => {
+                column.sum::<TimestampMicrosecondType, _>(figure, &data_type, |value| value)?
             }
-            _ => {
-                let present = quantities(array)?;
-                let mut last: Option<(u128, Vec<Quantity>)> = None;
-                for (row, value) in present {
-                    if gone(rows.value(row)) {
-                        continue;
-                    }
-                    // Without groups, and in runs of one group, the map is looked up once.
-                    let group = group_of(row);
-                    match &mut last {
-                        Some((current, list)) if *current == group => list.push(value),
-                        _ => {
-                            if let Some((group, list)) = last.take() {
-                                self.quantities.insert(group, list);
-                            }
-                            let mut list = self.quantities.remove(&group).unwrap_or_default();
-                            list.push(value);
-                            last = Some((group, list));
-                        }
-                    }
+            DataType::Date32 => column.sum::<Date32Type, _>(figure, &data_type, i64::from)?,
+            DataType::Float64 => column.sum::<Float64Type, _>(figure, &data_type, TotalFloat)?,
+            DataType::Decimal128(..) => {
+                column.sum::<Decimal128Type, _>(figure, &data_type, |value| value)?
+            }
+            _ => return Err(Error::Bug("a figure of a column that has none")),
+        };
+        Ok(ColumnFigures {
+            groups,
+            figures,
+            sampled,
+        })
+    })
+}
+
+/// One column of the logs of all splits.
+struct LoggedColumn<'a> {
+    logs: &'a [&'a RecordBatch],
+    column: usize,
+    grouped: bool,
+    gone: &'a GoneRows,
+}
+
+/// The keys of the groups, and the figures of each; last those of all rows.
+type Summed = (Vec<u128>, Vec<GroupFigures>);
+
+impl LoggedColumn<'_> {
+    /// Calls `take` with each present value that counts: its group, the log's column, its place.
+    fn each(&self, mut take: impl FnMut(u128, &ArrayRef, usize)) -> Result<()> {
+        let mut gone = self.gone.cursor();
+        for log in self.logs {
+            let rows = log
+                .column(0)
+                .as_primitive_opt::<UInt64Type>()
+                .ok_or(Error::Bug("a log without rows"))?;
+            let groups = if self.grouped {
+                log.column(1).as_fixed_size_binary_opt()
+            } else {
+                None
+            };
+            let array = log.column(self.column);
+            for place in 0..array.len() {
+                if array.is_null(place) || gone.contains(rows.value(place)) {
+                    continue;
                 }
-                if let Some((group, list)) = last {
-                    self.quantities.insert(group, list);
-                }
+                let key = groups.and_then(|groups| groups.value(place).try_into().ok());
+                take(key.map_or(0, u128::from_ne_bytes), array, place);
             }
         }
         Ok(())
     }
 
-    fn add_texts(
-        &mut self,
-        texts: &StringViewArray,
-        gone: impl Fn(usize) -> bool,
-        group_of: impl Fn(usize) -> u128,
-    ) {
-        for row in 0..texts.len() {
-            if texts.is_null(row) || gone(row) {
-                continue;
+    fn sum<T: ArrowPrimitiveType, M: Measure>(
+        &self,
+        figure: Figure,
+        data_type: &DataType,
+        measure: impl Fn(T::Native) -> M,
+    ) -> Result<Summed> {
+        let mut all: Vec<M> = Vec::new();
+        let mut groups: BTreeMap<u128, Vec<M>> = BTreeMap::new();
+        self.each(|group, array, place| {
+            let value = measure(array.as_primitive::<T>().value(place));
+            all.push(value);
+            if self.grouped {
+                groups.entry(group).or_default().push(value);
             }
-            let counts = self.texts.entry(group_of(row)).or_default();
-            let text = texts.value(row);
-            match counts.get_mut(text) {
-                Some(count) => *count += 1,
-                None => {
-                    counts.insert(Arc::from(text), 1);
-                }
-            }
+        })?;
+        let mut keys = Vec::with_capacity(groups.len());
+        let mut figures = Vec::with_capacity(groups.len() + 1);
+        for (group, mut values) in groups {
+            keys.push(group);
+            figures.push(group_figures(figure, &mut values, data_type)?);
         }
+        figures.push(group_figures(figure, &mut all, data_type)?);
+        Ok((keys, figures))
     }
 
-    fn sum(
-        self,
-        figure: Figure,
-        data_type: Option<DataType>,
-        sampled: f64,
-    ) -> Result<ColumnFigures> {
-        let mut answer = ColumnFigures {
-            groups: Vec::new(),
-            figures: Vec::new(),
-            sampled,
-        };
-        let Some(data_type) = data_type else {
-            answer.figures.push(GroupFigures::none());
-            return Ok(answer);
-        };
-        if data_type == DataType::Utf8View {
-            let mut all: HashMap<Arc<str>, u64> = HashMap::new();
-            for (group, counts) in self.texts {
-                answer.groups.push(group);
-                answer.figures.push(text_mode(&counts));
-                for (text, count) in counts {
-                    *all.entry(text).or_default() += count;
-                }
+    /// The modes of a text column.
+    fn sum_texts(&self) -> Result<Summed> {
+        let mut all: HashMap<Arc<str>, u64> = HashMap::new();
+        let mut groups: BTreeMap<u128, HashMap<Arc<str>, u64>> = BTreeMap::new();
+        self.each(|group, array, place| {
+            let text = array.as_string_view().value(place);
+            count(&mut all, text);
+            if self.grouped {
+                count(groups.entry(group).or_default(), text);
             }
-            answer.figures.push(text_mode(&all));
-            return Ok(answer);
+        })?;
+        let mut figures: Vec<GroupFigures> = groups.values().map(text_mode).collect();
+        figures.push(text_mode(&all));
+        Ok((groups.into_keys().collect(), figures))
+    }
+}
+
+fn count(counts: &mut HashMap<Arc<str>, u64>, text: &str) {
+    match counts.get_mut(text) {
+        Some(count) => *count += 1,
+        None => {
+            counts.insert(Arc::from(text), 1);
         }
-        let mut all: Vec<Quantity> = Vec::new();
-        let single = self.quantities.len() <= 1;
-        for (group, mut values) in self.quantities {
-            if single {
-                all = values;
-                // One group is all rows, but its key must still be found by its own rows only.
-                break;
-            }
-            all.extend_from_slice(&values);
-            answer.groups.push(group);
-            answer
-                .figures
-                .push(group_figures(figure, &mut values, &data_type)?);
-        }
-        answer
-            .figures
-            .push(group_figures(figure, &mut all, &data_type)?);
-        Ok(answer)
     }
 }
 
@@ -314,46 +308,49 @@ fn share(count: u64, total: u64) -> f32 {
     (count as f64 / total.max(1) as f64).min(0.95) as f32
 }
 
-fn group_figures(
+/// The figures of values in row order, which are brought into another order.
+fn group_figures<M: Measure>(
     figure: Figure,
-    values: &mut [Quantity],
+    values: &mut [M],
     data_type: &DataType,
 ) -> Result<GroupFigures> {
     if values.is_empty() {
         return Ok(GroupFigures::none());
     }
-    // Sums are taken in row order, before the values are sorted.
-    let mean = match figure {
-        Figure::Mean => Quantity::mean(values),
-        _ => None,
-    };
-    let spread =
-        matches!(figure, Figure::Mean | Figure::MeanDeviation).then(|| mean_deviation(values));
-    values.sort_unstable();
     let (value, pair, confidence) = match figure {
         Figure::Median => {
+            let range = range(values);
             let median = median(values);
-            let confidence = certainty(median_deviation(values, median.number()), values);
-            (Some(median), None, confidence)
+            let centre = median.map_or(0.0, Quantity::number);
+            (
+                median,
+                None,
+                certainty(median_deviation(values, centre), range),
+            )
         }
         Figure::Mean => {
-            let deviation = spread.map_or(0.0, |(_, deviation)| deviation);
-            (mean, None, certainty(deviation, values))
+            let (_, deviation) = mean_deviation(values);
+            (mean(values), None, certainty(deviation, range(values)))
         }
         Figure::Mode => {
+            values.sort_unstable();
             let (mode, count) = mode(values);
             (Some(mode), None, share(count, values.len() as u64))
         }
-        Figure::Quartiles => (
-            None,
-            Some((quantile(values, 0.25), quantile(values, 0.75))),
-            1.0,
-        ),
+        Figure::Quartiles => {
+            values.sort_unstable();
+            (
+                None,
+                Some((quantile(values, 0.25), quantile(values, 0.75))),
+                1.0,
+            )
+        }
         Figure::MedianDeviation => {
+            values.sort_unstable();
             let median = quantile(values, 0.5);
             (None, Some((median, median_deviation(values, median))), 1.0)
         }
-        Figure::MeanDeviation => (None, spread, 1.0),
+        Figure::MeanDeviation => (None, Some(mean_deviation(values)), 1.0),
     };
     Ok(GroupFigures {
         value: value
@@ -365,13 +362,17 @@ fn group_figures(
     })
 }
 
-/// How near the values are to the one that stands for them: one less the deviation as a share of
-/// half their range, between 0.05 and 0.95. `values` are sorted.
-fn certainty(deviation: f64, values: &[Quantity]) -> f32 {
-    let range = match (values.first(), values.last()) {
-        (Some(first), Some(last)) => last.number() - first.number(),
+/// Largest less smallest value.
+fn range<M: Measure>(values: &[M]) -> f64 {
+    match (values.iter().min(), values.iter().max()) {
+        (Some(smallest), Some(largest)) => largest.number() - smallest.number(),
         _ => 0.0,
-    };
+    }
+}
+
+/// How near the values are to the one that stands for them: one less the deviation as a share of
+/// half their range, between 0.05 and 0.95.
+fn certainty(deviation: f64, range: f64) -> f32 {
     let doubt = if range > 0.0 {
         deviation / (range / 2.0)
     } else {
@@ -381,7 +382,7 @@ fn certainty(deviation: f64, values: &[Quantity]) -> f32 {
 }
 
 /// Mean and sample standard deviation, by Welford's recurrence in row order.
-fn mean_deviation(values: &[Quantity]) -> (f64, f64) {
+fn mean_deviation<M: Measure>(values: &[M]) -> (f64, f64) {
     let (mut mean, mut squares) = (0.0, 0.0);
     for (index, value) in values.iter().enumerate() {
         let difference = value.number() - mean;
@@ -391,38 +392,17 @@ fn mean_deviation(values: &[Quantity]) -> (f64, f64) {
     (mean, (squares / (values.len().max(2) - 1) as f64).sqrt())
 }
 
-/// The middle of sorted values.
-fn median(values: &[Quantity]) -> Quantity {
-    let half = values.len() / 2;
-    if values.len() % 2 == 1 {
-        values[half]
-    } else {
-        values[half - 1].middle(values[half])
-    }
-}
-
 /// Median of the absolute deviations from `centre`.
-fn median_deviation(values: &[Quantity], centre: f64) -> f64 {
-    let mut distances: Vec<f64> = values
+fn median_deviation<M: Measure>(values: &[M], centre: f64) -> f64 {
+    let mut distances: Vec<TotalFloat> = values
         .iter()
-        .map(|value| (value.number() - centre).abs())
+        .map(|value| TotalFloat((value.number() - centre).abs()))
         .collect();
-    let half = distances.len() / 2;
-    let (below, middle, _) = distances.select_nth_unstable_by(half, f64::total_cmp);
-    let middle = *middle;
-    if values.len() % 2 == 1 {
-        return middle;
-    }
-    let lower = below
-        .iter()
-        .copied()
-        .max_by(f64::total_cmp)
-        .unwrap_or(middle);
-    lower / 2.0 + middle / 2.0
+    median(&mut distances).map_or(0.0, Quantity::number)
 }
 
 /// A quantile of sorted values by linear interpolation (type 7 of Hyndman and Fan 1996).
-fn quantile(values: &[Quantity], share: f64) -> f64 {
+fn quantile<M: Measure>(values: &[M], share: f64) -> f64 {
     let place = share * (values.len() - 1) as f64;
     let below = values[place.floor() as usize].number();
     let above = values[place.ceil() as usize].number();
@@ -430,12 +410,12 @@ fn quantile(values: &[Quantity], share: f64) -> f64 {
 }
 
 /// The most frequent of sorted values and its count; the smallest of equally frequent ones.
-fn mode(values: &[Quantity]) -> (Quantity, u64) {
+fn mode<M: Measure>(values: &[M]) -> (Quantity, u64) {
     let mut best = (values[0], 0);
     for run in values.chunk_by(|left, right| left == right) {
         if run.len() as u64 > best.1 {
             best = (run[0], run.len() as u64);
         }
     }
-    best
+    (best.0.quantity(), best.1)
 }

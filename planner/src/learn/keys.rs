@@ -9,6 +9,7 @@ use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Field, Schema, UInt32Type, UInt64Type};
 use udfs::kernels::row_hash::hash_rows;
 
+use super::GoneRows;
 use crate::error::{Error, Result};
 use crate::program::{Frame, Keep, KeyNeed};
 
@@ -96,14 +97,11 @@ impl Bucket {
 }
 
 /// The repeats in one bucket's logs of all splits: row and the row that stays, by row. Rows that
-/// `gone` names have left before.
-pub fn find_repeats(
-    keep: Keep,
-    logs: &[RecordBatch],
-    gone: &dyn Fn(u64) -> bool,
-) -> Result<Vec<(u64, u64)>> {
+/// are `gone` have left before.
+pub fn find_repeats(keep: Keep, logs: &[RecordBatch], gone: &GoneRows) -> Result<Vec<(u64, u64)>> {
     let mut keys: Vec<(u128, u32, u64)> =
         Vec::with_capacity(logs.iter().map(RecordBatch::num_rows).sum());
+    let mut gone = gone.cursor();
     for log in logs {
         let hashes = log
             .column(0)
@@ -123,7 +121,7 @@ pub fn find_repeats(
                 .value(index)
                 .try_into()
                 .map_err(|_| Error::Bug("a key hash that has not 16 bytes"))?;
-            if !gone(row) {
+            if !gone.contains(row) {
                 let missing = missing.map_or(0, |missing| missing.value(index));
                 keys.push((u128::from_ne_bytes(hash), missing, row));
             }

@@ -3,13 +3,17 @@
 //! the splits gives the same answer whoever kept them.
 
 mod figures;
+mod gone;
 mod keys;
 mod log;
 mod quantity;
+mod threads;
 mod values;
 
 pub use figures::{FigureLog, sum_figures};
+pub use gone::{GoneCursor, GoneRows};
 pub use keys::{KEY_BUCKETS, KeyLog, find_repeats};
 pub use log::{LogEntry, SplitLog};
 pub(crate) use quantity::{Quantity, quantities, quantity_array};
+pub use threads::in_threads;
 pub use values::{ValueLog, sum_values};

@@ -49,38 +49,12 @@ impl Quantity {
     }
 
     /// The middle between two values; of whole ones rounded to the nearest, ties to the even one.
-    pub(crate) fn middle(self, other: Self) -> Self {
+    fn middle(self, other: Self) -> Self {
         match (self, other) {
             (Self::Whole(left), Self::Whole(right)) => Self::Whole(divide_even(left + right, 2)),
             (left, right) => Self::Float(left.number() / 2.0 + right.number() / 2.0),
         }
     }
-
-    /// The arithmetic mean of values in a fixed order; of whole ones rounded as in [`Self::middle`].
-    pub(crate) fn mean(values: &[Self]) -> Option<Self> {
-        let count = i128::try_from(values.len())
-            .ok()
-            .filter(|count| *count > 0)?;
-        match values.first()? {
-            Self::Whole(_) => {
-                let sum = values.iter().try_fold(0i128, |sum, value| match value {
-                    Self::Whole(value) => sum.checked_add(*value),
-                    Self::Float(_) => None,
-                });
-                sum.map(|sum| Self::Whole(divide_even(sum, count)))
-            }
-            Self::Float(_) => Some(Self::Float(pairwise_sum(values) / count as f64)),
-        }
-    }
-}
-
-/// Pairwise summation: the error grows with the logarithm of the count (Higham 1993).
-fn pairwise_sum(values: &[Quantity]) -> f64 {
-    if values.len() <= 64 {
-        return values.iter().map(|value| value.number()).sum();
-    }
-    let (left, right) = values.split_at(values.len() / 2);
-    pairwise_sum(left) + pairwise_sum(right)
 }
 
 /// `dividend / divisor` to the nearest, ties to the even one; `divisor` is positive.
@@ -155,4 +129,104 @@ pub(crate) fn quantity_array(value: Quantity, data_type: &DataType) -> Result<Ar
         _ => return Err(out_of_range),
     };
     Ok(array)
+}
+
+/// A value as the sums work on it: with the order of its column, as small as it can be.
+pub(super) trait Measure: Copy + Ord {
+    /// The value as a float; decimals unscaled.
+    fn number(self) -> f64;
+    /// The value as a quantity.
+    fn quantity(self) -> Quantity;
+}
+
+impl Measure for i64 {
+    fn number(self) -> f64 {
+        self as f64
+    }
+    fn quantity(self) -> Quantity {
+        Quantity::Whole(self.into())
+    }
+}
+
+impl Measure for i128 {
+    fn number(self) -> f64 {
+        self as f64
+    }
+    fn quantity(self) -> Quantity {
+        Quantity::Whole(self)
+    }
+}
+
+/// A float in the total order of IEEE 754.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TotalFloat(pub(super) f64);
+
+impl PartialEq for TotalFloat {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for TotalFloat {}
+
+impl PartialOrd for TotalFloat {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for TotalFloat {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+impl Measure for TotalFloat {
+    fn number(self) -> f64 {
+        self.0
+    }
+    fn quantity(self) -> Quantity {
+        Quantity::Float(self.0)
+    }
+}
+
+/// The middle of values, which are brought into another order.
+pub(super) fn median<M: Measure>(values: &mut [M]) -> Option<Quantity> {
+    if values.is_empty() {
+        return None;
+    }
+    let (half, even) = (values.len() / 2, values.len().is_multiple_of(2));
+    let (below, middle, _) = values.select_nth_unstable(half);
+    let middle = middle.quantity();
+    let lower = below.iter().max().filter(|_| even);
+    Some(lower.map_or(middle, |lower| lower.quantity().middle(middle)))
+}
+
+/// The arithmetic mean of values in a fixed order; of whole ones rounded to the nearest, ties to
+/// the even one. None when there are no values, or their sum has no room.
+pub(super) fn mean<M: Measure>(values: &[M]) -> Option<Quantity> {
+    let count = i128::try_from(values.len())
+        .ok()
+        .filter(|count| *count > 0)?;
+    match values.first()?.quantity() {
+        Quantity::Whole(_) => {
+            let sum = values
+                .iter()
+                .try_fold(0i128, |sum, value| match value.quantity() {
+                    Quantity::Whole(value) => sum.checked_add(value),
+                    Quantity::Float(_) => None,
+                });
+            sum.map(|sum| Quantity::Whole(divide_even(sum, count)))
+        }
+        Quantity::Float(_) => Some(Quantity::Float(pairwise_sum(values) / count as f64)),
+    }
+}
+
+/// Pairwise summation: the error grows with the logarithm of the count (Higham 1993).
+fn pairwise_sum<M: Measure>(values: &[M]) -> f64 {
+    if values.len() <= 64 {
+        return values.iter().map(|value| value.number()).sum();
+    }
+    let (left, right) = values.split_at(values.len() / 2);
+    pairwise_sum(left) + pairwise_sum(right)
 }

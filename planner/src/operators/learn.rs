@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::learn::SplitLog;
 use crate::profile::{Profiler, RowSample};
 use crate::program::{Action, Frame, Learned, Program};
-use crate::run::{Checkpoints, Progress};
+use crate::run::Progress;
 
 /// What a pass works with, the same in every partition.
 #[derive(Clone)]
@@ -39,8 +39,6 @@ pub struct LearnedState {
     pub profile_sample: RowSample,
     /// Rows that figures rest on; all when none.
     pub figure_sample: Option<RowSample>,
-    /// Where the frames of this process wait for the next pass.
-    pub checkpoints: Option<Arc<Checkpoints>>,
     /// What tells people how far the job is.
     pub progress: Arc<Progress>,
 }
@@ -184,7 +182,6 @@ struct OpenSplit {
     bytes: usize,
     logs: Vec<(usize, SplitLog)>,
     before: Option<Profiler>,
-    frames: Vec<Frame>,
 }
 
 impl Learner {
@@ -211,7 +208,7 @@ impl Learner {
         }
         let split = self.open.swap_remove(place);
         let bytes = split.bytes;
-        let logs = split.finish(state)?;
+        let logs = split.finish()?;
         self.reservation.shrink(bytes);
         Ok(Some(logs))
     }
@@ -238,22 +235,17 @@ impl OpenSplit {
             bytes: 0,
             logs,
             before: (state.pass == 0).then(|| Profiler::new(&state.program, state.profile_sample)),
-            frames: Vec::new(),
         })
     }
 
     /// Takes the frame through the pass; gives the bytes that its logs took.
     fn observe(&mut self, frame: &mut Frame, state: &LearnedState) -> Result<usize> {
         let pass = &state.program.passes[state.pass];
-        let settled = pass.settled();
         let mut grown = 0;
         if let Some(before) = &mut self.before {
             before.raw(frame, &state.program);
         }
-        for (place, action) in pass.actions.iter().enumerate() {
-            if place == settled && state.checkpoints.is_some() {
-                self.frames.push(frame.clone());
-            }
+        for action in &pass.actions {
             match action {
                 Action::Apply(number) => {
                     state.apply(*number, frame)?;
@@ -271,10 +263,7 @@ impl OpenSplit {
         Ok(grown)
     }
 
-    fn finish(self, state: &LearnedState) -> Result<RecordBatch> {
-        if let Some(checkpoints) = &state.checkpoints {
-            checkpoints.keep(self.number, self.frames);
-        }
+    fn finish(self) -> Result<RecordBatch> {
         let (mut ops, mut buckets, mut logs) = (Vec::new(), Vec::new(), Vec::new());
         for (op, log) in self.logs {
             for entry in log.finish()? {

@@ -25,8 +25,6 @@ pub struct PublishExec {
     input: Arc<dyn ExecutionPlan>,
     state: LearnedState,
     sink: Arc<SinkPlan>,
-    // Splits that wait in this process, by partition.
-    waiting: Arc<Vec<Vec<u64>>>,
     properties: Arc<PlanProperties>,
 }
 
@@ -40,19 +38,13 @@ fn publish_schema() -> SchemaRef {
 }
 
 impl PublishExec {
-    /// The last pass over the splits that `input` reads, and over those that wait in this process.
-    pub fn new(
-        input: Arc<dyn ExecutionPlan>,
-        state: LearnedState,
-        sink: Arc<SinkPlan>,
-        waiting: Arc<Vec<Vec<u64>>>,
-    ) -> Self {
+    /// The last pass over the splits that `input` reads.
+    pub fn new(input: Arc<dyn ExecutionPlan>, state: LearnedState, sink: Arc<SinkPlan>) -> Self {
         let properties = map_properties(&input, publish_schema());
         Self {
             input,
             state,
             sink,
-            waiting,
             properties,
         }
     }
@@ -102,12 +94,7 @@ impl ExecutionPlan for PublishExec {
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
         let input = children.pop().ok_or(Error::Bug("a pass without input"))?;
         let (state, sink) = (self.state.clone(), Arc::clone(&self.sink));
-        Ok(Arc::new(Self::new(
-            input,
-            state,
-            sink,
-            Arc::clone(&self.waiting),
-        )))
+        Ok(Arc::new(Self::new(input, state, sink)))
     }
 
     fn execute(
@@ -116,22 +103,14 @@ impl ExecutionPlan for PublishExec {
         context: Arc<TaskContext>,
     ) -> EngineResult<SendableRecordBatchStream> {
         let input = self.input.execute(partition, context)?;
-        let waiting = self.waiting.get(partition).cloned().unwrap_or_default();
         let mut publisher = Publisher {
             state: self.state.clone(),
             sink: Arc::clone(&self.sink),
             open: Vec::new(),
         };
-        let replayer = Publisher {
-            state: self.state.clone(),
-            sink: Arc::clone(&self.sink),
-            open: Vec::new(),
-        };
-        let replayed = futures::stream::iter(waiting).map(move |split| Ok(replayer.replay(split)?));
-        let scanned = input
+        let outcomes = input
             .map(move |batch| Ok(publisher.write(to_frame(batch?)?)?))
             .try_filter_map(|outcome| futures::future::ready(Ok(outcome)));
-        let outcomes = replayed.chain(scanned);
         Ok(Box::pin(RecordBatchStreamAdapter::new(
             publish_schema(),
             outcomes,
@@ -147,25 +126,6 @@ struct Publisher {
 }
 
 impl Publisher {
-    /// Writes the frames of a split that waited in this process.
-    fn replay(&self, split: u64) -> Result<RecordBatch> {
-        let checkpoints = self
-            .state
-            .checkpoints
-            .as_ref()
-            .ok_or(Error::Bug("no frames were kept"))?;
-        let settled = self.state.program.passes[0].settled();
-        let mut part = PartWriter::create(Arc::clone(&self.sink), split)?;
-        for mut frame in checkpoints.take(split) {
-            for number in settled..self.state.program.ops.len() {
-                self.state.apply(number, &mut frame)?;
-            }
-            part.write(&frame)?;
-            self.state.progress.add_rows(frame.rows() as u64);
-        }
-        outcome(part)
-    }
-
     /// Writes a frame; gives the outcome of its split when the split is complete.
     fn write(&mut self, mut frame: Frame) -> Result<Option<RecordBatch>> {
         let number = frame.first_row / self.state.rows_per_split;

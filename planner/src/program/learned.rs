@@ -128,11 +128,6 @@ impl Need {
 }
 
 impl Repeats {
-    /// Whether the row repeats another.
-    pub fn contains(&self, row: u64) -> bool {
-        self.0.binary_search_by_key(&row, |(row, _)| *row).is_ok()
-    }
-
     /// The repeats among `rows` rows from `first_row`.
     pub fn among(&self, first_row: u64, rows: usize) -> &[(u64, u64)] {
         let start = self.0.partition_point(|(row, _)| *row < first_row);

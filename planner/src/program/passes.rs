@@ -27,23 +27,12 @@ pub enum Action {
 }
 
 impl Pass {
-    /// Number of leading actions that apply operations: what is true of a frame after them stays
-    /// true in the passes that follow.
-    pub fn settled(&self) -> usize {
-        let learn = self
-            .actions
-            .iter()
-            .position(|action| matches!(action, Action::Learn(_)));
-        learn.unwrap_or(self.actions.len())
-    }
-
-    /// Leaves out operations behind the first one learned for that nothing learned depends on.
+    /// Leaves out operations that nothing learned in the pass depends on.
     fn drop_needless(&mut self, ops: &[ProgramOp]) {
-        let settled = self.settled();
         let mut wanted = ColumnSet::new();
         let mut kept = Vec::with_capacity(self.actions.len());
         let mut learns = false;
-        for action in self.actions.drain(settled..).rev() {
+        for action in self.actions.drain(..).rev() {
             match action {
                 Action::Learn(number) => {
                     wanted.extend(&ops[number].op.reads());

@@ -19,7 +19,7 @@ use super::account::{ReportParts, build_report};
 use super::audit::{Audit, now};
 use super::discover::{PROFILE_ROWS, discover, open_source, source_types};
 use super::learn::{PassLogs, merge_sketches};
-use super::{Checkpoints, Phase, Progress};
+use super::{Phase, Progress};
 use crate::contract::Contract;
 use crate::error::{Error, Result};
 use crate::operators::{LearnExec, LearnedState, PublishExec, scan_splits};
@@ -317,7 +317,6 @@ struct Engine<'a> {
     source: &'a Arc<Source>,
     program: &'a Arc<Program>,
     context: Arc<TaskContext>,
-    checkpoints: Arc<Checkpoints>,
     /// Share of the rows that figures rest on.
     sampled: f64,
     figure_sample: Option<RowSample>,
@@ -340,7 +339,6 @@ impl<'a> Engine<'a> {
             source,
             program,
             context: session.task_ctx(),
-            checkpoints: Arc::new(Checkpoints::new(&pool, limit / 2)),
             sampled,
             figure_sample,
             partitions,
@@ -360,8 +358,6 @@ impl<'a> Engine<'a> {
                 self.run.spec.options.seed,
             ),
             figure_sample: self.figure_sample,
-            checkpoints: (self.program.passes.len() == 2 && pass == 0)
-                .then(|| Arc::clone(&self.checkpoints)),
             progress: Arc::clone(&self.run.progress),
         }
     }
@@ -400,18 +396,10 @@ impl<'a> Engine<'a> {
         self.run
             .progress
             .enter(Phase::Write, self.source.total_rows)?;
-        let kept = self.checkpoints.splits();
-        let read: Vec<usize> = (0..self.source.split_count())
-            .filter(|split| !kept.contains(&(*split as u64)))
-            .collect();
-        let mut waiting = vec![Vec::new(); self.partitions];
-        for (place, split) in kept.into_iter().enumerate() {
-            waiting[place % self.partitions].push(split);
-        }
-        let scan = scan_splits(self.source, &read, self.partitions);
-        let mut state = self.state(self.program.passes.len() - 1, &learned.learned);
-        state.checkpoints = Some(Arc::clone(&self.checkpoints));
-        let plan = PublishExec::new(scan, state, Arc::clone(&sink), Arc::new(waiting));
+        let splits: Vec<usize> = (0..self.source.split_count()).collect();
+        let scan = scan_splits(self.source, &splits, self.partitions);
+        let state = self.state(self.program.passes.len() - 1, &learned.learned);
+        let plan = PublishExec::new(scan, state, Arc::clone(&sink));
         let mut outcomes: BTreeMap<u64, SplitOutcome> = BTreeMap::new();
         self.collect(Arc::new(plan), |batch| {
             let column = batch.column(0).as_binary::<i32>();

@@ -7,7 +7,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{UInt16Type, UInt64Type};
 
 use crate::error::{Error, Result};
-use crate::learn::{LogEntry, find_repeats, sum_figures, sum_values};
+use crate::learn::{GoneRows, LogEntry, find_repeats, in_threads, sum_figures, sum_values};
 use crate::operators::PROFILE_OP;
 use crate::profile::ColumnSketch;
 use crate::program::{Action, CanonicalValues, Learned, Need, Program, Repeats};
@@ -69,7 +69,7 @@ impl PassLogs {
         threads: usize,
         learned: &mut [Option<Arc<Learned>>],
     ) -> Result<()> {
-        let mut leaving: Vec<Arc<Learned>> = Vec::new();
+        let mut gone = GoneRows::default();
         let actions = program.passes[pass].actions.clone();
         for action in actions {
             let Action::Learn(op) = action else { continue };
@@ -78,12 +78,6 @@ impl PassLogs {
                 .need()
                 .ok_or(Error::Bug("nothing to learn"))?;
             let logs = self.take_op(op);
-            let gone = |row: u64| {
-                leaving.iter().any(|repeats| match repeats.as_ref() {
-                    Learned::Repeats(repeats) => repeats.contains(row),
-                    _ => false,
-                })
-            };
             let answer = match &need {
                 Need::Repeats(need) => {
                     let buckets: Vec<Vec<RecordBatch>> = logs.into_values().collect();
@@ -96,7 +90,7 @@ impl PassLogs {
                 }
                 Need::Figures(need) => {
                     let logs: Vec<RecordBatch> = logs.into_values().flatten().collect();
-                    Learned::Figures(sum_figures(need, &logs, sampled, &gone)?)
+                    Learned::Figures(sum_figures(need, &logs, sampled, threads, &gone)?)
                 }
                 Need::Values(columns) => {
                     let logs: Vec<RecordBatch> = logs.into_values().flatten().collect();
@@ -105,45 +99,15 @@ impl PassLogs {
                 }
             };
             let answer = Arc::new(answer);
-            if program.ops[op].op.drops_rows() {
-                leaving.push(Arc::clone(&answer));
+            if program.ops[op].op.drops_rows()
+                && let Learned::Repeats(repeats) = answer.as_ref()
+            {
+                gone.extend(repeats.0.iter().map(|(row, _)| *row));
             }
             learned[op] = Some(answer);
         }
         Ok(())
     }
-}
-
-/// Runs `work` over the items in so many threads; the answers come in the order of the items.
-fn in_threads<T: Send, A: Send>(
-    threads: usize,
-    items: Vec<T>,
-    work: impl Fn(T) -> Result<A> + Sync,
-) -> Result<Vec<A>> {
-    let queue = std::sync::Mutex::new(items.into_iter().enumerate());
-    let run = || -> Result<Vec<(usize, A)>> {
-        let mut answers = Vec::new();
-        loop {
-            let next = queue
-                .lock()
-                .map_err(|_| Error::Bug("a queue was poisoned"))?
-                .next();
-            let Some((place, item)) = next else {
-                return Ok(answers);
-            };
-            answers.push((place, work(item)?));
-        }
-    };
-    let mut answers = std::thread::scope(|scope| -> Result<Vec<(usize, A)>> {
-        let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(run)).collect();
-        let mut all = Vec::new();
-        for worker in workers {
-            all.extend(worker.join().map_err(|_| Error::Bug("a worker died"))??);
-        }
-        Ok(all)
-    })?;
-    answers.sort_by_key(|(place, _)| *place);
-    Ok(answers.into_iter().map(|(_, answer)| answer).collect())
 }
 
 /// The sketches of all splits, in order, put together.

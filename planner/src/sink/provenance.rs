@@ -9,7 +9,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, DictionaryArray, Float32Array, Int64Array, RecordBatch, StringArray,
     StringViewArray, UInt32Array,
 };
-use arrow::compute::{cast, concat, take};
+use arrow::compute::{cast, concat, interleave, take};
 use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef, UInt16Type};
 
 use super::Sample;
@@ -106,46 +106,59 @@ fn changed_often(frame: &Frame, changes: &[&Change]) -> Result<ModifiedCells> {
             });
         }
     }
-    let mut befores: Vec<ArrayRef> = Vec::with_capacity(changes.len());
-    for change in changes {
-        befores.push(cast(&change.before, &DataType::Utf8View)?);
-    }
-    let befores: Vec<&StringViewArray> =
-        befores.iter().map(|array| array.as_string_view()).collect();
     let column = changes.first().map_or(0, |change| change.column);
-    let after = cast(&frame.columns[column], &DataType::Utf8View)?;
-    let after = after.as_string_view();
-    let text = |array: &StringViewArray, row: usize| {
-        array.is_valid(row).then(|| array.value(row).to_owned())
+    // Rows by the change that touched them first, whose column holds what the source has.
+    let mut touched: Vec<Vec<u32>> = vec![Vec::new(); changes.len()];
+    let mut places: Vec<(usize, usize)> = Vec::new();
+    let mut rows: Vec<u32> = Vec::new();
+    for (row, cell) in cells.iter().enumerate() {
+        if let Some((first, ..)) = cell
+            && frame.is_live(row)
+        {
+            places.push((*first, touched[*first].len()));
+            touched[*first].push(row as u32);
+            rows.push(row as u32);
+        }
+    }
+    let mut befores: Vec<StringViewArray> = Vec::with_capacity(changes.len());
+    for (change, rows) in changes.iter().zip(touched) {
+        befores.push(texts_at(&change.before, &UInt32Array::from(rows))?);
+    }
+    let befores: Vec<&dyn Array> = befores.iter().map(|array| array as &dyn Array).collect();
+    let original = interleave(&befores, &places)?;
+    let original = original.as_string_view();
+    let cleaned = texts_at(&frame.columns[column], &UInt32Array::from(rows.clone()))?;
+    // A cell that came back to what it was is not modified.
+    let differs = |place: &usize| {
+        original.is_valid(*place) != cleaned.is_valid(*place)
+            || (original.is_valid(*place) && original.value(*place) != cleaned.value(*place))
     };
-    let (mut original, mut cleaned) = (Vec::new(), Vec::new());
+    let kept: Vec<usize> = (0..rows.len()).filter(differs).collect();
     let mut modified = ModifiedCells {
         column,
-        rows: Vec::new(),
-        original: StringViewArray::new_null(0),
-        cleaned: StringViewArray::new_null(0),
-        transformation: Vec::new(),
-        confidence: Vec::new(),
-        source: Vec::new(),
+        rows: kept.iter().map(|place| rows[*place]).collect(),
+        original: original.clone(),
+        cleaned,
+        transformation: Vec::with_capacity(kept.len()),
+        confidence: Vec::with_capacity(kept.len()),
+        source: Vec::with_capacity(kept.len()),
     };
-    for (row, cell) in cells.iter().enumerate() {
-        let Some((first, transformation, confidence, source)) = cell else {
-            continue;
-        };
-        let (from, to) = (text(befores[*first], row), text(after, row));
-        // A cell that came back to what it was is not modified.
-        if !frame.is_live(row) || from == to {
-            continue;
-        }
-        modified.rows.push(row as u32);
-        original.push(from);
-        cleaned.push(to);
-        modified.transformation.push(*transformation);
-        modified.confidence.push(*confidence);
-        modified.source.push(*source);
+    if kept.len() < rows.len() {
+        let index: UInt32Array = kept.iter().map(|place| *place as u32).collect();
+        modified.original = take(&modified.original, &index, None)?
+            .as_string_view()
+            .clone();
+        modified.cleaned = take(&modified.cleaned, &index, None)?
+            .as_string_view()
+            .clone();
     }
-    modified.original = StringViewArray::from_iter(original);
-    modified.cleaned = StringViewArray::from_iter(cleaned);
+    for row in &modified.rows {
+        if let Some((_, transformation, confidence, source)) = cells[*row as usize] {
+            modified.transformation.push(transformation);
+            modified.confidence.push(confidence);
+            modified.source.push(source);
+        }
+    }
     Ok(modified)
 }
 

@@ -282,10 +282,17 @@ fn fill(
         return Ok(());
     }
     let array = &frame.columns[column];
+    // The mode of truth values comes by name.
+    let fills: Vec<ArrayRef> = if array.data_type() == &DataType::Boolean {
+        let named = fills.iter().map(|value| cast(value, &DataType::Boolean));
+        named.collect::<Result<_, _>>()?
+    } else {
+        fills.iter().map(|value| Arc::clone(value)).collect()
+    };
     let mut parts: Vec<&dyn Array> = vec![array.as_ref()];
     let mut places: Vec<(usize, usize)> = (0..array.len()).map(|row| (0, row)).collect();
     let mut last: Option<(&ArrayRef, usize)> = None;
-    for (row, value) in rows.iter().zip(fills) {
+    for (row, value) in rows.iter().zip(&fills) {
         let part = match last {
             Some((known, part)) if Arc::ptr_eq(known, value) => part,
             _ => {
@@ -296,12 +303,6 @@ fn fill(
         last = Some((value, part));
         places[*row as usize] = (part, 0);
     }
-    debug_assert!(
-        parts
-            .iter()
-            .all(|part| part.data_type() == array.data_type()
-                || matches!(part.data_type(), DataType::Null))
-    );
     let filled = arrow::compute::interleave(&parts, &places)?;
     let source = ChangeSource::DeterministicImpute;
     frame.change(transformation, column, filled, rows, confidence, source);
