@@ -163,7 +163,8 @@ impl JobRun {
         );
         let engine = Engine::new(self, &source, &program)?;
         let learned = engine.learn(&mut clock, &mut audit).await?;
-        let sink = self.sink(attempt, job_id, &source, &program);
+        let various = various_columns(&learned.before);
+        let sink = self.sink(attempt, job_id, &source, &program, various);
         let mut written = engine.publish(Arc::new(sink), &learned).await?;
         clock.lap(Phase::Write);
         audit.record(
@@ -209,6 +210,7 @@ impl JobRun {
         job_id: &str,
         source: &Source,
         program: &Arc<Program>,
+        various: Vec<bool>,
     ) -> SinkPlan {
         SinkPlan::new(
             Arc::clone(program),
@@ -218,6 +220,7 @@ impl JobRun {
             self.spec.output.provenance,
             source.files.iter().map(|file| file.path.clone()).collect(),
             RowSample::of(source.total_rows, PROFILE_ROWS, self.spec.options.seed),
+            various,
         )
     }
 
@@ -483,6 +486,15 @@ fn unwrapped(error: Error) -> Error {
         }
         error => error,
     }
+}
+
+/// Columns in which fewer than one value in four repeats, as far as an earlier pass has seen them.
+fn various_columns(before: &[Option<ColumnSketch>]) -> Vec<bool> {
+    let various = |sketch: &Option<ColumnSketch>| {
+        let profile = sketch.as_ref().map(|sketch| sketch.finish("", ""));
+        profile.is_some_and(|profile| profile.distinct * 4 > profile.rows)
+    };
+    before.iter().map(various).collect()
 }
 
 /// Figures rest on all rows while their values take at most a quarter of the memory limit; else on

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::filter;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
@@ -30,6 +30,8 @@ pub struct SinkPlan {
     losses: LossTables,
     private: Vec<bool>,
     sample: RowSample,
+    /// Columns of the source whose values hardly repeat.
+    various: Vec<bool>,
 }
 
 impl SinkPlan {
@@ -42,6 +44,7 @@ impl SinkPlan {
         provenance: Provenance,
         files: Vec<String>,
         sample: RowSample,
+        various: Vec<bool>,
     ) -> Self {
         let placeholders = program.placeholders();
         let table = (provenance == Provenance::Full)
@@ -55,7 +58,27 @@ impl SinkPlan {
             root,
             format,
             sample,
+            various,
         }
+    }
+}
+
+impl SinkPlan {
+    /// Settings of the data: a dictionary only where values repeat.
+    fn data_properties(&self) -> WriterProperties {
+        let mut builder = properties();
+        for output in &self.program.output {
+            if !self.various.get(output.column).copied().unwrap_or_default() {
+                continue;
+            }
+            // By parts: a dot in a name is no path.
+            let path = ColumnPath::new(vec![output.field.name().clone()]);
+            builder = builder.set_column_dictionary_enabled(path.clone(), false);
+            if output.field.data_type() == &DataType::Int64 {
+                builder = builder.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+            }
+        }
+        builder.build()
     }
 }
 
@@ -101,7 +124,7 @@ impl PartWriter {
             name,
             plan.format,
             &plan.schema,
-            properties().build(),
+            plan.data_properties(),
             true,
         )?;
         let table = |folder: &str, schema: &SchemaRef, properties: WriterProperties| {
