@@ -88,6 +88,9 @@ pub(crate) struct SchemaArguments {
     /// The document
     #[arg(value_enum)]
     pub(crate) document: SchemaDocument,
+    /// Print a page for people instead, in Markdown
+    #[arg(long)]
+    pub(crate) markdown: bool,
 }
 
 /// Documents with a schema.

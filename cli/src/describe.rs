@@ -123,6 +123,7 @@ fn cut(text: &str) -> String {
 /// Prints the JSON Schema of a document.
 pub(crate) fn schema(arguments: &SchemaArguments) -> anyhow::Result<()> {
     match arguments.document {
+        SchemaDocument::Job if arguments.markdown => print!("{}", JobSpec::reference()),
         SchemaDocument::Job => {
             println!(
                 "{}",

@@ -136,3 +136,15 @@ fn json_report_on_stdout() {
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["summary"]["original_row_count"], 300);
 }
+
+/// The page on the job spec is the one that the program prints.
+#[test]
+fn the_reference_is_up_to_date() {
+    let printed = Sandbox::new().succeed(&["schema", "job", "--markdown"]);
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/job.md");
+    let written = std::fs::read_to_string(page).unwrap();
+    assert!(
+        printed == written,
+        "run: sanitizer schema job --markdown > docs/job.md"
+    );
+}

@@ -4,6 +4,7 @@ mod columns;
 mod dataset;
 mod job;
 mod load;
+mod reference;
 mod rule;
 mod secret;
 
