@@ -87,7 +87,7 @@ pub fn learn_schema() -> SchemaRef {
 }
 
 impl LearnExec {
-    /// A pass over the splits that `input` reads. Profiles of the raw columns go to `before`.
+    /// A pass over the splits that `input` reads.
     pub fn new(input: Arc<dyn ExecutionPlan>, state: LearnedState) -> Self {
         let properties = map_properties(&input, learn_schema());
         Self {
@@ -243,14 +243,14 @@ impl OpenSplit {
         let pass = &state.program.passes[state.pass];
         let mut grown = 0;
         if let Some(before) = &mut self.before {
-            before.raw(frame, &state.program);
+            before.dirty(frame, &state.program, None, true);
         }
         for action in &pass.actions {
             match action {
                 Action::Apply(number) => {
                     state.apply(*number, frame)?;
                     if let Some(before) = &mut self.before {
-                        before.typed(frame, &state.program, *number);
+                        before.dirty(frame, &state.program, Some(*number), true);
                     }
                 }
                 Action::Learn(number) => {

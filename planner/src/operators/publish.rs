@@ -139,16 +139,11 @@ impl Publisher {
         };
         let state = &self.state;
         let (_, rows, part) = &mut self.open[place];
-        // A job of one pass has had no look at the raw columns.
-        let only = state.pass == 0;
-        if only {
-            part.before().raw(&frame, &state.program);
-        }
+        part.before().dirty(&frame, &state.program, None, false);
         for number in 0..state.program.ops.len() {
             state.apply(number, &mut frame)?;
-            if only {
-                part.before().typed(&frame, &state.program, number);
-            }
+            part.before()
+                .dirty(&frame, &state.program, Some(number), false);
         }
         part.write(&frame)?;
         *rows += frame.rows() as u64;

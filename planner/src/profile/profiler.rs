@@ -21,19 +21,11 @@ impl Profiler {
         }
     }
 
-    /// Looks at the columns that the program gives no other type, as the source has them.
-    pub fn raw(&mut self, frame: &Frame, program: &Program) {
+    /// Looks at columns as they were before cleaning, when `op` has just been applied (none: before
+    /// the first): those that the first pass profiles, or those that are left to the last.
+    pub fn dirty(&mut self, frame: &Frame, program: &Program, op: Option<usize>, first: bool) {
         for column in 0..frame.columns.len() {
-            if program.typed_after[column].is_none() {
-                self.observe(frame, program, column);
-            }
-        }
-    }
-
-    /// Looks at the columns to which the operation just applied has given their types.
-    pub fn typed(&mut self, frame: &Frame, program: &Program, op: usize) {
-        for column in 0..frame.columns.len() {
-            if program.typed_after[column] == Some(op) {
+            if program.profiled_after[column] == op && program.profiled_first[column] == first {
                 self.observe(frame, program, column);
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use udfs::kernels::pii::hash::Secret as SecretBytes;
 
-use super::{Layout, LayoutColumn, Pass, ProgramOp, plan_passes};
+use super::{Action, Layout, LayoutColumn, Pass, ProgramOp, plan_passes};
 use crate::contract::{Contract, ContractColumn};
 use crate::error::{Error, Result};
 use crate::secret;
@@ -71,8 +71,11 @@ pub struct Program {
     pub passes: Vec<Pass>,
     /// The columns at the end.
     pub output: Vec<OutputColumn>,
-    /// For each column of the source, the operation that gave it its type, if one did.
-    pub typed_after: Vec<Option<usize>>,
+    /// For each column of the source, the operation behind which it is profiled as it was before
+    /// cleaning: the one that gave it its type, or that nulled its missing values. None: as read.
+    pub profiled_after: Vec<Option<usize>>,
+    /// Whether the first pass profiles the column; else the last one does.
+    pub profiled_first: Vec<bool>,
 }
 
 impl Program {
@@ -97,7 +100,7 @@ impl Program {
         };
         let mut ops = Vec::new();
         let mut transformations = Vec::with_capacity(steps.len());
-        let mut typed_after = vec![None; types.len()];
+        let mut profiled_after = vec![None; types.len()];
         for (number, (spec, field)) in steps.into_iter().enumerate() {
             let context = StepContext {
                 transformation: u16::try_from(number)
@@ -116,10 +119,18 @@ impl Program {
                 transformation: context.transformation,
                 op,
             }));
+            if number == 0 && matches!(spec, StepSpec::NullMissingValues(_)) {
+                for column in ops
+                    .iter()
+                    .flat_map(|op| op.op.writes().iter().collect::<Vec<_>>())
+                {
+                    profiled_after[column] = Some(0);
+                }
+            }
             if matches!(spec, StepSpec::Coerce(_)) {
                 for (column, before) in before.iter().enumerate() {
                     if *before != layout.columns[column].data_type {
-                        typed_after[column] = Some(ops.len() - 1);
+                        profiled_after[column] = Some(ops.len() - 1);
                     }
                 }
             }
@@ -142,13 +153,19 @@ impl Program {
             column: number,
             field: Field::new(&column.contract.name, column.data_type.clone(), true),
         });
+        let passes = plan_passes(&ops);
+        let profiled_first = profiled_after.iter().map(|op: &Option<usize>| {
+            let applied = |op: &usize| passes[0].actions.contains(&Action::Apply(*op));
+            passes.len() > 1 && op.as_ref().is_none_or(applied)
+        });
         Ok(Self {
             output: output.collect(),
-            passes: plan_passes(&ops),
+            profiled_first: profiled_first.collect(),
+            passes,
             contract,
             transformations,
             ops,
-            typed_after,
+            profiled_after,
         })
     }
 

@@ -168,7 +168,12 @@ fn quality_metrics(
         cells_modified: cells,
         rows_modified: account.modified_rows,
         cells_invalid: account.invalid.iter().map(|(_, _, cells)| cells).sum(),
-        violations_flagged: account.flags.iter().map(|flag| flag.rows).sum(),
+        violations_flagged: account
+            .flags
+            .iter()
+            .filter(|flag| stays(program, flag.transformation))
+            .map(|flag| flag.rows)
+            .sum(),
         completeness_before: present(&mut columns.iter().map(|column| &column.before)),
         completeness_after: present(&mut columns.iter().filter_map(|column| column.after.as_ref())),
     }
@@ -227,7 +232,7 @@ fn transformations(parts: &ReportParts<'_>) -> Result<Vec<TransformationReport>>
             cells_flagged: account
                 .flags
                 .iter()
-                .filter(|flag| flag.transformation == own)
+                .filter(|flag| flag.transformation == own && stays(program, own))
                 .map(|flag| flag.rows)
                 .sum(),
             learned,
@@ -337,14 +342,22 @@ fn pii_found(program: &Program) -> Vec<PiiReport> {
     found
 }
 
+/// What becomes of a violation, as the step says.
+fn action(program: &Program, transformation: u16) -> Option<String> {
+    match &program.transformations[usize::from(transformation)].spec {
+        StepSpec::Rules(step) => word(&step.on_violation),
+        StepSpec::Outliers(step) => word(&step.action),
+        _ => None,
+    }
+}
+
+/// Whether what violates a rule of the step stays as it is.
+fn stays(program: &Program, transformation: u16) -> bool {
+    action(program, transformation).as_deref() == Some("flag")
+}
+
 fn violations(parts: &ReportParts<'_>) -> Vec<ViolationReport> {
     let program = parts.program;
-    let action =
-        |transformation: u16| match &program.transformations[usize::from(transformation)].spec {
-            StepSpec::Rules(step) => word(&step.on_violation),
-            StepSpec::Outliers(step) => word(&step.action),
-            _ => None,
-        };
     let account = &parts.written.account;
     let flagged = account.flags.iter().map(|flag| ViolationReport {
         column: Some(program.contract.columns[flag.column].name.clone()),
@@ -352,7 +365,7 @@ fn violations(parts: &ReportParts<'_>) -> Vec<ViolationReport> {
         transformation_id: program.transformations[usize::from(flag.transformation)]
             .id
             .clone(),
-        action: action(flag.transformation).unwrap_or_else(|| "flag".to_owned()),
+        action: action(program, flag.transformation).unwrap_or_else(|| "flag".to_owned()),
         rows: flag.rows,
         sample_row_ids: flag.samples.clone(),
     });

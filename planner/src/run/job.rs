@@ -182,11 +182,9 @@ impl JobRun {
                 program: &program,
                 learned: &learned.learned,
                 sampled: engine.sampled,
-                before: if learned.before.is_empty() {
-                    std::mem::take(&mut written.before)
-                } else {
-                    learned.before
-                },
+                before: merge_sketches(
+                    [learned.before, std::mem::take(&mut written.before)].into_iter(),
+                ),
                 written,
             },
             clock,
