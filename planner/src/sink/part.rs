@@ -17,7 +17,7 @@ use super::{Account, FileEntry, TableWriter};
 use crate::error::{Error, Result};
 use crate::profile::{ColumnSketch, Profiler, RowSample};
 use crate::program::{Frame, Program};
-use crate::spec::{OutputFormat, Provenance};
+use crate::spec::{OutputFormat, OutputSpec, Provenance};
 
 /// What every part of an output has in common.
 #[derive(Debug)]
@@ -35,19 +35,19 @@ pub struct SinkPlan {
 }
 
 impl SinkPlan {
-    /// A sink for the output of `program` under `root`. `files` names the source's files.
+    /// A sink for the output of `program` under `root`. `files` names the source's files; the
+    /// columns that are `various` hold values that hardly repeat.
     pub fn new(
         program: Arc<Program>,
         root: PathBuf,
         job_id: &str,
-        format: OutputFormat,
-        provenance: Provenance,
+        output: &OutputSpec,
         files: Vec<String>,
         sample: RowSample,
         various: Vec<bool>,
     ) -> Self {
         let placeholders = program.placeholders();
-        let table = (provenance == Provenance::Full)
+        let table = (output.provenance == Provenance::Full)
             .then(|| ProvenanceTable::new(&program, job_id, placeholders.clone()));
         Self {
             losses: LossTables::new(&program, job_id, files, placeholders),
@@ -56,7 +56,7 @@ impl SinkPlan {
             schema: program.output_schema(),
             program,
             root,
-            format,
+            format: output.format,
             sample,
             various,
         }

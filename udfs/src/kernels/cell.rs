@@ -171,10 +171,10 @@ mod tests {
             let array = Arc::new(whole.slice(cut, cells.len() - cut));
             let live: Vec<bool> = dead[..array.len()].to_vec();
             let cleaned = clean_cells(&Double, &array, Some(&BooleanBuffer::from(live.clone())));
-            for row in 0..array.len() {
+            for (row, alive) in live.iter().enumerate() {
                 let cell = array.is_valid(row).then(|| array.value(row).to_owned());
-                let doubled = live[row] && cell.as_ref().is_some_and(|cell| cell.starts_with('d'));
-                let refused = live[row] && cell.as_ref().is_some_and(|cell| cell.starts_with('x'));
+                let doubled = *alive && cell.as_ref().is_some_and(|cell| cell.starts_with('d'));
+                let refused = *alive && cell.as_ref().is_some_and(|cell| cell.starts_with('x'));
                 let wanted = if doubled { cell.map(|cell| cell.repeat(2)) } else { cell };
                 let found = cleaned.array.is_valid(row).then(|| cleaned.array.value(row).to_owned());
                 prop_assert_eq!(found, wanted);
