@@ -9,11 +9,27 @@ mod job;
 mod outcome;
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use job::{Job, dirty_rows, steps};
 
+/// So many cases, the same in every run; PROPTEST_CASES and PROPTEST_RNG_SEED ask for others.
+fn cases(count: u32) -> ProptestConfig {
+    let mut config = ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = count;
+    }
+    if std::env::var_os("PROPTEST_RNG_SEED").is_none() {
+        config.rng_seed = RngSeed::Fixed(42);
+    }
+    config
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 160, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(240))]
 
     /// Random tables and random steps in any order: data, provenance, removed and quarantined rows
     /// are those of an interpreter that knows no passes, splits or batches.
@@ -25,7 +41,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 6, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(6))]
 
     /// The same over several splits and batches, in several partitions.
     #[test]

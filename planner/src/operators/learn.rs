@@ -10,12 +10,15 @@ use datafusion::error::Result as EngineResult;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::metrics::{
+    ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, Time,
+};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{StreamExt, TryStreamExt};
 
-use super::map_properties;
 use super::scan::to_frame;
+use super::{LOG_TIME, STEP_TIME, map_properties};
 use crate::error::{Error, Result};
 use crate::learn::SplitLog;
 use crate::profile::{Profiler, RowSample};
@@ -71,6 +74,7 @@ pub struct LearnExec {
     input: Arc<dyn ExecutionPlan>,
     state: LearnedState,
     properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 /// In the place of an operation: the profile of the columns before cleaning, as JSON.
@@ -94,6 +98,7 @@ impl LearnExec {
             input,
             state,
             properties,
+            metrics: ExecutionPlanMetricsSet::new(),
         }
     }
 }
@@ -137,6 +142,10 @@ impl ExecutionPlan for LearnExec {
         Ok(TreeNodeRecursion::Continue)
     }
 
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
     fn with_new_children(
         self: Arc<Self>,
         mut children: Vec<Arc<dyn ExecutionPlan>>,
@@ -157,6 +166,8 @@ impl ExecutionPlan for LearnExec {
             state: self.state.clone(),
             reservation,
             open: Vec::new(),
+            stepping: MetricBuilder::new(&self.metrics).subset_time(STEP_TIME, partition),
+            logging: MetricBuilder::new(&self.metrics).subset_time(LOG_TIME, partition),
         };
         let logs = input
             .map(move |batch| Ok(learner.observe(to_frame(batch?)?)?))
@@ -173,6 +184,8 @@ struct Learner {
     state: LearnedState,
     reservation: MemoryReservation,
     open: Vec<OpenSplit>,
+    stepping: Time,
+    logging: Time,
 }
 
 /// A split of which some frames have come.
@@ -198,7 +211,7 @@ impl Learner {
         let rows = frame.rows() as u64;
         let state = &self.state;
         let split = &mut self.open[place];
-        let grown = split.observe(&mut frame, state)?;
+        let grown = split.observe(&mut frame, state, &self.stepping, &self.logging)?;
         self.reservation.try_grow(grown)?;
         split.bytes += grown;
         split.rows += rows;
@@ -208,6 +221,7 @@ impl Learner {
         }
         let split = self.open.swap_remove(place);
         let bytes = split.bytes;
+        let _timer = self.logging.timer();
         let logs = split.finish()?;
         self.reservation.shrink(bytes);
         Ok(Some(logs))
@@ -239,7 +253,13 @@ impl OpenSplit {
     }
 
     /// Takes the frame through the pass; gives the bytes that its logs took.
-    fn observe(&mut self, frame: &mut Frame, state: &LearnedState) -> Result<usize> {
+    fn observe(
+        &mut self,
+        frame: &mut Frame,
+        state: &LearnedState,
+        stepping: &Time,
+        logging: &Time,
+    ) -> Result<usize> {
         let pass = &state.program.passes[state.pass];
         let mut grown = 0;
         if let Some(before) = &mut self.before {
@@ -248,6 +268,7 @@ impl OpenSplit {
         for action in &pass.actions {
             match action {
                 Action::Apply(number) => {
+                    let _timer = stepping.timer();
                     state.apply(*number, frame)?;
                     if let Some(before) = &mut self.before {
                         before.dirty(frame, &state.program, Some(*number), true);
@@ -256,6 +277,7 @@ impl OpenSplit {
                 Action::Learn(number) => {
                     let log = self.logs.iter_mut().find(|(op, _)| op == number);
                     let (_, log) = log.ok_or(Error::Bug("a log that was not opened"))?;
+                    let _timer = logging.timer();
                     grown += log.observe(frame)?;
                 }
             }

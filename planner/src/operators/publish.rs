@@ -9,12 +9,15 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result as EngineResult;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::metrics::{
+    ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, Time,
+};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{StreamExt, TryStreamExt};
 
 use super::scan::to_frame;
-use super::{LearnedState, map_properties};
+use super::{LearnedState, STEP_TIME, WRITE_TIME, map_properties};
 use crate::error::{Error, Result};
 use crate::program::Frame;
 use crate::sink::{PartWriter, SinkPlan};
@@ -26,6 +29,7 @@ pub struct PublishExec {
     state: LearnedState,
     sink: Arc<SinkPlan>,
     properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 /// Schema of what the last pass gives.
@@ -46,6 +50,7 @@ impl PublishExec {
             state,
             sink,
             properties,
+            metrics: ExecutionPlanMetricsSet::new(),
         }
     }
 }
@@ -88,6 +93,10 @@ impl ExecutionPlan for PublishExec {
         Ok(TreeNodeRecursion::Continue)
     }
 
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
     fn with_new_children(
         self: Arc<Self>,
         mut children: Vec<Arc<dyn ExecutionPlan>>,
@@ -107,6 +116,8 @@ impl ExecutionPlan for PublishExec {
             state: self.state.clone(),
             sink: Arc::clone(&self.sink),
             open: Vec::new(),
+            stepping: MetricBuilder::new(&self.metrics).subset_time(STEP_TIME, partition),
+            writing: MetricBuilder::new(&self.metrics).subset_time(WRITE_TIME, partition),
         };
         let outcomes = input
             .map(move |batch| Ok(publisher.write(to_frame(batch?)?)?))
@@ -123,6 +134,8 @@ struct Publisher {
     state: LearnedState,
     sink: Arc<SinkPlan>,
     open: Vec<(u64, u64, PartWriter)>,
+    stepping: Time,
+    writing: Time,
 }
 
 impl Publisher {
@@ -139,12 +152,15 @@ impl Publisher {
         };
         let state = &self.state;
         let (_, rows, part) = &mut self.open[place];
+        let timer = self.stepping.timer();
         part.before().dirty(&frame, &state.program, None, false);
         for number in 0..state.program.ops.len() {
             state.apply(number, &mut frame)?;
             part.before()
                 .dirty(&frame, &state.program, Some(number), false);
         }
+        timer.done();
+        let _timer = self.writing.timer();
         part.write(&frame)?;
         *rows += frame.rows() as u64;
         self.state.progress.add_rows(frame.rows() as u64);

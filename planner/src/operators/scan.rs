@@ -22,7 +22,7 @@ use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, Time};
 use futures::StreamExt;
 use object_store::ObjectStore;
 
@@ -32,6 +32,9 @@ use crate::source::{RawBatch, Source};
 
 /// Rows of a batch: batches are cut at multiples of it in the whole source.
 pub const BATCH_ROWS: usize = 8192;
+
+/// Metric: processor time spent reading and parsing.
+pub const PARSE_TIME: &str = "parse";
 
 /// Columns that a batch carries beside those of the source.
 const ACCOUNT: usize = 5;
@@ -109,9 +112,10 @@ impl FileSource for SplitScan {
         &self,
         _: Arc<dyn ObjectStore>,
         _: &FileScanConfig,
-        _: usize,
+        partition: usize,
     ) -> EngineResult<Arc<dyn FileOpener>> {
         Ok(Arc::new(SplitOpener {
+            parsing: MetricBuilder::new(&self.metrics).subset_time(PARSE_TIME, partition),
             source: Arc::clone(&self.source),
             schema: Arc::clone(self.schema.table_schema()),
         }))
@@ -148,6 +152,7 @@ impl FileSource for SplitScan {
 }
 
 struct SplitOpener {
+    parsing: Time,
     source: Arc<Source>,
     schema: SchemaRef,
 }
@@ -156,12 +161,17 @@ impl FileOpener for SplitOpener {
     fn open(&self, file: PartitionedFile) -> EngineResult<FileOpenFuture> {
         let source = Arc::clone(&self.source);
         let schema = Arc::clone(&self.schema);
+        let parsing = self.parsing.clone();
         Ok(Box::pin(async move {
             let start = file.range().0;
             let split = usize::try_from(start / source.rows_per_split)
                 .map_err(|error| DataFusionError::External(Box::new(error)))?;
-            let reader = source.read_split(split, BATCH_ROWS).map_err(Error::from)?;
-            let batches = reader.map(move |batch| {
+            let mut reader = source.read_split(split, BATCH_ROWS).map_err(Error::from)?;
+            let parsed = std::iter::from_fn(move || {
+                let _timer = parsing.timer();
+                reader.next()
+            });
+            let batches = parsed.map(move |batch| {
                 let batch = batch.map_err(Error::from)?;
                 Ok(to_record_batch(batch, &schema)?)
             });

@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::execution::TaskContext;
-use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::physical_plan::metrics::MetricValue;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::prelude::SessionConfig;
 use futures::StreamExt;
@@ -22,7 +23,9 @@ use super::learn::{PassLogs, merge_sketches};
 use super::{Phase, Progress};
 use crate::contract::Contract;
 use crate::error::{Error, Result};
-use crate::operators::{LearnExec, LearnedState, PublishExec, scan_splits};
+use crate::operators::{
+    LOG_TIME, LearnExec, LearnedState, PARSE_TIME, PublishExec, STEP_TIME, WRITE_TIME, scan_splits,
+};
 use crate::profile::{ColumnSketch, RowSample};
 use crate::program::{Learned, Need, Program};
 use crate::report::{Report, render_html};
@@ -165,7 +168,7 @@ impl JobRun {
         let learned = engine.learn(&mut clock, &mut audit).await?;
         let various = various_columns(&learned.before);
         let sink = self.sink(attempt, job_id, &source, &program, various);
-        let mut written = engine.publish(Arc::new(sink), &learned).await?;
+        let mut written = engine.publish(Arc::new(sink), &learned, &mut clock).await?;
         clock.lap(Phase::Write);
         audit.record(
             "data_written",
@@ -290,6 +293,21 @@ impl Clock {
         self.last = now;
     }
 
+    /// Adds the processor time that the operators of a plan have measured.
+    fn add_metrics(&mut self, plan: &dyn ExecutionPlan) {
+        for name in [PARSE_TIME, STEP_TIME, LOG_TIME, WRITE_TIME] {
+            let metric = plan.metrics().and_then(|metrics| metrics.sum_by_name(name));
+            let Some(MetricValue::Time { time, .. }) = metric else {
+                continue;
+            };
+            let seconds = time.value() as f64 / 1e9;
+            *self.laps.entry(format!("cpu_{name}")).or_default() += seconds;
+        }
+        for child in plan.children() {
+            self.add_metrics(child.as_ref());
+        }
+    }
+
     fn seconds(mut self) -> BTreeMap<String, f64> {
         self.laps
             .insert("total".to_owned(), self.begun.elapsed().as_secs_f64());
@@ -374,7 +392,13 @@ impl<'a> Engine<'a> {
             let scan = scan_splits(self.source, &splits, self.partitions);
             let plan = Arc::new(LearnExec::new(scan, self.state(pass, &learned)));
             let mut logs = PassLogs::default();
-            self.collect(plan, |batch| logs.add(&batch)).await?;
+            let held =
+                MemoryConsumer::new("what a pass learns").register(self.context.memory_pool());
+            self.collect(plan, clock, |batch| {
+                held.try_grow(batch.get_array_memory_size())?;
+                logs.add(&batch)
+            })
+            .await?;
             if pass == 0 {
                 before = logs.take_profiles();
             }
@@ -392,7 +416,12 @@ impl<'a> Engine<'a> {
     }
 
     /// Runs the pass that writes.
-    async fn publish(&self, sink: Arc<SinkPlan>, learned: &AllLearned) -> Result<Written> {
+    async fn publish(
+        &self,
+        sink: Arc<SinkPlan>,
+        learned: &AllLearned,
+        clock: &mut Clock,
+    ) -> Result<Written> {
         self.run
             .progress
             .enter(Phase::Write, self.source.total_rows)?;
@@ -401,7 +430,7 @@ impl<'a> Engine<'a> {
         let state = self.state(self.program.passes.len() - 1, &learned.learned);
         let plan = PublishExec::new(scan, state, Arc::clone(&sink));
         let mut outcomes: BTreeMap<u64, SplitOutcome> = BTreeMap::new();
-        self.collect(Arc::new(plan), |batch| {
+        self.collect(Arc::new(plan), clock, |batch| {
             let column = batch.column(0).as_binary::<i32>();
             for row in 0..column.len() {
                 let outcome: SplitOutcome = serde_json::from_slice(column.value(row))?;
@@ -440,6 +469,7 @@ impl<'a> Engine<'a> {
     async fn collect(
         &self,
         plan: Arc<dyn ExecutionPlan>,
+        clock: &mut Clock,
         mut take: impl FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
         let (sender, mut receiver) = tokio::sync::mpsc::channel(4);
@@ -468,6 +498,7 @@ impl<'a> Engine<'a> {
         while let Some(ended) = tasks.join_next().await {
             ended.map_err(|_| Error::Bug("a task of the plan panicked"))?;
         }
+        clock.add_metrics(plan.as_ref());
         Ok(())
     }
 }

@@ -1,5 +1,5 @@
 //! The cleaning steps: one file each. A step is a spec (what a person writes), and how it
-//! compiles to operations on a frame. The list in [`step_list`] is the only place that names them
+//! compiles to operations on a frame. The list below, `step_list!`, is the only place that names them
 //! all; validation, the JSON Schema, the documents and the tests follow from it.
 
 mod canonicalize;

@@ -166,7 +166,11 @@ impl Op for OutlierOp {
                 if frame.is_live(row) && !(low..=high).contains(&number) {
                     let distance = (number - centre).abs() / (high - centre);
                     rows.push(row as u32);
-                    values.push(if number < low { low } else { high });
+                    values.push(if number < low {
+                        (low, true)
+                    } else {
+                        (high, false)
+                    });
                     scores.push((1.0 - 0.5 / distance) as f32);
                 }
             }
@@ -198,16 +202,19 @@ impl OutlierOp {
         frame: &mut Frame,
         column: usize,
         rows: Vec<u32>,
-        fences: &[f64],
+        fences: &[(f64, bool)],
         scores: Vec<f32>,
     ) -> Result<()> {
         let array = &frame.columns[column];
         let data_type = array.data_type().clone();
         let mut parts = vec![array.clone()];
         let mut places: Vec<(usize, usize)> = (0..array.len()).map(|row| (0, row)).collect();
-        for (row, fence) in rows.iter().zip(fences) {
+        for (row, (fence, lower)) in rows.iter().zip(fences) {
             places[*row as usize] = (parts.len(), 0);
-            parts.push(quantity_array(inside(*fence, &data_type), &data_type)?);
+            parts.push(quantity_array(
+                inside(*fence, *lower, &data_type),
+                &data_type,
+            )?);
         }
         let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
         let clipped = arrow::compute::interleave(&parts, &places)?;
@@ -218,10 +225,11 @@ impl OutlierOp {
     }
 }
 
-/// A fence as a value of the column: whole values are cut towards zero.
-fn inside(fence: f64, data_type: &DataType) -> Quantity {
+/// The value of the column nearest to a fence, on its inner side.
+fn inside(fence: f64, lower: bool, data_type: &DataType) -> Quantity {
     match data_type {
         DataType::Float64 => Quantity::Float(fence),
-        _ => Quantity::Whole(fence as i128),
+        _ if lower => Quantity::Whole(fence.ceil() as i128),
+        _ => Quantity::Whole(fence.floor() as i128),
     }
 }

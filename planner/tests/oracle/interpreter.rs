@@ -365,7 +365,13 @@ impl Table {
         let mut first = HashMap::new();
         let mut breaks = |row: &Row| {
             let cell = &row.cells[column];
-            let number = cell.number();
+            // Before types are read a number is still text, and what is no number breaks a range.
+            let number = match cell {
+                Cell::Text(text) if ["range", "non_negative"].contains(&name) => {
+                    Some(parse_float(text).map_or(f64::NEG_INFINITY, |parsed| parsed.value))
+                }
+                cell => cell.number(),
+            };
             match name {
                 "range" => number.is_some_and(|number| !(0.0..=500.0).contains(&number)),
                 "not_null" => cell.is_null(),
@@ -376,9 +382,12 @@ impl Table {
                 "length" => {
                     matches!(cell, Cell::Text(text) if !(2..=4).contains(&text.chars().count()))
                 }
-                "expression" => match (number, row.cells[place("qty")].number()) {
-                    (Some(price), Some(qty)) => price < qty,
-                    _ => false,
+                "expression" => match (cell, &row.cells[place("qty")]) {
+                    (Cell::Text(price), Cell::Text(qty)) => price < qty,
+                    (price, qty) => match (price.number(), qty.number()) {
+                        (Some(price), Some(qty)) => price < qty,
+                        _ => false,
+                    },
                 },
                 "unique" => match cell {
                     Cell::Null => false,
@@ -440,11 +449,11 @@ impl Table {
                 continue;
             }
             let confidence = (1.0 - 0.5 * reach / (number - centre).abs()) as f32;
-            let fence = if number < low { low } else { high };
             let cell = match (&row.cells[column], action) {
                 (_, "set_null") => Cell::Null,
-                (Cell::Int(_), _) => Cell::Int(fence as i64),
-                _ => Cell::Float(fence),
+                (Cell::Int(_), _) if number < low => Cell::Int(low.ceil() as i64),
+                (Cell::Int(_), _) => Cell::Int(high.floor() as i64),
+                _ => Cell::Float(number.clamp(low, high)),
             };
             row.set(column, cell, id, confidence, "deterministic");
         }
@@ -579,7 +588,7 @@ impl Table {
         let first = usize::from(self.excluded);
         let mut provenance = Vec::new();
         for row in &self.rows {
-            for column in first..5 {
+            for (column, name) in COLUMNS.iter().enumerate().skip(first) {
                 let cleaned = row.cells[column].text();
                 let Some(story) = &row.stories[column] else {
                     continue;
@@ -591,7 +600,7 @@ impl Table {
                 let original = story.original.clone();
                 provenance.push(vec![
                     Some(row.id.to_string()),
-                    Some(COLUMNS[column].to_owned()),
+                    Some((*name).to_owned()),
                     if hide {
                         original.map(|_| "<PERSON>".to_owned())
                     } else {
