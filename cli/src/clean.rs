@@ -11,6 +11,7 @@ use planner::steps::StepSpec;
 use serde_json::json;
 
 use crate::arguments::{JobArguments, RunArguments, UsageError};
+use crate::lines::print_line;
 use crate::progress::Bar;
 
 /// Runs a job and prints its account.
@@ -47,7 +48,7 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<()> {
         println!("{}", serde_json::to_string_pretty(&finished.report)?);
     } else {
         for line in summary_lines(&finished.report) {
-            println!("{line}");
+            print_line(&line);
         }
         println!("Output: {}", finished.output.display());
         println!("Report: {}", finished.output.join("report.html").display());

@@ -11,6 +11,7 @@ use planner::source::Source;
 use planner::spec::{DatasetSpec, JobSpec, Locations, SourceSpec};
 
 use crate::arguments::{ProfileArguments, SchemaArguments, SchemaDocument};
+use crate::lines::print_line;
 use crate::progress::Bar;
 
 /// A source with what its values show.
@@ -103,11 +104,11 @@ pub(crate) fn profile(arguments: &ProfileArguments) -> anyhow::Result<()> {
     println!("{table}");
     for column in &described.contract.columns {
         for remark in column.inferred.iter().flat_map(|seen| &seen.remarks) {
-            println!("{}: {remark}", column.name);
+            print_line(&format!("{}: {remark}", column.name));
         }
     }
     for note in &described.source.notes {
-        println!("note: {note}");
+        print_line(&format!("note: {note}"));
     }
     Ok(())
 }

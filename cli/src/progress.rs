@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use console::Term;
+use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 use planner::run::{Phase, Progress};
 
 /// A bar that follows a job.
@@ -38,25 +39,64 @@ impl Bar {
 
 fn follow(progress: &Progress, done: &AtomicBool) {
     let bar = ProgressBar::new(0);
-    let style = ProgressStyle::with_template(
-        "{msg:12} {wide_bar} {human_pos}/{human_len} rows  {per_sec}  {eta} left",
-    );
-    if let Ok(style) = style {
-        bar.set_style(style);
-    }
-    let mut shown = None;
+    let terminal = Term::stderr();
+    let (mut shown_phase, mut shown_template) = (None, "");
     while !done.load(Ordering::Relaxed) {
         let (phase, rows, total) = progress.now();
-        if phase != shown {
+        let template = template(terminal.size().1, total > 0);
+        if template != shown_template {
+            bar.set_style(style(template));
+            shown_template = template;
+        }
+        if phase != shown_phase {
             bar.reset();
             bar.set_message(phase.map(words).unwrap_or_default());
-            shown = phase;
+            shown_phase = phase;
         }
         bar.set_length(total);
         bar.set_position(rows);
         std::thread::sleep(Duration::from_millis(100));
     }
     bar.finish_and_clear();
+}
+
+/// What fits a line of so many columns; a line that wraps cannot be taken away.
+fn template(columns: u16, counted: bool) -> &'static str {
+    match columns {
+        80.. if counted => "{msg:10} {wide_bar} {rows} rows  {rate:>16}  {left:>8}",
+        30.. if counted => "{msg:10} {wide_bar} {percent:>3}%  {left:>8}",
+        _ => "{msg}",
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    // A key that cannot be written is left out.
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key(
+            "rows",
+            |state: &ProgressState, line: &mut dyn std::fmt::Write| {
+                let total = HumanCount(state.len().unwrap_or_default()).to_string();
+                let rows = HumanCount(state.pos()).to_string();
+                let _ = write!(line, "{rows:>width$}/{total}", width = total.len());
+            },
+        )
+        .with_key(
+            "rate",
+            |state: &ProgressState, line: &mut dyn std::fmt::Write| {
+                if state.pos() > 0 {
+                    let _ = write!(line, "{} rows/s", HumanCount(state.per_sec() as u64));
+                }
+            },
+        )
+        .with_key(
+            "left",
+            |state: &ProgressState, line: &mut dyn std::fmt::Write| {
+                if state.pos() > 0 && state.len() != Some(state.pos()) {
+                    let _ = write!(line, "{:#} left", HumanDuration(state.eta()));
+                }
+            },
+        )
 }
 
 fn words(phase: Phase) -> String {

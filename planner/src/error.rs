@@ -1,8 +1,12 @@
 //! What can go wrong with a job, and what kind of wrong it is.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use datafusion::error::DataFusionError;
 
 use crate::source::SourceErrorKind;
+use crate::spec::ByteSize;
 
 /// Kind of an error: decides the exit status, the HTTP status and whether trying again can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +21,7 @@ pub enum ErrorKind {
     Exhausted,
     /// A system that the job needs does not answer.
     Unavailable,
-    /// The data breaks a rule that was to fail the job.
+    /// The data cannot be read, or breaks a rule that was to fail the job.
     Refused,
     /// A mistake of this program.
     Bug,
@@ -90,21 +94,19 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The memory limit is spent.
-    #[error("{what} needs more memory than memory_limit allows ({limit}): {problem}")]
+    #[error("options.memory_limit ({limit}) is too small for {what}; raise it")]
     Memory {
         /// What asked for memory.
         what: String,
         /// The limit.
-        limit: String,
-        /// What the pool said.
-        problem: String,
+        limit: ByteSize,
     },
     /// Somebody asked the job to stop.
     #[error("cancelled")]
     Cancelled,
     /// The engine failed.
     #[error("{0}")]
-    Engine(#[from] datafusion::error::DataFusionError),
+    Engine(#[source] DataFusionError),
     /// An Arrow kernel failed.
     #[error("{0}")]
     Arrow(#[from] arrow::error::ArrowError),
@@ -136,6 +138,20 @@ impl Error {
         }
     }
 
+    /// Whether the memory pool refused, however the refusal is wrapped.
+    pub(crate) fn is_out_of_memory(&self) -> bool {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            let shared = error.downcast_ref::<Arc<DataFusionError>>();
+            let engine = error.downcast_ref().or(shared.map(Arc::as_ref));
+            if matches!(engine, Some(DataFusionError::ResourcesExhausted(_))) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+
     /// Kind of the error.
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -144,6 +160,7 @@ impl Error {
             }
             Self::Source(error) => match error.kind() {
                 SourceErrorKind::Invalid => ErrorKind::Invalid,
+                SourceErrorKind::Unreadable => ErrorKind::Refused,
                 SourceErrorKind::NotFound => ErrorKind::NotFound,
                 SourceErrorKind::Unavailable => ErrorKind::Unavailable,
                 SourceErrorKind::Bug => ErrorKind::Bug,
@@ -153,14 +170,10 @@ impl Error {
             Self::Io { source, .. } => io_kind(source.kind()),
             Self::Memory { .. } => ErrorKind::Exhausted,
             Self::Cancelled => ErrorKind::Unavailable,
-            Self::Engine(error) => match error.find_root() {
-                datafusion::error::DataFusionError::External(inner) => inner
-                    .downcast_ref::<Self>()
-                    .map_or(ErrorKind::Bug, Self::kind),
-                datafusion::error::DataFusionError::ResourcesExhausted(_) => ErrorKind::Exhausted,
-                _ => ErrorKind::Bug,
-            },
-            Self::Report(_) | Self::Arrow(_) | Self::Json(_) | Self::Bug(_) => ErrorKind::Bug,
+            Self::Engine(_) | Self::Arrow(_) if self.is_out_of_memory() => ErrorKind::Exhausted,
+            Self::Engine(_) | Self::Report(_) | Self::Arrow(_) | Self::Json(_) | Self::Bug(_) => {
+                ErrorKind::Bug
+            }
             Self::Parquet(error) => match error {
                 parquet::errors::ParquetError::External(inner) => inner
                     .downcast_ref::<std::io::Error>()
@@ -180,7 +193,20 @@ fn io_kind(kind: std::io::ErrorKind) -> ErrorKind {
     }
 }
 
-impl From<Error> for datafusion::error::DataFusionError {
+/// An error of ours that went through the engine comes back as it was.
+impl From<DataFusionError> for Error {
+    fn from(error: DataFusionError) -> Self {
+        match error {
+            DataFusionError::External(inner) => match inner.downcast::<Self>() {
+                Ok(own) => *own,
+                Err(inner) => Self::Engine(DataFusionError::External(inner)),
+            },
+            other => Self::Engine(other),
+        }
+    }
+}
+
+impl From<Error> for DataFusionError {
     fn from(error: Error) -> Self {
         match error {
             Error::Engine(error) => error,
@@ -191,3 +217,34 @@ impl From<Error> for datafusion::error::DataFusionError {
 
 /// Result of planning or running a job.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use arrow::error::ArrowError;
+
+    use super::*;
+
+    /// A refusal of the memory pool is found behind whatever the engine wraps it in; an error of
+    /// ours comes back from the engine as it was.
+    #[test]
+    fn what_the_engine_wraps() {
+        let refusal = || DataFusionError::ResourcesExhausted("no room".to_owned());
+        let wrapped = [
+            refusal(),
+            refusal().context("sorting"),
+            DataFusionError::Shared(Arc::new(refusal())),
+            DataFusionError::External(Box::new(refusal())),
+            DataFusionError::External(Box::new(Arc::new(refusal()))),
+            ArrowError::ExternalError(Box::new(refusal())).into(),
+        ];
+        for error in wrapped {
+            let error = Error::from(error);
+            assert!(error.is_out_of_memory(), "{error:?}");
+            assert_eq!(error.kind(), ErrorKind::Exhausted, "{error:?}");
+        }
+        let other = Error::from(DataFusionError::Internal("x".to_owned()));
+        assert!(!other.is_out_of_memory());
+        let back = Error::from(DataFusionError::from(Error::Cancelled));
+        assert!(matches!(back, Error::Cancelled), "{back:?}");
+    }
+}

@@ -115,6 +115,25 @@ fn mistakes_in_a_spec() {
     }
 }
 
+/// A source that cannot be read fails the job with status 1, like a rule that fails it: neither the
+/// command line nor the spec is wrong.
+#[test]
+fn a_source_that_cannot_be_read() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.parquet", "PAR1 and no more");
+    std::fs::write(sandbox.path("a.csv.gz"), b"\x1f\x8b\x08\0 and no more").unwrap();
+    sandbox.write("a.xlsx", "no workbook");
+    sandbox.write("a.json", "{\"rows\": [");
+    for name in ["a.parquet", "a.csv.gz", "a.xlsx", "a.json"] {
+        let job = format!("source: {{location: {name}}}\noutput: {{location: out}}");
+        let (status, error) = refused(&sandbox, &job);
+        assert_eq!(status, 1, "{error}");
+        assert!(error.contains(name), "{error}");
+        let looked = sandbox.run(&["profile", name]);
+        assert_eq!(looked.status.code(), Some(1), "{name}");
+    }
+}
+
 /// A rule that fails the job does so with status 1, and leaves nothing.
 #[test]
 fn a_rule_that_fails_the_job() {
@@ -142,6 +161,39 @@ fn a_folder_that_is_not_ours() {
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("precious.txt"), "{error}");
     assert_eq!(std::fs::read_dir(sandbox.path("out")).unwrap().count(), 1);
+}
+
+/// A memory limit that is too small fails the job with status 1, in a line that names the limit,
+/// and leaves nothing; a greater one lets the same job pass.
+#[test]
+fn too_small_a_memory_limit() {
+    let sandbox = Sandbox::with_customers(8_000);
+    let job = std::fs::read_to_string(sandbox.path("job.yaml")).unwrap();
+    let mut refusals = 0;
+    // Doubled until the job passes, so that it fails at each place that asks for memory.
+    for limit in (17..26).map(|power| 1u64 << power) {
+        let job = job.replace("2GiB", &limit.to_string());
+        sandbox.write("limited.yaml", &job);
+        let output = sandbox.run(&["run", "limited.yaml"]);
+        if output.status.success() {
+            break;
+        }
+        let (status, error) = refused(&sandbox, &job);
+        assert_eq!(status, 1, "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert!(
+            error.starts_with("error: options.memory_limit (")
+                && error.contains("dedupe (9 columns)")
+                && error.ends_with("raise it\n"),
+            "{error}"
+        );
+        refusals += 1;
+    }
+    assert!(refusals > 1, "the limit was never reached");
+    assert!(
+        sandbox.path("out/metadata.json").exists(),
+        "no limit was enough"
+    );
 }
 
 /// A full disk fails the job with status 1 and leaves nothing; a limit on file sizes stands in for it.

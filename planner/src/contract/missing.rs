@@ -18,6 +18,8 @@ pub struct MissingValues {
     lengths: u64,
     /// Bit `b`: some value begins with byte `b`.
     first_bytes: [u64; 4],
+    /// Bit `b`: a cell that begins with byte `b` may be one of them, trimmed or not.
+    candidates: [u64; 4],
 }
 
 impl Default for MissingValues {
@@ -33,6 +35,7 @@ impl MissingValues {
             values: Vec::with_capacity(values.len()),
             lengths: 0,
             first_bytes: [0; 4],
+            candidates: [0; 4],
         };
         for value in values {
             let value = value.as_ref().trim();
@@ -45,6 +48,11 @@ impl MissingValues {
             }
             set.values.push(value.into());
         }
+        set.candidates = set.first_bytes;
+        // White space of any kind begins with one of these bytes.
+        for byte in (0..=b' ').chain(0x7F..=0xFF) {
+            set.candidates[usize::from(byte >> 6)] |= 1 << (byte & 63);
+        }
         set
     }
 
@@ -52,6 +60,12 @@ impl MissingValues {
     #[inline]
     pub fn is_missing(&self, cell: &str) -> bool {
         self.position(trim(cell)).is_some()
+    }
+
+    /// Whether a cell that begins with this byte may mean "no value".
+    #[inline]
+    pub fn may_begin_with(&self, byte: u8) -> bool {
+        self.candidates[usize::from(byte >> 6)] & (1 << (byte & 63)) != 0
     }
 
     /// The texts, trimmed, in the order given.
@@ -126,7 +140,9 @@ mod tests {
         #[test]
         fn the_gates_change_nothing(values in prop::collection::vec("[ a-cü]{0,3}", 0..6), cell in "[ a-cü]{0,4}") {
             let plain = values.iter().any(|value| value.trim() == cell.trim());
-            prop_assert_eq!(MissingValues::new(&values).is_missing(&cell), plain);
+            let missing = MissingValues::new(&values);
+            prop_assert_eq!(missing.is_missing(&cell), plain);
+            prop_assert!(!plain || cell.bytes().next().is_none_or(|byte| missing.may_begin_with(byte)));
         }
     }
 }

@@ -17,6 +17,7 @@ use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Date32Type, Decimal128Type, Field, Float64Type, Int64Type,
     Schema, TimestampMicrosecondType, UInt64Type,
 };
+use datafusion::execution::memory_pool::MemoryReservation;
 use hashbrown::HashMap;
 use udfs::kernels::row_hash::hash_rows;
 
@@ -137,13 +138,15 @@ impl FigureLog {
 }
 
 /// The figures that the logs of all splits, in order, give; rows that are `gone` left before.
-/// `sampled` is the share of the rows that the logs hold.
+/// `sampled` is the share of the rows that the logs hold. The memory of the groups is asked of
+/// `memory`, and stays with it.
 pub fn sum_figures(
     need: &FigureNeed,
     logs: &[RecordBatch],
     sampled: f64,
     threads: usize,
     gone: &GoneRows,
+    memory: &MemoryReservation,
 ) -> Result<Vec<ColumnFigures>> {
     let logs: Vec<&RecordBatch> = logs.iter().filter(|log| log.num_rows() > 0).collect();
     let first = if need.by.is_empty() { 1 } else { 2 };
@@ -166,6 +169,7 @@ pub fn sum_figures(
             column,
             grouped: !need.by.is_empty(),
             gone,
+            memory,
         };
         let data_type = log.column(column.column).data_type().clone();
         let (groups, figures) = match &data_type {
@@ -195,14 +199,21 @@ struct LoggedColumn<'a> {
     column: usize,
     grouped: bool,
     gone: &'a GoneRows,
+    memory: &'a MemoryReservation,
 }
+
+/// About what a group takes: its key, its figures, an array of one value, its place in the map.
+const GROUP_BYTES: usize = 320;
+
+/// About what a counted text takes beside itself.
+const TEXT_BYTES: usize = 64;
 
 /// The keys of the groups, and the figures of each; last those of all rows.
 type Summed = (Vec<u128>, Vec<GroupFigures>);
 
 impl LoggedColumn<'_> {
     /// Calls `take` with each present value that counts: its group, the log's column, its place.
-    fn each(&self, mut take: impl FnMut(u128, &ArrayRef, usize)) -> Result<()> {
+    fn each(&self, mut take: impl FnMut(u128, &ArrayRef, usize) -> Result<()>) -> Result<()> {
         let mut gone = self.gone.cursor();
         for log in self.logs {
             let rows = log
@@ -220,10 +231,16 @@ impl LoggedColumn<'_> {
                     continue;
                 }
                 let key = groups.and_then(|groups| groups.value(place).try_into().ok());
-                take(key.map_or(0, u128::from_ne_bytes), array, place);
+                take(key.map_or(0, u128::from_ne_bytes), array, place)?;
             }
         }
         Ok(())
+    }
+
+    /// Present values in the logs.
+    fn logged(&self) -> usize {
+        let columns = self.logs.iter().map(|log| log.column(self.column));
+        columns.map(|array| array.len() - array.null_count()).sum()
     }
 
     fn sum<T: ArrowPrimitiveType, M: Measure>(
@@ -232,14 +249,26 @@ impl LoggedColumn<'_> {
         data_type: &DataType,
         measure: impl Fn(T::Native) -> M,
     ) -> Result<Summed> {
-        let mut all: Vec<M> = Vec::new();
+        let logged = self.logged();
+        let held = self.memory.new_empty();
+        // The values, and the values by group in vectors that grow by doubling.
+        let copies = if self.grouped { 3 } else { 1 };
+        held.try_grow(logged * copies * size_of::<M>())?;
+        let mut all: Vec<M> = Vec::with_capacity(logged);
         let mut groups: BTreeMap<u128, Vec<M>> = BTreeMap::new();
         self.each(|group, array, place| {
             let value = measure(array.as_primitive::<T>().value(place));
             all.push(value);
-            if self.grouped {
-                groups.entry(group).or_default().push(value);
+            if !self.grouped {
+                return Ok(());
             }
+            if let Some(values) = groups.get_mut(&group) {
+                values.push(value);
+            } else {
+                self.memory.try_grow(GROUP_BYTES)?;
+                groups.insert(group, vec![value]);
+            }
+            Ok(())
         })?;
         let mut keys = Vec::with_capacity(groups.len());
         let mut figures = Vec::with_capacity(groups.len() + 1);
@@ -253,14 +282,19 @@ impl LoggedColumn<'_> {
 
     /// The modes of a text column.
     fn sum_texts(&self) -> Result<Summed> {
+        let held = self.memory.new_empty();
         let mut all: HashMap<Arc<str>, u64> = HashMap::new();
         let mut groups: BTreeMap<u128, HashMap<Arc<str>, u64>> = BTreeMap::new();
         self.each(|group, array, place| {
             let text = array.as_string_view().value(place);
-            count(&mut all, text);
-            if self.grouped {
-                count(groups.entry(group).or_default(), text);
+            count(&mut all, text, &held)?;
+            if !self.grouped {
+                return Ok(());
             }
+            if !groups.contains_key(&group) {
+                self.memory.try_grow(GROUP_BYTES)?;
+            }
+            count(groups.entry(group).or_default(), text, &held)
         })?;
         let mut figures: Vec<GroupFigures> = groups.values().map(text_mode).collect();
         figures.push(text_mode(&all));
@@ -268,13 +302,14 @@ impl LoggedColumn<'_> {
     }
 }
 
-fn count(counts: &mut HashMap<Arc<str>, u64>, text: &str) {
-    match counts.get_mut(text) {
-        Some(count) => *count += 1,
-        None => {
-            counts.insert(Arc::from(text), 1);
-        }
+fn count(counts: &mut HashMap<Arc<str>, u64>, text: &str, held: &MemoryReservation) -> Result<()> {
+    if let Some(count) = counts.get_mut(text) {
+        *count += 1;
+    } else {
+        held.try_grow(text.len() + TEXT_BYTES)?;
+        counts.insert(Arc::from(text), 1);
     }
+    Ok(())
 }
 
 impl GroupFigures {
@@ -392,13 +427,17 @@ fn mean_deviation<M: Measure>(values: &[M]) -> (f64, f64) {
     (mean, (squares / (values.len().max(2) - 1) as f64).sqrt())
 }
 
-/// Median of the absolute deviations from `centre`.
-fn median_deviation<M: Measure>(values: &[M], centre: f64) -> f64 {
-    let mut distances: Vec<TotalFloat> = values
-        .iter()
-        .map(|value| TotalFloat((value.number() - centre).abs()))
-        .collect();
-    median(&mut distances).map_or(0.0, Quantity::number)
+/// Median of the absolute deviations from `centre`; brings the values into another order.
+fn median_deviation<M: Measure>(values: &mut [M], centre: f64) -> f64 {
+    if values.is_empty() {
+        return 0.0;
+    }
+    let distance = |value: &M| TotalFloat((value.number() - centre).abs());
+    let (half, even) = (values.len() / 2, values.len().is_multiple_of(2));
+    let (below, middle, _) = values.select_nth_unstable_by_key(half, distance);
+    let middle = distance(middle).0;
+    let lower = below.iter().map(distance).max().filter(|_| even);
+    lower.map_or(middle, |lower| lower.0 / 2.0 + middle / 2.0)
 }
 
 /// A quantile of sorted values by linear interpolation (type 7 of Hyndman and Fan 1996).
@@ -418,4 +457,51 @@ fn mode<M: Measure>(values: &[M]) -> (Quantity, u64) {
         }
     }
     (best.0.quantity(), best.1)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use arrow::array::Int64Array;
+    use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer, MemoryPool};
+
+    use super::*;
+
+    /// Figures of numbers and of texts ask for the memory of their sums, and fail without it.
+    #[test]
+    fn the_memory_of_a_sum() {
+        let rows = 1_000i64;
+        let texts = (0..rows).map(|row| Some(format!("a text of its own, number {row}")));
+        let columns: Vec<(ArrayRef, Figure)> = vec![
+            (
+                Arc::new(Int64Array::from_iter_values(0..rows)),
+                Figure::Median,
+            ),
+            (Arc::new(texts.collect::<StringViewArray>()), Figure::Mode),
+        ];
+        for (column, figure) in columns {
+            let ids: ArrayRef = Arc::new(UInt64Array::from_iter_values(0..rows as u64));
+            let log = RecordBatch::try_from_iter_with_nullable([
+                ("row", ids, false),
+                ("c0", column, true),
+            ]);
+            let logs = [log.unwrap()];
+            let need = FigureNeed {
+                figures: vec![(0, figure)],
+                by: Vec::new(),
+            };
+            let sum = |limit: usize| {
+                let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(limit));
+                let memory = MemoryConsumer::new("test").register(&pool);
+                let figures = sum_figures(&need, &logs, 1.0, 1, &GoneRows::default(), &memory)?;
+                Ok::<_, Error>((figures, pool.reserved()))
+            };
+            let (figures, kept) = sum(1 << 20).unwrap();
+            assert_eq!(figures[0].figures[0].count, 1_000);
+            assert_eq!(kept, 0);
+            let refused = sum(7_000).unwrap_err();
+            assert!(refused.is_out_of_memory(), "{figure:?}: {refused}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use arrow::array::{
 };
 use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Field, Schema, UInt32Type, UInt64Type};
+use datafusion::execution::memory_pool::MemoryReservation;
 use udfs::kernels::row_hash::hash_rows;
 
 use super::GoneRows;
@@ -23,7 +24,7 @@ pub struct KeyLog {
     buckets: Vec<Bucket>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Bucket {
     hashes: Vec<u128>,
     rows: Vec<u64>,
@@ -32,9 +33,16 @@ struct Bucket {
 }
 
 impl KeyLog {
-    /// An empty log.
-    pub fn new(need: KeyNeed) -> Self {
-        let buckets = (0..KEY_BUCKETS).map(|_| Bucket::default()).collect();
+    /// An empty log for a split of so many rows.
+    pub fn new(need: KeyNeed, rows: usize) -> Self {
+        // Hashes spread evenly: a tenth more than the mean is hardly ever too little.
+        let room = rows / KEY_BUCKETS + rows / KEY_BUCKETS / 10;
+        let bucket = |_| Bucket {
+            hashes: Vec::with_capacity(room),
+            rows: Vec::with_capacity(room),
+            missing: Vec::new(),
+        };
+        let buckets = (0..KEY_BUCKETS).map(bucket).collect();
         Self { need, buckets }
     }
 
@@ -96,11 +104,21 @@ impl Bucket {
     }
 }
 
+/// A key, the missing values of its row, and the row.
+type Key = (u128, u32, u64);
+
 /// The repeats in one bucket's logs of all splits: row and the row that stays, by row. Rows that
-/// are `gone` have left before.
-pub fn find_repeats(keep: Keep, logs: &[RecordBatch], gone: &GoneRows) -> Result<Vec<(u64, u64)>> {
-    let mut keys: Vec<(u128, u32, u64)> =
-        Vec::with_capacity(logs.iter().map(RecordBatch::num_rows).sum());
+/// are `gone` have left before. The answer's memory is asked of `memory`, and stays with it.
+pub fn find_repeats(
+    keep: Keep,
+    logs: &[RecordBatch],
+    gone: &GoneRows,
+    memory: &MemoryReservation,
+) -> Result<Vec<(u64, u64)>> {
+    let logged = logs.iter().map(RecordBatch::num_rows).sum();
+    let sorted = memory.new_empty();
+    sorted.try_grow(logged * size_of::<Key>())?;
+    let mut keys: Vec<Key> = Vec::with_capacity(logged);
     let mut gone = gone.cursor();
     for log in logs {
         let hashes = log
@@ -128,11 +146,11 @@ pub fn find_repeats(keep: Keep, logs: &[RecordBatch], gone: &GoneRows) -> Result
         }
     }
     keys.sort_unstable();
-    let mut repeats = Vec::new();
-    for group in keys
-        .chunk_by(|left, right| left.0 == right.0)
-        .filter(|group| group.len() > 1)
-    {
+    let groups = || keys.chunk_by(|left, right| left.0 == right.0);
+    let found = groups().map(|group| group.len() - 1).sum();
+    memory.try_grow(found * size_of::<(u64, u64)>())?;
+    let mut repeats = Vec::with_capacity(found);
+    for group in groups().filter(|group| group.len() > 1) {
         let survivor = match keep {
             Keep::First => group.iter().map(|key| key.2).min(),
             Keep::Last => group.iter().map(|key| key.2).max(),
@@ -145,4 +163,44 @@ pub fn find_repeats(keep: Keep, logs: &[RecordBatch], gone: &GoneRows) -> Result
     }
     repeats.sort_unstable();
     Ok(repeats)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer, MemoryPool};
+
+    use super::*;
+
+    /// A sum asks for its memory before it takes it, keeps that of its answer, and gives the rest
+    /// back; where there is too little it fails.
+    #[test]
+    fn the_memory_of_a_sum() {
+        let mut bucket = Bucket {
+            hashes: Vec::new(),
+            rows: Vec::new(),
+            missing: Vec::new(),
+        };
+        for row in 0..1_000u64 {
+            bucket.hashes.push(u128::from(row % 900));
+            bucket.rows.push(row);
+        }
+        let logs = [bucket.into_batch().unwrap()];
+        let gone = GoneRows::default();
+        let sum = |limit: usize| {
+            let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(limit));
+            let memory = MemoryConsumer::new("test").register(&pool);
+            let repeats = find_repeats(Keep::First, &logs, &gone, &memory)?;
+            Ok::<_, Error>((repeats, pool.reserved()))
+        };
+        let (repeats, kept) = sum(1_000 * 32 + 100 * 16).unwrap();
+        assert_eq!(repeats.len(), 100);
+        assert_eq!(repeats[0], (900, 0));
+        assert_eq!(kept, 100 * 16);
+        for limit in [0, 1_000 * 32 - 1, 1_000 * 32 + 100 * 16 - 1] {
+            let refused = sum(limit).unwrap_err();
+            assert!(refused.is_out_of_memory(), "{limit}: {refused}");
+        }
+    }
 }

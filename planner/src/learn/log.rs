@@ -1,7 +1,8 @@
 //! The logs of one split, and how they travel.
 
 use arrow::array::RecordBatch;
-use arrow::ipc::reader::StreamReader;
+use arrow::buffer::Buffer;
+use arrow::ipc::reader::StreamDecoder;
 use arrow::ipc::writer::StreamWriter;
 
 use super::{FigureLog, KeyLog, ValueLog};
@@ -20,6 +21,9 @@ pub enum SplitLog {
     Values(ValueLog),
 }
 
+/// Bytes of which each log begins at a multiple, so that it can be read where it lies.
+const ALIGNMENT: usize = 64;
+
 /// A part of a log, as it leaves the operator that kept it.
 #[derive(Debug, Clone)]
 pub struct LogEntry {
@@ -30,10 +34,10 @@ pub struct LogEntry {
 }
 
 impl SplitLog {
-    /// An empty log for a need; figures of a `sample` of the rows only, if there is one.
-    pub fn new(need: &Need, sample: Option<&RowSample>) -> Self {
+    /// An empty log of a split of so many rows; figures of a `sample` of them only, if there is one.
+    pub fn new(need: &Need, rows: usize, sample: Option<&RowSample>) -> Self {
         match need {
-            Need::Repeats(need) => Self::Keys(KeyLog::new(need.clone())),
+            Need::Repeats(need) => Self::Keys(KeyLog::new(need.clone(), rows)),
             Need::Figures(need) => Self::Figures(FigureLog::new(need.clone(), sample.cloned())),
             Need::Values(columns) => Self::Values(ValueLog::new(columns.clone())),
         }
@@ -69,20 +73,23 @@ impl SplitLog {
 }
 
 impl LogEntry {
-    /// The log as an Arrow IPC stream.
-    pub fn encode(&self) -> Result<Vec<u8>> {
-        let mut bytes = Vec::with_capacity(self.batch.get_array_memory_size() + 1024);
-        let mut writer = StreamWriter::try_new(&mut bytes, &self.batch.schema())?;
+    /// Appends the log as an Arrow IPC stream, and zeros up to where the next may begin.
+    pub fn encode(&self, to: &mut Vec<u8>) -> Result<()> {
+        to.reserve(self.batch.get_array_memory_size() + 1024);
+        let mut writer = StreamWriter::try_new(&mut *to, &self.batch.schema())?;
         writer.write(&self.batch)?;
         writer.finish()?;
         drop(writer);
-        Ok(bytes)
+        to.resize(to.len().next_multiple_of(ALIGNMENT), 0);
+        Ok(())
     }
 
-    /// The log from an Arrow IPC stream.
-    pub fn decode(bucket: u16, bytes: &[u8]) -> Result<Self> {
-        let mut reader = StreamReader::try_new(bytes, None)?;
-        let batch = reader.next().ok_or(Error::Bug("an empty log"))??;
+    /// The log from an Arrow IPC stream, whose memory it shares; what lies behind is passed over.
+    pub fn decode(bucket: u16, mut bytes: Buffer) -> Result<Self> {
+        let mut decoder = StreamDecoder::new();
+        let batch = decoder
+            .decode(&mut bytes)?
+            .ok_or(Error::Bug("an empty log"))?;
         Ok(Self { bucket, batch })
     }
 }

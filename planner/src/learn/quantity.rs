@@ -68,42 +68,44 @@ fn divide_even(dividend: i128, divisor: i128) -> i128 {
     }
 }
 
-/// The present values of `array` with their row numbers, in row order.
-pub(crate) fn quantities(array: &ArrayRef) -> Result<Vec<(usize, Quantity)>> {
+/// The present values of `array` that are `wanted`, with their row numbers, in row order.
+pub(crate) fn quantities(
+    array: &ArrayRef,
+    wanted: impl Fn(&Quantity) -> bool,
+) -> Result<Vec<(usize, Quantity)>> {
     fn collect<T: Copy>(
         values: &[T],
         array: &ArrayRef,
+        wanted: impl Fn(&Quantity) -> bool,
         quantity: impl Fn(T) -> Quantity,
     ) -> Vec<(usize, Quantity)> {
-        let present = values
-            .iter()
-            .enumerate()
-            .filter(|(row, _)| array.is_valid(*row));
-        present
-            .map(|(row, value)| (row, quantity(*value)))
+        let values = values.iter().map(|value| quantity(*value)).enumerate();
+        values
+            .filter(|(row, value)| wanted(value) && array.is_valid(*row))
             .collect()
     }
     let whole = |value: i64| Quantity::Whole(value.into());
     Ok(match array.data_type() {
-        DataType::Int64 => collect(array.as_primitive::<Int64Type>().values(), array, whole),
-        DataType::Timestamp(..) => collect(
-            array.as_primitive::<TimestampMicrosecondType>().values(),
-            array,
-            whole,
-        ),
-        DataType::Date32 => collect(array.as_primitive::<Date32Type>().values(), array, |days| {
-            Quantity::Whole(days.into())
-        }),
-        DataType::Decimal128(..) => collect(
-            array.as_primitive::<Decimal128Type>().values(),
-            array,
-            Quantity::Whole,
-        ),
-        DataType::Float64 => collect(
-            array.as_primitive::<Float64Type>().values(),
-            array,
-            Quantity::Float,
-        ),
+        DataType::Int64 => {
+            let values = array.as_primitive::<Int64Type>().values();
+            collect(values, array, wanted, whole)
+        }
+        DataType::Timestamp(..) => {
+            let values = array.as_primitive::<TimestampMicrosecondType>().values();
+            collect(values, array, wanted, whole)
+        }
+        DataType::Date32 => {
+            let values = array.as_primitive::<Date32Type>().values();
+            collect(values, array, wanted, |days| Quantity::Whole(days.into()))
+        }
+        DataType::Decimal128(..) => {
+            let values = array.as_primitive::<Decimal128Type>().values();
+            collect(values, array, wanted, Quantity::Whole)
+        }
+        DataType::Float64 => {
+            let values = array.as_primitive::<Float64Type>().values();
+            collect(values, array, wanted, Quantity::Float)
+        }
         _ => return Err(Error::Bug("a column that is no quantity")),
     })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray, UInt16Array, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema, UInt16Type, UInt64Type};
+use datafusion::execution::memory_pool::MemoryReservation;
 use hashbrown::HashMap;
 use udfs::kernels::canonical::{LearnOptions, learn_values};
 
@@ -13,6 +14,9 @@ use crate::program::Frame;
 
 /// A column with more different values than this has no canonical ones.
 const MOST_VALUES: usize = 100_000;
+
+/// About what a counted value takes beside its text.
+const VALUE_BYTES: usize = 48;
 
 /// Counts of the values of columns.
 #[derive(Debug)]
@@ -45,7 +49,7 @@ impl ValueLog {
                 if let Some(count) = map.get_mut(value) {
                     *count += 1;
                 } else {
-                    bytes += value.len() + 48;
+                    bytes += value.len() + VALUE_BYTES;
                     map.insert(value.to_owned(), 1);
                 }
             }
@@ -92,8 +96,14 @@ impl ValueLog {
     }
 }
 
-/// The canonical values of each column that the logs show.
-pub fn sum_values(columns: usize, logs: &[RecordBatch]) -> Result<Vec<Vec<String>>> {
+/// The canonical values of each column that the logs show. The counts' memory is asked of the pool
+/// of `memory`.
+pub fn sum_values(
+    columns: usize,
+    logs: &[RecordBatch],
+    memory: &MemoryReservation,
+) -> Result<Vec<Vec<String>>> {
+    let held = memory.new_empty();
     let mut totals: Vec<Option<BTreeMap<String, u64>>> = vec![Some(BTreeMap::new()); columns];
     for log in logs {
         let places = log.column(0).as_primitive::<UInt16Type>();
@@ -104,7 +114,13 @@ pub fn sum_values(columns: usize, logs: &[RecordBatch]) -> Result<Vec<Vec<String
             if values.is_null(row) {
                 *total = None;
             } else if let Some(map) = total {
-                *map.entry(values.value(row).to_owned()).or_default() += counts.value(row);
+                let value = values.value(row);
+                if let Some(count) = map.get_mut(value) {
+                    *count += counts.value(row);
+                } else {
+                    held.try_grow(value.len() + VALUE_BYTES)?;
+                    map.insert(value.to_owned(), counts.value(row));
+                }
                 if map.len() > MOST_VALUES {
                     *total = None;
                 }

@@ -1,24 +1,17 @@
 //! A pass that learns: applies what is known, takes down what is not, split by split.
 
-use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{BinaryArray, RecordBatch, UInt16Array, UInt64Array};
+use arrow::buffer::{Buffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::error::Result as EngineResult;
+use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_plan::metrics::{
-    ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, Time,
-};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use futures::{StreamExt, TryStreamExt};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, Time};
 
-use super::scan::to_frame;
-use super::{LOG_TIME, STEP_TIME, map_properties};
+use super::pass::{PassExec, PassWork, SplitWorker};
+use super::{LOG_TIME, STEP_TIME};
 use crate::error::{Error, Result};
 use crate::learn::SplitLog;
 use crate::profile::{Profiler, RowSample};
@@ -70,12 +63,10 @@ impl LearnedState {
 }
 
 /// Learns what the operations of a pass need; gives logs by operation, split and bucket.
-pub struct LearnExec {
-    input: Arc<dyn ExecutionPlan>,
-    state: LearnedState,
-    properties: Arc<PlanProperties>,
-    metrics: ExecutionPlanMetricsSet,
-}
+pub type LearnExec = PassExec<Learning>;
+
+/// What a pass that learns works with.
+pub struct Learning(LearnedState);
 
 /// In the place of an operation: the profile of the columns before cleaning, as JSON.
 pub const PROFILE_OP: u16 = u16::MAX;
@@ -93,89 +84,35 @@ pub fn learn_schema() -> SchemaRef {
 impl LearnExec {
     /// A pass over the splits that `input` reads.
     pub fn new(input: Arc<dyn ExecutionPlan>, state: LearnedState) -> Self {
-        let properties = map_properties(&input, learn_schema());
-        Self {
-            input,
-            state,
-            properties,
-            metrics: ExecutionPlanMetricsSet::new(),
-        }
+        Self::over(input, Arc::new(Learning(state)))
     }
 }
 
-impl fmt::Debug for LearnExec {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("LearnExec")
-            .field("pass", &self.state.pass)
-            .finish_non_exhaustive()
-    }
-}
+impl PassWork for Learning {
+    const NAME: &'static str = "LearnExec";
 
-impl DisplayAs for LearnExec {
-    fn fmt_as(&self, _: DisplayFormatType, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "LearnExec: pass={}", self.state.pass + 1)
-    }
-}
-
-impl ExecutionPlan for LearnExec {
-    fn name(&self) -> &str {
-        "LearnExec"
+    fn schema() -> SchemaRef {
+        learn_schema()
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
+    fn pass(&self) -> usize {
+        self.0.pass
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> EngineResult<TreeNodeRecursion>,
-    ) -> EngineResult<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn metrics(&self) -> Option<MetricsSet> {
-        Some(self.metrics.clone_inner())
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let input = children.pop().ok_or(Error::Bug("a pass without input"))?;
-        Ok(Arc::new(Self::new(input, self.state.clone())))
-    }
-
-    fn execute(
+    fn begin(
         &self,
         partition: usize,
-        context: Arc<TaskContext>,
-    ) -> EngineResult<SendableRecordBatchStream> {
-        let input = self.input.execute(partition, Arc::clone(&context))?;
-        let reservation =
-            MemoryConsumer::new(format!("LearnExec[{partition}]")).register(context.memory_pool());
-        let mut learner = Learner {
-            state: self.state.clone(),
-            reservation,
+        context: &TaskContext,
+        metrics: &ExecutionPlanMetricsSet,
+    ) -> impl SplitWorker {
+        Learner {
+            state: self.0.clone(),
+            reservation: MemoryConsumer::new(format!("LearnExec[{partition}]"))
+                .register(context.memory_pool()),
             open: Vec::new(),
-            stepping: MetricBuilder::new(&self.metrics).subset_time(STEP_TIME, partition),
-            logging: MetricBuilder::new(&self.metrics).subset_time(LOG_TIME, partition),
-        };
-        let logs = input
-            .map(move |batch| Ok(learner.observe(to_frame(batch?)?)?))
-            .try_filter_map(|logs| futures::future::ready(Ok(logs)));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(
-            learn_schema(),
-            logs,
-        )))
+            stepping: MetricBuilder::new(metrics).subset_time(STEP_TIME, partition),
+            logging: MetricBuilder::new(metrics).subset_time(LOG_TIME, partition),
+        }
     }
 }
 
@@ -197,9 +134,8 @@ struct OpenSplit {
     before: Option<Profiler>,
 }
 
-impl Learner {
-    /// Takes down a frame; gives the logs of its split when the split is complete.
-    fn observe(&mut self, mut frame: Frame) -> Result<Option<RecordBatch>> {
+impl SplitWorker for Learner {
+    fn take(&mut self, mut frame: Frame) -> Result<Option<RecordBatch>> {
         let number = frame.first_row / self.state.rows_per_split;
         let place = match self.open.iter().position(|split| split.number == number) {
             Some(place) => place,
@@ -222,8 +158,10 @@ impl Learner {
         let split = self.open.swap_remove(place);
         let bytes = split.bytes;
         let _timer = self.logging.timer();
+        // Until the logs are handed on, they are there twice: as they were kept, and encoded.
+        self.reservation.try_grow(bytes)?;
         let logs = split.finish()?;
-        self.reservation.shrink(bytes);
+        self.reservation.shrink(2 * bytes);
         Ok(Some(logs))
     }
 }
@@ -235,13 +173,14 @@ impl OpenSplit {
             .passes
             .get(state.pass)
             .ok_or(Error::Bug("no such pass"))?;
+        let rows = usize::try_from(state.split_rows(number)).unwrap_or_default();
         let mut logs = Vec::new();
         for op in pass.learns() {
             let need = state.program.ops[op]
                 .op
                 .need()
                 .ok_or(Error::Bug("nothing to learn"))?;
-            logs.push((op, SplitLog::new(&need, state.figure_sample.as_ref())));
+            logs.push((op, SplitLog::new(&need, rows, state.figure_sample.as_ref())));
         }
         Ok(Self {
             number,
@@ -286,28 +225,39 @@ impl OpenSplit {
     }
 
     fn finish(self) -> Result<RecordBatch> {
-        let (mut ops, mut buckets, mut logs) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut ops, mut buckets) = (Vec::new(), Vec::new());
+        // All logs in one buffer, which is the column as it stands.
+        let mut logs = Vec::with_capacity(self.bytes + self.bytes / 8);
+        let mut lengths = Vec::new();
         for (op, log) in self.logs {
             for entry in log.finish()? {
+                let start = logs.len();
+                entry.encode(&mut logs)?;
                 ops.push(op as u16);
                 buckets.push(entry.bucket);
-                logs.push(entry.encode()?);
+                lengths.push(logs.len() - start);
             }
         }
         if let Some(before) = self.before {
+            let start = logs.len();
+            serde_json::to_writer(&mut logs, &before.finish())?;
             ops.push(PROFILE_OP);
             buckets.push(0);
-            logs.push(serde_json::to_vec(&before.finish())?);
+            lengths.push(logs.len() - start);
+        }
+        if i32::try_from(logs.len()).is_err() {
+            return Err(Error::Bug("the logs of a split are too long"));
         }
         let splits = UInt64Array::from(vec![self.number; ops.len()]);
-        let logs: Vec<&[u8]> = logs.iter().map(Vec::as_slice).collect();
+        let offsets = OffsetBuffer::from_lengths(lengths);
+        let logs = BinaryArray::try_new(offsets, Buffer::from_vec(logs), None)?;
         Ok(RecordBatch::try_new(
             learn_schema(),
             vec![
                 Arc::new(UInt16Array::from(ops)),
                 Arc::new(splits),
                 Arc::new(UInt16Array::from(buckets)),
-                Arc::new(BinaryArray::from(logs)),
+                Arc::new(logs),
             ],
         )?)
     }

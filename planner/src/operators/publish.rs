@@ -1,35 +1,27 @@
 //! The last pass: the whole program, and its output written split by split.
 
-use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{BinaryArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::error::Result as EngineResult;
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_plan::metrics::{
-    ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, Time,
-};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use futures::{StreamExt, TryStreamExt};
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, Time};
 
-use super::scan::to_frame;
-use super::{LearnedState, STEP_TIME, WRITE_TIME, map_properties};
-use crate::error::{Error, Result};
+use super::pass::{PassExec, PassWork, SplitWorker};
+use super::{LearnedState, STEP_TIME, WRITE_TIME};
+use crate::error::Result;
 use crate::program::Frame;
 use crate::sink::{PartWriter, SinkPlan};
 
 /// Applies the program to each split and writes its part of the output; gives one row a split: the
 /// [`SplitOutcome`](crate::sink::SplitOutcome) as JSON.
-pub struct PublishExec {
-    input: Arc<dyn ExecutionPlan>,
+pub type PublishExec = PassExec<Publishing>;
+
+/// What the last pass works with.
+pub struct Publishing {
     state: LearnedState,
     sink: Arc<SinkPlan>,
-    properties: Arc<PlanProperties>,
-    metrics: ExecutionPlanMetricsSet,
 }
 
 /// Schema of what the last pass gives.
@@ -44,88 +36,34 @@ fn publish_schema() -> SchemaRef {
 impl PublishExec {
     /// The last pass over the splits that `input` reads.
     pub fn new(input: Arc<dyn ExecutionPlan>, state: LearnedState, sink: Arc<SinkPlan>) -> Self {
-        let properties = map_properties(&input, publish_schema());
-        Self {
-            input,
-            state,
-            sink,
-            properties,
-            metrics: ExecutionPlanMetricsSet::new(),
-        }
+        Self::over(input, Arc::new(Publishing { state, sink }))
     }
 }
 
-impl fmt::Debug for PublishExec {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("PublishExec")
-            .finish_non_exhaustive()
-    }
-}
+impl PassWork for Publishing {
+    const NAME: &'static str = "PublishExec";
 
-impl DisplayAs for PublishExec {
-    fn fmt_as(&self, _: DisplayFormatType, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("PublishExec")
-    }
-}
-
-impl ExecutionPlan for PublishExec {
-    fn name(&self) -> &str {
-        "PublishExec"
+    fn schema() -> SchemaRef {
+        publish_schema()
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
+    fn pass(&self) -> usize {
+        self.state.pass
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> EngineResult<TreeNodeRecursion>,
-    ) -> EngineResult<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn metrics(&self) -> Option<MetricsSet> {
-        Some(self.metrics.clone_inner())
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let input = children.pop().ok_or(Error::Bug("a pass without input"))?;
-        let (state, sink) = (self.state.clone(), Arc::clone(&self.sink));
-        Ok(Arc::new(Self::new(input, state, sink)))
-    }
-
-    fn execute(
+    fn begin(
         &self,
         partition: usize,
-        context: Arc<TaskContext>,
-    ) -> EngineResult<SendableRecordBatchStream> {
-        let input = self.input.execute(partition, context)?;
-        let mut publisher = Publisher {
+        _: &TaskContext,
+        metrics: &ExecutionPlanMetricsSet,
+    ) -> impl SplitWorker {
+        Publisher {
             state: self.state.clone(),
             sink: Arc::clone(&self.sink),
             open: Vec::new(),
-            stepping: MetricBuilder::new(&self.metrics).subset_time(STEP_TIME, partition),
-            writing: MetricBuilder::new(&self.metrics).subset_time(WRITE_TIME, partition),
-        };
-        let outcomes = input
-            .map(move |batch| Ok(publisher.write(to_frame(batch?)?)?))
-            .try_filter_map(|outcome| futures::future::ready(Ok(outcome)));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(
-            publish_schema(),
-            outcomes,
-        )))
+            stepping: MetricBuilder::new(metrics).subset_time(STEP_TIME, partition),
+            writing: MetricBuilder::new(metrics).subset_time(WRITE_TIME, partition),
+        }
     }
 }
 
@@ -138,9 +76,8 @@ struct Publisher {
     writing: Time,
 }
 
-impl Publisher {
-    /// Writes a frame; gives the outcome of its split when the split is complete.
-    fn write(&mut self, mut frame: Frame) -> Result<Option<RecordBatch>> {
+impl SplitWorker for Publisher {
+    fn take(&mut self, mut frame: Frame) -> Result<Option<RecordBatch>> {
         let number = frame.first_row / self.state.rows_per_split;
         let place = match self.open.iter().position(|(split, _, _)| *split == number) {
             Some(place) => place,

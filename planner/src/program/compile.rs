@@ -79,6 +79,12 @@ pub struct Program {
 }
 
 impl Program {
+    /// The step that an operation is part of: `t-6 dedupe`.
+    pub(crate) fn step_of(&self, op: usize) -> String {
+        let step = &self.transformations[usize::from(self.ops[op].transformation)];
+        format!("{} {}", step.id, step.spec.name())
+    }
+
     /// Compiles a job for data whose columns have these types.
     pub fn compile(job: &JobSpec, contract: &Contract, types: &[DataType]) -> Result<Self> {
         let mut contract = contract.clone();

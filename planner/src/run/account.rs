@@ -548,10 +548,7 @@ pub(super) fn explain(program: &Program, source: &Source) -> String {
         source.split_count(),
         source.rows_per_split
     );
-    let step = |op: usize| {
-        let step = &program.transformations[usize::from(program.ops[op].transformation)];
-        format!("{} {}", step.id, step.spec.name())
-    };
+    let step = |op: usize| program.step_of(op);
     let last = program.passes.len();
     for (number, pass) in program.passes.iter().enumerate() {
         let purpose = if number + 1 == last {

@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::execution::TaskContext;
-use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryPool};
+use datafusion::execution::memory_pool::{
+    FairSpillPool, MemoryConsumer, MemoryPool, MemoryReservation,
+};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::metrics::MetricValue;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
@@ -19,10 +21,11 @@ use uuid::Uuid;
 use super::account::{ReportParts, build_report};
 use super::audit::{Audit, now};
 use super::discover::{PROFILE_ROWS, discover, open_source, source_types};
-use super::learn::{PassLogs, merge_sketches};
+use super::learn::{PassLogs, Summing, merge_sketches};
 use super::{Phase, Progress};
 use crate::contract::Contract;
 use crate::error::{Error, Result};
+use crate::learn::GoneRows;
 use crate::operators::{
     LOG_TIME, LearnExec, LearnedState, PARSE_TIME, PublishExec, STEP_TIME, WRITE_TIME, scan_splits,
 };
@@ -167,7 +170,7 @@ impl JobRun {
         let engine = Engine::new(self, &source, &program)?;
         let learned = engine.learn(&mut clock, &mut audit).await?;
         let various = various_columns(&learned.before);
-        let sink = self.sink(attempt, job_id, &source, &program, various);
+        let sink = self.sink(attempt, job_id, &source, &program, various)?;
         let mut written = engine.publish(Arc::new(sink), &learned, &mut clock).await?;
         clock.lap(Phase::Write);
         audit.record(
@@ -212,7 +215,7 @@ impl JobRun {
         source: &Source,
         program: &Arc<Program>,
         various: Vec<bool>,
-    ) -> SinkPlan {
+    ) -> Result<SinkPlan> {
         SinkPlan::new(
             Arc::clone(program),
             attempt.files.clone(),
@@ -319,6 +322,8 @@ impl Clock {
 struct AllLearned {
     learned: Vec<Option<Arc<Learned>>>,
     before: Vec<Option<ColumnSketch>>,
+    // Of the memory that it takes.
+    _memory: MemoryReservation,
 }
 
 /// What the last pass wrote.
@@ -385,6 +390,7 @@ impl<'a> Engine<'a> {
         let mut learned: Vec<Option<Arc<Learned>>> = vec![None; self.program.ops.len()];
         let mut before = Vec::new();
         let splits: Vec<usize> = (0..self.source.split_count()).collect();
+        let memory = MemoryConsumer::new("what was learned").register(self.context.memory_pool());
         for pass in 0..self.program.passes.len() - 1 {
             self.run
                 .progress
@@ -392,27 +398,53 @@ impl<'a> Engine<'a> {
             let scan = scan_splits(self.source, &splits, self.partitions);
             let plan = Arc::new(LearnExec::new(scan, self.state(pass, &learned)));
             let mut logs = PassLogs::default();
-            let held =
-                MemoryConsumer::new("what a pass learns").register(self.context.memory_pool());
+            let held = memory.new_empty();
+            let learns: Vec<usize> = self.program.passes[pass].learns().collect();
             self.collect(plan, clock, |batch| {
                 held.try_grow(batch.get_array_memory_size())?;
                 logs.add(&batch)
             })
-            .await?;
+            .await
+            .map_err(|error| self.explained(error, || learning(self.program, pass)))?;
             if pass == 0 {
                 before = logs.take_profiles();
             }
-            logs.sum(
-                self.program,
-                pass,
-                self.sampled,
-                self.partitions,
-                &mut learned,
-            )?;
+            let mut gone = GoneRows::default();
+            let summing = Summing {
+                sampled: self.sampled,
+                threads: self.partitions,
+                memory: &memory,
+            };
+            for op in learns {
+                let answer = logs
+                    .sum(self.program, op, &mut gone, &summing)
+                    .map_err(|error| {
+                        self.explained(error, || {
+                            format!("what {} learns", needing(self.program, op))
+                        })
+                    })?;
+                learned[op] = Some(Arc::new(answer));
+            }
             clock.lap(Phase::Learn(pass + 1));
             audit.record("pass_finished", json!({"pass": pass + 1}));
         }
-        Ok(AllLearned { learned, before })
+        Ok(AllLearned {
+            learned,
+            before,
+            _memory: memory,
+        })
+    }
+
+    /// A refusal of the memory pool as an error that names the limit and what needed the memory;
+    /// any other error as it is.
+    fn explained(&self, error: Error, what: impl FnOnce() -> String) -> Error {
+        if !error.is_out_of_memory() {
+            return error;
+        }
+        Error::Memory {
+            what: what(),
+            limit: self.run.spec.options.memory_limit,
+        }
     }
 
     /// Runs the pass that writes.
@@ -438,7 +470,8 @@ impl<'a> Engine<'a> {
             }
             Ok(())
         })
-        .await?;
+        .await
+        .map_err(|error| self.explained(error, || "writing the output".to_owned()))?;
         if outcomes.len() != self.source.split_count() {
             return Err(Error::Bug("a split was not written"));
         }
@@ -493,7 +526,7 @@ impl<'a> Engine<'a> {
         }
         drop(sender);
         while let Some(batch) = receiver.recv().await {
-            take(batch.map_err(unwrapped)?)?;
+            take(batch?)?;
         }
         while let Some(ended) = tasks.join_next().await {
             ended.map_err(|_| Error::Bug("a task of the plan panicked"))?;
@@ -503,24 +536,48 @@ impl<'a> Engine<'a> {
     }
 }
 
-/// An error of ours that went through the engine, as it was.
-fn unwrapped(error: Error) -> Error {
-    match error {
-        Error::Engine(datafusion::error::DataFusionError::External(inner)) => {
-            match inner.downcast::<Error>() {
-                Ok(error) => *error,
-                Err(inner) => Error::Engine(datafusion::error::DataFusionError::External(inner)),
-            }
-        }
-        error => error,
-    }
+/// A pass that learns, with what it learns.
+fn learning(program: &Program, pass: usize) -> String {
+    let steps = program.passes[pass].learns().map(|op| needing(program, op));
+    let steps: Vec<String> = steps.collect();
+    let also = if pass == 0 {
+        ", and profiles the columns"
+    } else {
+        ""
+    };
+    format!(
+        "pass {}, which learns for {}{also}",
+        pass + 1,
+        steps.join(" and ")
+    )
 }
 
-/// Columns in which fewer than one value in four repeats, as far as an earlier pass has seen them.
+/// The step of an operation, with the columns that it learns from.
+fn needing(program: &Program, op: usize) -> String {
+    let columns: Vec<&str> = program.ops[op]
+        .op
+        .reads()
+        .iter()
+        .map(|column| program.contract.columns[column].name.as_str())
+        .collect();
+    let columns = match columns.len() {
+        0..=3 => columns.join(", "),
+        count => format!("{count} columns"),
+    };
+    format!("{} ({columns})", program.step_of(op))
+}
+
+/// Different values beyond which the dictionary of a part would not fit in its page.
+const MOST_WORDS: u64 = 50_000;
+
+/// Columns whose values are too many for a dictionary, or of which fewer than one in four repeats,
+/// as far as an earlier pass has seen them.
 fn various_columns(before: &[Option<ColumnSketch>]) -> Vec<bool> {
     let various = |sketch: &Option<ColumnSketch>| {
         let profile = sketch.as_ref().map(|sketch| sketch.finish("", ""));
-        profile.is_some_and(|profile| profile.distinct * 4 > profile.rows)
+        profile.is_some_and(|profile| {
+            profile.distinct > MOST_WORDS || profile.distinct * 4 > profile.rows
+        })
     };
     before.iter().map(various).collect()
 }

@@ -1,16 +1,26 @@
 //! Summing up what a pass has taken down.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{UInt16Type, UInt64Type};
+use datafusion::execution::memory_pool::MemoryReservation;
 
 use crate::error::{Error, Result};
 use crate::learn::{GoneRows, LogEntry, find_repeats, in_threads, sum_figures, sum_values};
 use crate::operators::PROFILE_OP;
 use crate::profile::ColumnSketch;
-use crate::program::{Action, CanonicalValues, Learned, Need, Program, Repeats};
+use crate::program::{CanonicalValues, Keep, Learned, Need, Program, Repeats};
+
+/// What a sum works with.
+pub(super) struct Summing<'a> {
+    /// Share of the rows that figures rest on.
+    pub(super) sampled: f64,
+    /// Threads.
+    pub(super) threads: usize,
+    /// Memory of what has been learned; what a sum needs for a while is of the same pool.
+    pub(super) memory: &'a MemoryReservation,
+}
 
 /// The logs of a pass, as they come from its splits.
 #[derive(Debug, Default)]
@@ -35,7 +45,10 @@ impl PassLogs {
                     .insert(split, serde_json::from_slice(logs.value(row))?);
                 continue;
             }
-            let entry = LogEntry::decode(buckets.value(row), logs.value(row))?;
+            let ends = logs.value_offsets();
+            let (start, end) = (ends[row] as usize, ends[row + 1] as usize);
+            let log = logs.values().slice_with_length(start, end - start);
+            let entry = LogEntry::decode(buckets.value(row), log)?;
             let place = (usize::from(ops.value(row)), entry.bucket, split);
             self.logs.insert(place, entry.batch);
         }
@@ -59,55 +72,65 @@ impl PassLogs {
         buckets
     }
 
-    /// What the operations of the pass have learned, in their order. Rows that leave by one of
-    /// them are taken out of what the later ones learn.
+    /// What an operation has learned in the pass. Rows that left by an operation before it are
+    /// `gone`; those that leave by it join them.
     pub(super) fn sum(
-        mut self,
+        &mut self,
         program: &Program,
-        pass: usize,
-        sampled: f64,
-        threads: usize,
-        learned: &mut [Option<Arc<Learned>>],
-    ) -> Result<()> {
-        let mut gone = GoneRows::default();
-        let actions = program.passes[pass].actions.clone();
-        for action in actions {
-            let Action::Learn(op) = action else { continue };
-            let need = program.ops[op]
-                .op
-                .need()
-                .ok_or(Error::Bug("nothing to learn"))?;
-            let logs = self.take_op(op);
-            let answer = match &need {
-                Need::Repeats(need) => {
-                    let buckets: Vec<Vec<RecordBatch>> = logs.into_values().collect();
-                    let parts = in_threads(threads, buckets, |logs| {
-                        find_repeats(need.keep, &logs, &gone)
-                    })?;
-                    let mut repeats: Vec<(u64, u64)> = parts.into_iter().flatten().collect();
-                    repeats.sort_unstable();
-                    Learned::Repeats(Repeats(repeats))
+        op: usize,
+        gone: &mut GoneRows,
+        summing: &Summing<'_>,
+    ) -> Result<Learned> {
+        let op_of = &program.ops[op].op;
+        let need = op_of.need().ok_or(Error::Bug("nothing to learn"))?;
+        let logs = self.take_op(op);
+        let flat = |logs: BTreeMap<u16, Vec<RecordBatch>>| -> Vec<RecordBatch> {
+            logs.into_values().flatten().collect()
+        };
+        Ok(match &need {
+            Need::Repeats(need) => {
+                let repeats = all_repeats(need.keep, logs, gone, summing)?;
+                if op_of.drops_rows() {
+                    summing
+                        .memory
+                        .try_grow(repeats.0.len() * size_of::<u64>())?;
+                    gone.extend(repeats.0.iter().map(|(row, _)| *row));
                 }
-                Need::Figures(need) => {
-                    let logs: Vec<RecordBatch> = logs.into_values().flatten().collect();
-                    Learned::Figures(sum_figures(need, &logs, sampled, threads, &gone)?)
-                }
-                Need::Values(columns) => {
-                    let logs: Vec<RecordBatch> = logs.into_values().flatten().collect();
-                    let values = sum_values(columns.len(), &logs)?;
-                    Learned::Values(values.into_iter().map(CanonicalValues::new).collect())
-                }
-            };
-            let answer = Arc::new(answer);
-            if program.ops[op].op.drops_rows()
-                && let Learned::Repeats(repeats) = answer.as_ref()
-            {
-                gone.extend(repeats.0.iter().map(|(row, _)| *row));
+                Learned::Repeats(repeats)
             }
-            learned[op] = Some(answer);
-        }
-        Ok(())
+            Need::Figures(need) => {
+                let (sampled, threads) = (summing.sampled, summing.threads);
+                let logs = flat(logs);
+                let figures = sum_figures(need, &logs, sampled, threads, gone, summing.memory)?;
+                Learned::Figures(figures)
+            }
+            Need::Values(columns) => {
+                let values = sum_values(columns.len(), &flat(logs), summing.memory)?;
+                Learned::Values(values.into_iter().map(CanonicalValues::new).collect())
+            }
+        })
     }
+}
+
+/// The repeats in the logs of all buckets.
+fn all_repeats(
+    keep: Keep,
+    logs: BTreeMap<u16, Vec<RecordBatch>>,
+    gone: &GoneRows,
+    summing: &Summing<'_>,
+) -> Result<Repeats> {
+    let buckets: Vec<Vec<RecordBatch>> = logs.into_values().collect();
+    let parts = in_threads(summing.threads, buckets, |logs| {
+        find_repeats(keep, &logs, gone, summing.memory)
+    })?;
+    // While the parts are put together, every repeat is there twice.
+    let twice = summing.memory.new_empty();
+    let found = parts.iter().map(Vec::len).sum();
+    twice.try_grow(found * size_of::<(u64, u64)>())?;
+    let mut repeats = Vec::with_capacity(found);
+    repeats.extend(parts.into_iter().flatten());
+    repeats.sort_unstable();
+    Ok(Repeats(repeats))
 }
 
 /// The sketches of all splits, in order, put together.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::provenance::ModifiedCells;
+use super::cells::ModifiedCells;
 use crate::program::{Frame, Loss, Program};
 
 /// Examples of each kind that a split tells of.
@@ -140,13 +140,22 @@ impl Account {
         let mut by_transformation = vec![Vec::<u64>::new(); self.rows_by_transformation.len()];
         let words = frame.rows().div_ceil(64);
         for part in cells {
+            let mut known: Option<(u16, usize)> = None;
             for (place, row) in part.rows.iter().enumerate() {
                 modified[*row as usize] = true;
                 let transformation = part.transformation[place];
                 let bits = &mut by_transformation[usize::from(transformation)];
-                bits.resize(words, 0);
+                // Nearly always the one of the cell before.
+                let number = match known {
+                    Some((same, number)) if same == transformation => number,
+                    _ => {
+                        bits.resize(words, 0);
+                        self.cell_count(transformation, part.column)
+                    }
+                };
+                known = Some((transformation, number));
                 bits[*row as usize / 64] |= 1 << (row % 64);
-                let count = self.cell_count(transformation, part.column);
+                let count = &mut self.cells[number];
                 let confidence = part.confidence[place];
                 count.cells += 1;
                 count.confidence += f64::from(confidence);
@@ -173,21 +182,18 @@ impl Account {
         }
     }
 
-    fn cell_count(&mut self, transformation: u16, column: usize) -> &mut CellCount {
+    /// Place of the count of a transformation and a column.
+    fn cell_count(&mut self, transformation: u16, column: usize) -> usize {
         let same =
             |count: &CellCount| (count.transformation, count.column) == (transformation, column);
-        let place = match self.cells.iter().position(same) {
-            Some(place) => place,
-            None => {
-                self.cells.push(CellCount {
-                    transformation,
-                    column,
-                    ..CellCount::default()
-                });
-                self.cells.len() - 1
-            }
-        };
-        &mut self.cells[place]
+        self.cells.iter().position(same).unwrap_or_else(|| {
+            self.cells.push(CellCount {
+                transformation,
+                column,
+                ..CellCount::default()
+            });
+            self.cells.len() - 1
+        })
     }
 
     fn merge_flag(&mut self, flag: FlagCount) {
@@ -233,7 +239,8 @@ impl Account {
             *total += more;
         }
         for more in later.cells {
-            let count = self.cell_count(more.transformation, more.column);
+            let number = self.cell_count(more.transformation, more.column);
+            let count = &mut self.cells[number];
             count.cells += more.cells;
             count.imputed += more.imputed;
             count.uncertain += more.uncertain;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::table::hex;
+use super::file::hex;
 use crate::error::{Error, Result};
 
 /// A file of an output.

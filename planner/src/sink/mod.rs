@@ -2,6 +2,9 @@
 //! the manifest that makes them an output.
 
 mod account;
+mod cells;
+mod chunk;
+mod file;
 mod folder;
 mod losses;
 mod manifest;

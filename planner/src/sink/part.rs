@@ -11,8 +11,9 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::schema::types::ColumnPath;
 use serde::{Deserialize, Serialize};
 
+use super::cells::modified_cells;
 use super::losses::LossTables;
-use super::provenance::{ProvenanceTable, modified_cells};
+use super::provenance::{ProvenanceTable, ProvenanceWriter};
 use super::{Account, FileEntry, TableWriter};
 use crate::error::{Error, Result};
 use crate::profile::{ColumnSketch, Profiler, RowSample};
@@ -26,7 +27,7 @@ pub struct SinkPlan {
     root: PathBuf,
     format: OutputFormat,
     schema: SchemaRef,
-    provenance: Option<ProvenanceTable>,
+    provenance: Option<Arc<ProvenanceTable>>,
     losses: LossTables,
     private: Vec<bool>,
     sample: RowSample,
@@ -45,11 +46,13 @@ impl SinkPlan {
         files: Vec<String>,
         sample: RowSample,
         various: Vec<bool>,
-    ) -> Self {
+    ) -> Result<Self> {
         let placeholders = program.placeholders();
         let table = (output.provenance == Provenance::Full)
-            .then(|| ProvenanceTable::new(&program, job_id, placeholders.clone()));
-        Self {
+            .then(|| ProvenanceTable::new(&program, job_id, placeholders.clone()))
+            .transpose()?
+            .map(Arc::new);
+        Ok(Self {
             losses: LossTables::new(&program, job_id, files, placeholders),
             provenance: table,
             private: program.private(),
@@ -59,15 +62,18 @@ impl SinkPlan {
             format: output.format,
             sample,
             various,
-        }
+        })
     }
-}
 
-impl SinkPlan {
     /// Settings of the data: a dictionary only where values repeat.
     fn data_properties(&self) -> WriterProperties {
         let mut builder = properties();
         for output in &self.program.output {
+            if self.private[output.column] {
+                // The least and the greatest digest help no reader.
+                let path = ColumnPath::new(vec![output.field.name().clone()]);
+                builder = builder.set_column_statistics_enabled(path, EnabledStatistics::None);
+            }
             if !self.various.get(output.column).copied().unwrap_or_default() {
                 continue;
             }
@@ -102,7 +108,7 @@ pub struct PartWriter {
     plan: Arc<SinkPlan>,
     split: u64,
     data: TableWriter,
-    provenance: Option<TableWriter>,
+    provenance: Option<ProvenanceWriter>,
     removed: TableWriter,
     quarantine: TableWriter,
     account: Account,
@@ -127,33 +133,28 @@ impl PartWriter {
             plan.data_properties(),
             true,
         )?;
-        let table = |folder: &str, schema: &SchemaRef, properties: WriterProperties| {
+        let table = |folder: &str, schema: &SchemaRef| {
             let name = format!("{folder}/part-{split:05}.parquet");
             let format = OutputFormat::Parquet;
-            TableWriter::create(&plan.root, name, format, schema, properties, false)
+            TableWriter::create(
+                &plan.root,
+                name,
+                format,
+                schema,
+                properties().build(),
+                false,
+            )
         };
-        let provenance = match &plan.provenance {
-            Some(account) => Some(table(
-                "provenance",
-                account.schema(),
-                provenance_properties(),
-            )?),
-            None => None,
-        };
+        let provenance = plan.provenance.as_ref().map(|table| {
+            let name = format!("provenance/part-{split:05}.parquet");
+            ProvenanceWriter::create(Arc::clone(table), &plan.root, name)
+        });
         Ok(Self {
             split,
             data,
-            provenance,
-            removed: table(
-                "removed",
-                plan.losses.removed_schema(),
-                properties().build(),
-            )?,
-            quarantine: table(
-                "quarantine",
-                plan.losses.quarantine_schema(),
-                properties().build(),
-            )?,
+            provenance: provenance.transpose()?,
+            removed: table("removed", plan.losses.removed_schema())?,
+            quarantine: table("quarantine", plan.losses.quarantine_schema())?,
             account: Account::new(&plan.program),
             before: Profiler::new(&plan.program, plan.sample),
             after: Profiler::new(&plan.program, plan.sample),
@@ -182,8 +183,8 @@ impl PartWriter {
         }
         self.data.write(&self.clean_rows(frame)?)?;
         let cells = modified_cells(frame, &plan.program)?;
-        if let (Some(writer), Some(table)) = (&mut self.provenance, &plan.provenance) {
-            writer.write(&table.batch(frame, &cells)?)?;
+        if let Some(writer) = &mut self.provenance {
+            writer.write(frame.first_row, &cells)?;
         }
         if !frame.losses.is_empty() {
             self.removed.write(&plan.losses.removed(frame)?)?;
@@ -236,26 +237,10 @@ impl PartWriter {
 }
 
 /// Settings of every Parquet file. Nothing in them may depend on the machine or the moment.
-fn properties() -> WriterPropertiesBuilder {
+pub(super) fn properties() -> WriterPropertiesBuilder {
     WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_created_by(concat!("data-sanitizer ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_max_row_group_row_count(Some(1 << 20))
         .set_statistics_enabled(EnabledStatistics::Chunk)
-}
-
-/// Provenance is the largest table: row ids rise, names repeat, and values are not worth a
-/// dictionary that overflows.
-fn provenance_properties() -> WriterProperties {
-    let mut builder = properties();
-    for column in ["original_value", "cleaned_value", "row_id"] {
-        builder = builder.set_column_dictionary_enabled(ColumnPath::from(column), false);
-    }
-    for column in ["original_value", "cleaned_value"] {
-        let path = ColumnPath::from(column);
-        builder = builder.set_column_statistics_enabled(path, EnabledStatistics::None);
-    }
-    builder
-        .set_column_encoding(ColumnPath::from("row_id"), Encoding::DELTA_BINARY_PACKED)
-        .build()
 }

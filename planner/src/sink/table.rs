@@ -1,8 +1,6 @@
-//! One table in one file, with its size and digest.
+//! One table in one file, in one of the formats of an output.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use arrow::array::RecordBatch;
 use arrow::csv;
@@ -11,45 +9,22 @@ use arrow::json::LineDelimitedWriter;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::file::properties::WriterProperties;
-use sha2::{Digest, Sha256};
 
 use super::FileEntry;
-use crate::error::{Error, Result};
+use super::file::{FileSink, OutputFile, at};
+use crate::error::Result;
 use crate::spec::OutputFormat;
 
-/// Counts and digests what it passes on.
-struct DigestWriter<W: Write> {
-    inner: W,
-    digest: Sha256,
-    bytes: u64,
-}
-
-impl<W: Write> Write for DigestWriter<W> {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(buffer)?;
-        self.digest.update(&buffer[..written]);
-        self.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-type Sink = DigestWriter<BufWriter<File>>;
-
 enum Encoder {
-    Parquet(Box<ArrowWriter<Sink>>),
-    Csv(Box<csv::Writer<Sink>>),
-    Jsonl(Box<LineDelimitedWriter<Sink>>),
+    Parquet(Box<ArrowWriter<FileSink>>),
+    Csv(Box<csv::Writer<FileSink>>),
+    Jsonl(Box<LineDelimitedWriter<FileSink>>),
 }
 
 /// Writes one file of one table.
 pub struct TableWriter {
     encoder: Encoder,
-    path: PathBuf,
-    name: String,
+    file: OutputFile,
     rows: u64,
 }
 
@@ -63,26 +38,14 @@ impl TableWriter {
         properties: WriterProperties,
         keep_arrow_schema: bool,
     ) -> Result<Self> {
-        let path = root.join(&name);
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
-        }
-        let file = OpenOptions::new().write(true).create_new(true).open(&path);
-        let sink = DigestWriter {
-            inner: BufWriter::with_capacity(
-                1 << 20,
-                file.map_err(|error| Error::io(&path, error))?,
-            ),
-            digest: Sha256::new(),
-            bytes: 0,
-        };
+        let (file, sink) = OutputFile::create(root, name)?;
         let encoder = match format {
             OutputFormat::Parquet => {
                 let options = ArrowWriterOptions::new()
                     .with_properties(properties)
                     .with_skip_arrow_metadata(!keep_arrow_schema);
                 let writer = ArrowWriter::try_new_with_options(sink, schema.clone(), options);
-                Encoder::Parquet(Box::new(writer.map_err(|error| at(&path, error))?))
+                Encoder::Parquet(Box::new(writer.map_err(|error| at(file.path(), error))?))
             }
             OutputFormat::Csv => {
                 let mut writer = csv::WriterBuilder::new().with_header(true).build(sink);
@@ -100,8 +63,7 @@ impl TableWriter {
         };
         Ok(Self {
             encoder,
-            path,
-            name,
+            file,
             rows: 0,
         })
     }
@@ -113,7 +75,9 @@ impl TableWriter {
             return Ok(());
         }
         match &mut self.encoder {
-            Encoder::Parquet(writer) => writer.write(batch).map_err(|error| at(&self.path, error)),
+            Encoder::Parquet(writer) => writer
+                .write(batch)
+                .map_err(|error| at(self.file.path(), error)),
             Encoder::Csv(writer) => Ok(writer.write(batch)?),
             Encoder::Jsonl(writer) => Ok(writer.write(batch)?),
         }
@@ -121,47 +85,17 @@ impl TableWriter {
 
     /// Ends the file: everything is on disk, and the entry tells what it is.
     pub fn finish(self) -> Result<FileEntry> {
-        let path = self.path;
+        let file = self.file;
         let sink = match self.encoder {
-            Encoder::Parquet(writer) => writer.into_inner().map_err(|error| at(&path, error))?,
+            Encoder::Parquet(writer) => writer
+                .into_inner()
+                .map_err(|error| at(file.path(), error))?,
             Encoder::Csv(writer) => writer.into_inner(),
             Encoder::Jsonl(mut writer) => {
                 writer.finish()?;
                 writer.into_inner()
             }
         };
-        let file = sink
-            .inner
-            .into_inner()
-            .map_err(|error| Error::io(&path, error.into_error()))?;
-        file.sync_data().map_err(|error| Error::io(&path, error))?;
-        Ok(FileEntry {
-            path: self.name,
-            rows: Some(self.rows),
-            bytes: sink.bytes,
-            sha256: hex(&sink.digest.finalize()),
-        })
+        file.finish(sink, self.rows)
     }
-}
-
-/// An error of the Parquet writer, as an error of the file when the disk caused it.
-fn at(path: &Path, error: parquet::errors::ParquetError) -> Error {
-    match error {
-        parquet::errors::ParquetError::External(inner) => match inner.downcast::<io::Error>() {
-            Ok(error) => Error::io(path, *error),
-            Err(inner) => parquet::errors::ParquetError::External(inner).into(),
-        },
-        error => error.into(),
-    }
-}
-
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }

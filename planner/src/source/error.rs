@@ -66,8 +66,10 @@ pub enum SourceError {
 /// What is to be done about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceErrorKind {
-    /// The job or the data has to change.
+    /// The job has to change.
     Invalid,
+    /// The data has to change.
+    Unreadable,
     /// Nothing lies there.
     NotFound,
     /// Trying again may help.
@@ -82,14 +84,13 @@ impl SourceError {
     pub fn kind(&self) -> SourceErrorKind {
         match self {
             Self::NotFound { .. } => SourceErrorKind::NotFound,
-            Self::Location { .. } | Self::Options { .. } | Self::Content { .. } => {
-                SourceErrorKind::Invalid
-            }
+            Self::Location { .. } | Self::Options { .. } => SourceErrorKind::Invalid,
+            Self::Content { .. } => SourceErrorKind::Unreadable,
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::NotFound => SourceErrorKind::NotFound,
                 io::ErrorKind::PermissionDenied
                 | io::ErrorKind::InvalidData
-                | io::ErrorKind::UnexpectedEof => SourceErrorKind::Invalid,
+                | io::ErrorKind::UnexpectedEof => SourceErrorKind::Unreadable,
                 _ => SourceErrorKind::Unavailable,
             },
             Self::Bug { .. } => SourceErrorKind::Bug,

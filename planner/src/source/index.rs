@@ -1,5 +1,7 @@
 //! One pass over a text file that finds where its records begin, exactly as the reader will.
 
+use std::io::Read;
+
 use memchr::memmem::Finder;
 use memchr::{memchr, memchr_iter, memrchr};
 
@@ -7,6 +9,7 @@ use super::blocks::{Block, Blocks};
 use super::dialect::{Dialect, Step};
 use super::error::SourceError;
 use super::store::ByteFile;
+use crate::learn::in_threads;
 
 /// A place is kept every so many records.
 const MARK_ROWS: u64 = 4096;
@@ -42,6 +45,106 @@ pub(super) struct TextIndex {
 /// Sees every record that is valid UTF-8, with its line.
 pub(super) type Visit<'a> = &'a mut dyn FnMut(&str, u64) -> Result<(), SourceError>;
 
+/// Bytes of a file that one thread indexes.
+pub(super) const PIECE: u64 = 32 * 1024 * 1024;
+
+/// Indexes `file` like [`index_text`], with more marks, in pieces at the same time.
+///
+/// A piece begins behind a line end near a multiple of so many bytes, which is a guess: the line end
+/// may stand inside quotes. It was right when the piece before, read from a true start, has its last
+/// record end there. Otherwise the file is read in one go. What the pieces are depends on the file
+/// alone.
+pub(super) fn index_in_pieces(
+    file: &ByteFile,
+    path: &str,
+    start: Mark,
+    dialect: Dialect,
+    piece: u64,
+) -> Result<TextIndex, SourceError> {
+    let whole = || index_text(file, path, start, dialect, None);
+    let Some(starts) = guess_starts(file, path, (start.offset, piece), dialect.terminator)? else {
+        return whole();
+    };
+    let ends = starts[1..].iter().copied().chain([file.size()]);
+    let spans: Vec<(u64, u64)> = starts.iter().copied().zip(ends).collect();
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let pieces = in_threads(threads, spans, |(from, to)| {
+        let start = Mark {
+            row: 0,
+            offset: from,
+            line: 0,
+        };
+        // A piece that fails is read again with the whole file, which tells the true line.
+        Ok(index_span(file, path, (start, to), dialect, None).ok())
+    });
+    let pieces = pieces
+        .map_err(|_| SourceError::io(path, "read", std::io::Error::other("a thread died")))?;
+    let mut index = TextIndex {
+        rows: 0,
+        marks: Vec::new(),
+        invalid: 0,
+        multibyte: 0,
+        line_feeds: false,
+    };
+    let mut lines = start.line;
+    for piece in pieces {
+        let Some((piece, true)) = piece else {
+            return whole();
+        };
+        let lines_of_piece = piece.marks.last().map_or(0, |mark| mark.line);
+        // The end of a piece is the start of the next.
+        let places = piece
+            .marks
+            .split_last()
+            .map_or(&[][..], |(_, places)| places);
+        let moved = places.iter().map(|mark| Mark {
+            row: start.row + index.rows + mark.row,
+            offset: mark.offset,
+            line: lines + mark.line,
+        });
+        index.marks.extend(moved);
+        index.rows += piece.rows;
+        index.invalid += piece.invalid;
+        index.multibyte += piece.multibyte;
+        index.line_feeds |= piece.line_feeds;
+        lines += lines_of_piece;
+    }
+    index.rows += start.row;
+    index.marks.push(Mark {
+        row: index.rows,
+        offset: file.size(),
+        line: lines,
+    });
+    Ok(index)
+}
+
+/// Where the pieces of a file may begin; none of a file that is one piece.
+fn guess_starts(
+    file: &ByteFile,
+    path: &str,
+    (first, piece): (u64, u64),
+    terminator: u8,
+) -> Result<Option<Vec<u64>>, SourceError> {
+    if file.size() < 2 * piece {
+        return Ok(None);
+    }
+    let mut starts = vec![first];
+    for number in 1..file.size() / piece {
+        let from = number * piece;
+        let mut window = Vec::new();
+        let read = file
+            .open(from..(from + piece.min(WINDOW as u64)).min(file.size()))
+            .and_then(|mut reader| reader.read_to_end(&mut window));
+        read.map_err(|e| SourceError::io(path, "read", e))?;
+        match memchr(terminator, &window) {
+            Some(at) if from > first => starts.push(from + at as u64 + 1),
+            // The piece before takes this one in.
+            _ => {}
+        }
+    }
+    Ok(Some(starts))
+}
+
 struct Scan<'a, 'v> {
     dialect: Dialect,
     at: Mark,
@@ -58,6 +161,20 @@ pub(super) fn index_text(
     dialect: Dialect,
     visit: Option<Visit<'_>>,
 ) -> Result<TextIndex, SourceError> {
+    let span = (start, file.size());
+    Ok(index_span(file, path, span, dialect, visit)?.0)
+}
+
+/// Indexes the bytes from a mark to an end, and tells whether the last record ends there. At the
+/// end of the file it always does.
+fn index_span(
+    file: &ByteFile,
+    path: &str,
+    (start, end): (Mark, u64),
+    dialect: Dialect,
+    visit: Option<Visit<'_>>,
+) -> Result<(TextIndex, bool), SourceError> {
+    let is_last = end == file.size();
     let terminator = dialect.terminator;
     let pairs = [[terminator, terminator], [terminator, b'\r']];
     let mut scan = Scan {
@@ -73,24 +190,24 @@ pub(super) fn index_text(
         blank: [Finder::new(&pairs[0]), Finder::new(&pairs[1])],
         visit,
     };
-    let mut blocks = Blocks::new(file, path, start.offset..file.size())?;
+    let mut blocks = Blocks::new(file, path, start.offset..end)?;
     let mut carried = Vec::new();
     let mut reuse = Vec::new();
     loop {
         let Block { bytes, len, last } = blocks.next(&carried, reuse, scan.at.line)?;
-        let used = scan.block(&bytes[..len], last)?;
+        let used = scan.block(&bytes[..len], last && is_last)?;
+        carried.clear();
+        carried.extend_from_slice(&bytes[used..len]);
         if last {
             break;
         }
-        carried.clear();
-        carried.extend_from_slice(&bytes[used..len]);
         reuse = bytes;
     }
     scan.index.rows = scan.at.row;
     if scan.index.marks.last() != Some(&scan.at) {
         scan.index.marks.push(scan.at);
     }
-    Ok(scan.index)
+    Ok((scan.index, is_last || carried.is_empty()))
 }
 
 impl Scan<'_, '_> {
@@ -205,6 +322,68 @@ impl Scan<'_, '_> {
         self.at.row += rows;
         if rows > 0 && self.at.row.is_multiple_of(MARK_ROWS) {
             self.index.marks.push(self.at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use std::io::Write;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Every place where a record begins or the text ends, one after another.
+    fn places(text: &[u8], dialect: Dialect) -> Vec<Mark> {
+        let mut at = Mark {
+            row: 0,
+            offset: 0,
+            line: 1,
+        };
+        let mut places = vec![at];
+        while (at.offset as usize) < text.len() {
+            let start = at.offset as usize;
+            let (end, rows) = match dialect.next_record(text, start, true) {
+                Step::Record { end } | Step::Unclosed { end } => (end, 1),
+                Step::Skip { end } => (end, 0),
+                Step::NeedMore => panic!("nothing follows"),
+            };
+            at.row += rows;
+            at.offset = end as u64;
+            at.line += text[start..end]
+                .iter()
+                .filter(|byte| **byte == b'\n')
+                .count() as u64;
+            places.push(at);
+        }
+        places
+    }
+
+    proptest! {
+        /// However a text is cut, quotes and all, its index is that of the whole.
+        #[test]
+        fn pieces_are_the_whole(
+            records in prop::collection::vec("[a-c]{0,6}|\"[a-c\n]{0,9}\"|\"|a\"|#b|\u{e9}", 0..60),
+            crlf: bool,
+            piece in 8..64_u64,
+        ) {
+            let text = records.join(if crlf { "\r\n" } else { "\n" });
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            let file = ByteFile::local(file.path()).unwrap();
+            let dialect = Dialect { comment: Some(b'#'), ..Dialect::default() };
+            let start = Mark { row: 0, offset: 0, line: 1 };
+            let index = index_in_pieces(&file, "text", start, dialect, piece).unwrap();
+            let whole = index_text(&file, "text", start, dialect, None).unwrap();
+            prop_assert_eq!(index.rows, whole.rows);
+            prop_assert_eq!(index.line_feeds, whole.line_feeds);
+            prop_assert_eq!(index.marks.last(), whole.marks.last());
+            let places = places(text.as_bytes(), dialect);
+            for mark in &index.marks {
+                prop_assert!(places.contains(mark), "{:?} of {:?}", mark, text);
+            }
         }
     }
 }

@@ -16,6 +16,8 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder,
 };
+use parquet::basic::Type as PhysicalType;
+use parquet::file::metadata::RowGroupMetaData;
 
 use super::batch::RowOrigin;
 use super::dataset::SourceColumn;
@@ -167,6 +169,13 @@ impl ParquetReader {
             first += count;
         }
         let limit = usize::try_from(rows.end - rows.start).unwrap_or(usize::MAX);
+        for number in &groups {
+            check_room(
+                metadata.metadata().row_group(*number),
+                batch_rows.min(limit),
+            )
+            .map_err(|reason| SourceError::content(path, Some(rows.start + 1), reason))?;
+        }
         let reader = guard(|| {
             ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), metadata.clone())
                 .with_row_groups(groups)
@@ -247,6 +256,24 @@ impl ParquetReader {
             origin,
         })
     }
+}
+
+/// Refuses texts that have no room in a batch, before they are unpacked: a column of a batch holds
+/// 2 GiB, and pages of a few kilobytes may unpack to more.
+fn check_room(group: &RowGroupMetaData, batch_rows: usize) -> Result<(), String> {
+    let rows = group.num_rows().max(1);
+    let taken = i64::try_from(batch_rows).map_or(rows, |taken| taken.min(rows));
+    for column in group.columns() {
+        let bytes = i128::from(column.uncompressed_size()) * i128::from(taken) / i128::from(rows);
+        if column.column_type() == PhysicalType::BYTE_ARRAY && bytes > i128::from(i32::MAX) {
+            return Err(format!(
+                "{taken} rows of column {:?} hold {bytes} bytes; at most {} can be read at a time",
+                column.column_path().string(),
+                i32::MAX
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The array in the type that the batch has for it.

@@ -7,7 +7,7 @@ use super::dataset::{Content, SourceColumn};
 use super::dialect::{Dialect, RECORD_LIMIT, Step};
 use super::error::SourceError;
 use super::header::{column_names, is_header, numbered_names};
-use super::index::{Mark, TextIndex, index_text};
+use super::index::{Mark, PIECE, TextIndex, index_in_pieces};
 use super::options::{Format, SourceOptions};
 use super::sniff::{sample, sniff, split_fields, usual_fields};
 use super::store::ByteFile;
@@ -72,7 +72,7 @@ pub(super) fn separated(
         }
         let (names, layout, header) = opening.columns(dialect, options, &mut found);
         let start = opening.start(&dialect, header);
-        let index = index_text(file, path, start, dialect, None)?;
+        let index = index_in_pieces(file, path, start, dialect, PIECE)?;
         if dialect.terminator == b'\r' && index.line_feeds {
             // The first line feed lies beyond the head: carriage returns end no records here.
             dialect.terminator = b'\n';

@@ -258,7 +258,8 @@ pub enum Provenance {
 pub struct OptionsSpec {
     /// Seed of the samples; the same seed gives the same result.
     pub seed: u64,
-    /// Most memory that the job may use, such as `4GiB`.
+    /// Most memory for what the job learns from all rows, such as `4GiB`; the buffers of readers
+    /// and writers come on top.
     pub memory_limit: ByteSize,
     /// How many parts of the data are worked on at a time: a number, or `auto` for one a core.
     pub partitions: Partitions,

@@ -70,7 +70,12 @@ impl Op for NullMissingOp {
                 .as_string_view_opt()
                 .ok_or(Error::Bug("missing values of no text"))?;
             let (mut missing, mut spelt) = (Vec::new(), Vec::new());
-            for row in 0..texts.len() {
+            for (row, view) in texts.views().iter().enumerate() {
+                // A view holds the length and, behind it, the first bytes of the text.
+                let (length, first) = (*view as u32, (*view >> 32) as u8);
+                if length > 0 && !self.missing.may_begin_with(first) {
+                    continue;
+                }
                 if texts.is_valid(row) && self.missing.is_missing(texts.value(row)) {
                     missing.push(row as u32);
                     if !texts.value(row).is_empty() && frame.is_live(row) {

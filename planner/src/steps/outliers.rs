@@ -161,7 +161,7 @@ impl Op for OutlierOp {
                 continue;
             };
             let (mut rows, mut values, mut scores) = (Vec::new(), Vec::new(), Vec::new());
-            for (row, value) in quantities(&frame.columns[*column])? {
+            for (row, value) in quantities(&frame.columns[*column], |_| true)? {
                 let number = value.number();
                 if frame.is_live(row) && !(low..=high).contains(&number) {
                     let distance = (number - centre).abs() / (high - centre);

@@ -68,7 +68,7 @@ fn compressed_files_read_as_plain_ones() {
         }
         fs::write(dir.path().join(&name), &bytes[..bytes.len() - 9]).unwrap();
         let error = discover(dir.path(), &[&name], &options).unwrap_err();
-        assert_eq!(error.kind(), SourceErrorKind::Invalid, "{error}");
+        assert_eq!(error.kind(), SourceErrorKind::Unreadable, "{error}");
     }
 }
 

@@ -90,29 +90,56 @@ impl CellKernel for NormalizeText {
     }
 }
 
-/// What the bytes of a cell hold, gathered without a branch so that the loop vectorises.
+/// What the bytes of a cell hold: bit 7 of any byte of a field tells that one of them is so.
 #[derive(Default)]
 struct ByteClasses {
     /// A byte outside `0x20..=0x7E`.
-    unusual: u8,
+    unusual: u64,
     /// Two blanks in a row.
-    double_blank: u8,
-    lower: u8,
-    upper: u8,
+    double_blank: u64,
+    lower: u64,
+    upper: u64,
 }
 
 impl ByteClasses {
+    /// Looks at eight bytes at a time; the last eight may have been looked at in part before.
     fn of(bytes: &[u8]) -> Self {
         let mut seen = Self::default();
-        for &byte in bytes {
-            seen.unusual |= u8::from(byte.wrapping_sub(0x20) > 0x5E);
-            seen.lower |= u8::from(byte.wrapping_sub(b'a') < 26);
-            seen.upper |= u8::from(byte.wrapping_sub(b'A') < 26);
+        let Some(last) = bytes.last_chunk::<8>() else {
+            let mut word = [b'!'; 8];
+            word[..bytes.len()].copy_from_slice(bytes);
+            seen.see(u64::from_le_bytes(word), 0);
+            return seen;
+        };
+        let mut blank_before = 0;
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            blank_before = seen.see(u64::from_le_bytes(*word), blank_before);
         }
-        for (&one, &two) in bytes.iter().zip(bytes.iter().skip(1)) {
-            seen.double_blank |= u8::from(one == b' ') & u8::from(two == b' ');
+        if !rest.is_empty() {
+            seen.see(u64::from_le_bytes(*last), 0);
         }
         seen
+    }
+
+    /// Takes in eight bytes, the first in the lowest bits, and whether a blank stands before them;
+    /// gives whether they end in one.
+    #[inline(always)]
+    fn see(&mut self, word: u64, blank_before: u64) -> u64 {
+        const HIGH: u64 = 0x8080_8080_8080_8080;
+        const fn each(byte: u8) -> u64 {
+            u64::from_ne_bytes([byte; 8])
+        }
+        // Adding `0x80 - x` to seven bits sets the eighth where they are at least x.
+        let low = word & !HIGH;
+        let at_least = |byte: u8| low + each(0x80 - byte);
+        self.unusual |= (word | !at_least(0x20) | at_least(0x7F)) & HIGH;
+        self.lower |= at_least(b'a') & !at_least(b'z' + 1) & HIGH;
+        self.upper |= at_least(b'A') & !at_least(b'Z' + 1) & HIGH;
+        // Of bytes with the eighth bit set some pass for blanks; they are unusual anyway.
+        let blank = at_least(0x20) & !at_least(0x21) & HIGH;
+        self.double_blank |= blank & ((blank << 8) | blank_before);
+        blank >> 56
     }
 }
 
@@ -179,19 +206,54 @@ impl NormalizeText {
             UnicodeForm::Nfd => is_nfd_quick(text.chars()),
             UnicodeForm::Nfkd => is_nfkd_quick(text.chars()),
         };
-        match form {
-            _ if quick == IsNormalized::Yes => out.push_str(text),
-            UnicodeForm::Nfc => out.extend(text.nfc()),
-            UnicodeForm::Nfkc => out.extend(text.nfkc()),
-            UnicodeForm::Nfd => out.extend(text.nfd()),
-            UnicodeForm::Nfkd => out.extend(text.nfkd()),
+        if quick == IsNormalized::Yes {
+            out.push_str(text);
+            return;
+        }
+        // Nothing before a character of ASCII joins with it, so a piece is one such character and
+        // what is not ASCII behind it.
+        let mut rest = text;
+        while !rest.is_empty() {
+            let ascii = rest
+                .bytes()
+                .position(|byte| !byte.is_ascii())
+                .unwrap_or(rest.len() + 1);
+            let (plain, tail) = rest.split_at(ascii.saturating_sub(1));
+            out.push_str(plain);
+            let end = (1..tail.len())
+                .find(|at| tail.as_bytes()[*at].is_ascii())
+                .unwrap_or(tail.len());
+            let (piece, after) = tail.split_at(end);
+            match form {
+                UnicodeForm::Nfc => out.extend(piece.nfc()),
+                UnicodeForm::Nfkc => out.extend(piece.nfkc()),
+                UnicodeForm::Nfd => out.extend(piece.nfd()),
+                UnicodeForm::Nfkd => out.extend(piece.nfkd()),
+            }
+            rest = after;
         }
     }
 
     /// Writes `text` without the white space and the control characters that are not wanted.
     fn respace(&self, text: &str, out: &mut String) {
         let mut blank_due = false;
-        for c in text.chars() {
+        let mut rest = text;
+        loop {
+            // Most of a text is letters and signs of ASCII: word by word.
+            let word = rest
+                .bytes()
+                .position(|byte| !byte.is_ascii_graphic())
+                .unwrap_or(rest.len());
+            if word > 0 {
+                if std::mem::take(&mut blank_due) {
+                    out.push(' ');
+                }
+                out.push_str(&rest[..word]);
+                rest = &rest[word..];
+            }
+            let mut others = rest.chars();
+            let Some(c) = others.next() else { break };
+            rest = others.as_str();
             if c.is_whitespace() {
                 if !self.collapse_whitespace {
                     out.push(c);
@@ -203,9 +265,8 @@ impl NormalizeText {
             } else if self.strip_control && is_noise(c) {
                 // Dropped.
             } else {
-                if blank_due {
+                if std::mem::take(&mut blank_due) {
                     out.push(' ');
-                    blank_due = false;
                 }
                 out.push(c);
             }
@@ -416,6 +477,34 @@ mod tests {
             let mut slow = String::new();
             kernel.clean_unicode(&cell, &mut slow);
             prop_assert_eq!(slow, once);
+        }
+
+        /// The words of eight bytes see what the bytes are one by one.
+        #[test]
+        fn classes_are_those_of_the_bytes(bytes in prop::collection::vec(prop_oneof![3 => Just(b' '), 4 => any::<u8>()], 0..40)) {
+            let seen = ByteClasses::of(&bytes);
+            let unusual = bytes.iter().any(|byte| !(0x20..=0x7E).contains(byte));
+            prop_assert_eq!(seen.unusual != 0, unusual);
+            if !unusual {
+                prop_assert_eq!(seen.double_blank != 0, bytes.windows(2).any(|two| two == b"  "));
+                prop_assert_eq!(seen.lower != 0, bytes.iter().any(u8::is_ascii_lowercase));
+                prop_assert_eq!(seen.upper != 0, bytes.iter().any(u8::is_ascii_uppercase));
+            }
+        }
+
+        /// Piece by piece a text comes to the same form as at once.
+        #[test]
+        fn pieces_are_the_whole(text in "[a-cA\u{301}\u{327}\u{323}\u{e9}\u{1e69}\u{fb01}\u{1100}\u{1161}\u{ac00}\u{11a8}\u{3099}\u{304b} ]{0,16}") {
+            let formed = |form| {
+                let mut out = String::new();
+                let kernel = NormalizeText { unicode: Some(form), ..NormalizeText::default() };
+                kernel.normalize(&text, &mut out);
+                out
+            };
+            prop_assert_eq!(formed(UnicodeForm::Nfc), text.nfc().collect::<String>());
+            prop_assert_eq!(formed(UnicodeForm::Nfkc), text.nfkc().collect::<String>());
+            prop_assert_eq!(formed(UnicodeForm::Nfd), text.nfd().collect::<String>());
+            prop_assert_eq!(formed(UnicodeForm::Nfkd), text.nfkd().collect::<String>());
         }
 
         /// Any text: no panic, white space and form are as asked for, and cleaning twice is cleaning once.

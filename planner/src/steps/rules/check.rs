@@ -114,11 +114,8 @@ impl RuleCheck {
                 let outside = |value: &Quantity| {
                     min.is_some_and(|min| *value < min) || max.is_some_and(|max| *value > max)
                 };
-                let values = quantities(array)?.into_iter();
-                values
-                    .filter(|(_, value)| outside(value))
-                    .map(|(row, _)| row as u32)
-                    .collect()
+                let values = quantities(array, outside)?.into_iter();
+                values.map(|(row, _)| row as u32).collect()
             }
             Test::Ordered(min, max) => self.texts(array, |text| {
                 min.as_ref().is_some_and(|min| text < min.as_str())
@@ -209,7 +206,7 @@ fn quantity(bound: &Bound, data_type: &DataType, lower: bool) -> Result<Quantity
     let array: ArrayRef = Arc::new(StringViewArray::from(vec![text.as_str()]));
     let parsed = cast(&array, data_type)
         .ok()
-        .and_then(|array| quantities(&array).ok());
+        .and_then(|array| quantities(&array, |_| true).ok());
     parsed
         .and_then(|values| values.first().map(|(_, value)| *value))
         .ok_or_else(|| format!("{text:?} is no {}", type_name(data_type)))

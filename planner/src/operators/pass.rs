@@ -1,0 +1,141 @@
+//! What a pass is to the engine, whatever it does with the splits.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::Result as EngineResult;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning,
+    PlanProperties,
+};
+use futures::{StreamExt, TryStreamExt};
+
+use super::scan::to_frame;
+use crate::error::{Error, Result};
+use crate::program::Frame;
+
+/// What a pass does, the same in every partition.
+pub trait PassWork: Send + Sync + 'static {
+    /// Name of the operator.
+    const NAME: &'static str;
+
+    /// Schema of what the pass gives.
+    fn schema() -> SchemaRef;
+
+    /// Number of the pass, from 0.
+    fn pass(&self) -> usize;
+
+    /// Begins on a partition.
+    fn begin(
+        &self,
+        partition: usize,
+        context: &TaskContext,
+        metrics: &ExecutionPlanMetricsSet,
+    ) -> impl SplitWorker;
+}
+
+/// What works on the splits of one partition.
+pub trait SplitWorker: Send + 'static {
+    /// Takes a frame; gives what its split comes to when the split is complete.
+    fn take(&mut self, frame: Frame) -> Result<Option<RecordBatch>>;
+}
+
+/// Maps each partition of splits by itself to rows of its own.
+pub struct PassExec<W> {
+    input: Arc<dyn ExecutionPlan>,
+    work: Arc<W>,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl<W: PassWork> PassExec<W> {
+    /// A pass over the splits that `input` reads.
+    pub(super) fn over(input: Arc<dyn ExecutionPlan>, work: Arc<W>) -> Self {
+        let partitions = input.output_partitioning().partition_count();
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(W::schema()),
+            Partitioning::UnknownPartitioning(partitions),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        );
+        Self {
+            input,
+            work,
+            properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
+    }
+}
+
+impl<W: PassWork> fmt::Debug for PassExec<W> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct(W::NAME)
+            .field("pass", &self.work.pass())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<W: PassWork> DisplayAs for PassExec<W> {
+    fn fmt_as(&self, _: DisplayFormatType, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: pass={}", W::NAME, self.work.pass() + 1)
+    }
+}
+
+impl<W: PassWork> ExecutionPlan for PassExec<W> {
+    fn name(&self) -> &str {
+        W::NAME
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> EngineResult<TreeNodeRecursion>,
+    ) -> EngineResult<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        let input = children.pop().ok_or(Error::Bug("a pass without input"))?;
+        Ok(Arc::new(Self::over(input, Arc::clone(&self.work))))
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> EngineResult<SendableRecordBatchStream> {
+        let mut worker = self.work.begin(partition, &context, &self.metrics);
+        let input = self.input.execute(partition, context)?;
+        let given = input
+            .map(move |batch| Ok(worker.take(to_frame(batch?)?)?))
+            .try_filter_map(|given| futures::future::ready(Ok(given)));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(W::schema(), given)))
+    }
+}
