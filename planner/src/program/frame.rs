@@ -127,6 +127,9 @@ pub struct Frame {
     pub first_row: u64,
     /// Every column of the source, in source order.
     pub columns: Vec<ArrayRef>,
+    /// The same before any step. A type that is read where nothing has to be mended is no change,
+    /// but `10` is not what the source wrote where `10.0` stands now.
+    pub raw: Vec<ArrayRef>,
     /// Rows that are neither removed nor quarantined; none when all are.
     live: Option<BooleanBuffer>,
     rows: usize,
@@ -154,6 +157,7 @@ impl Frame {
         let rows = origin.file.len();
         let mut frame = Self {
             first_row,
+            raw: columns.clone(),
             columns,
             live: None,
             rows,

@@ -72,7 +72,7 @@ fn changed_once(frame: &Frame, change: &Change) -> Result<ModifiedCells> {
     let index = UInt32Array::from(rows.clone());
     Ok(ModifiedCells {
         column: change.column,
-        original: texts_at(&change.before, &index)?,
+        original: in_source(frame, &[change], texts_at(&change.before, &index)?, &index)?,
         cleaned: texts_at(&frame.columns[change.column], &index)?,
         transformation: vec![change.transformation; rows.len()],
         confidence: kept
@@ -147,6 +147,8 @@ fn changed_often(frame: &Frame, changes: &[&Change]) -> Result<ModifiedCells> {
             .as_string_view()
             .clone();
     }
+    let index = UInt32Array::from(modified.rows.clone());
+    modified.original = in_source(frame, changes, modified.original, &index)?;
     for row in &modified.rows {
         if let Some((_, transformation, confidence, source)) = cells[*row as usize] {
             modified.transformation.push(transformation);
@@ -155,6 +157,27 @@ fn changed_often(frame: &Frame, changes: &[&Change]) -> Result<ModifiedCells> {
         }
     }
     Ok(modified)
+}
+
+/// The cells of `rows` of a column before its first changes, as the source writes them: what was
+/// read as a number or a date before a step changed it stands in the source in its own notation.
+fn in_source(
+    frame: &Frame,
+    changes: &[&Change],
+    before: StringViewArray,
+    rows: &UInt32Array,
+) -> Result<StringViewArray> {
+    let column = changes.first().map_or(0, |change| change.column);
+    let raw = &frame.raw[column];
+    if changes
+        .iter()
+        .all(|change| change.before.data_type() == raw.data_type())
+    {
+        return Ok(before);
+    }
+    let written = texts_at(raw, rows)?;
+    let cell = |place| before.is_valid(place).then(|| written.value(place));
+    Ok((0..before.len()).map(cell).collect())
 }
 
 /// The cells of `rows`, as text.

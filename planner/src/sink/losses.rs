@@ -157,17 +157,16 @@ impl LossTables {
     fn render(&self, frame: &Frame, row: usize) -> Result<String> {
         let mut object = serde_json::Map::new();
         for (column, name) in self.names.iter().enumerate() {
-            // The first change of a column holds what the source has.
-            let change = frame.changes.iter().find(|change| change.column == column);
-            let array = change.map_or(&frame.columns[column], |change| &change.before);
-            let text = cast(&array.slice(row, 1), &DataType::Utf8View)?;
+            let text = cast(&frame.raw[column].slice(row, 1), &DataType::Utf8View)?;
             let text = text
                 .as_string_view_opt()
                 .ok_or(Error::Bug("a cast to text that is not"))?;
             let value = match (&self.placeholders[column], text.is_null(0)) {
                 (_, true) => serde_json::Value::Null,
-                (Some(placeholder), false) => placeholder.as_str().into(),
-                (None, false) => text.value(0).into(),
+                (Some(placeholder), false) if !text.value(0).is_empty() => {
+                    placeholder.as_str().into()
+                }
+                (_, false) => text.value(0).into(),
             };
             object.insert(name.clone(), value);
         }

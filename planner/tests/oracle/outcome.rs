@@ -9,7 +9,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use planner::run::JobRun;
 use planner::spec::JobSpec;
 
-use super::job::Job;
+use super::job::{Job, SALT};
 
 /// Rows of a table, each cell as text.
 pub type Rows = Vec<Vec<Option<String>>>;
@@ -21,12 +21,14 @@ pub enum Outcome {
     Refused,
     /// The tables.
     Tables {
+        /// Names of the columns of the data.
+        columns: Vec<String>,
         data: Rows,
         /// By row and column: original, cleaned, transformation, confidence, source.
         provenance: Rows,
         /// Row, and the row that stays.
         removed: Rows,
-        /// Row, column, reason.
+        /// Row, column, reason, the row as the source has it.
         quarantine: Rows,
     },
 }
@@ -35,11 +37,14 @@ impl Outcome {
     /// The same with prices to nine digits: sums in another order may differ in the last bits.
     pub fn softened(mut self) -> Self {
         if let Self::Tables {
-            data, provenance, ..
+            columns,
+            data,
+            provenance,
+            ..
         } = &mut self
         {
+            let price = columns.iter().position(|column| column == "price").unwrap();
             for row in data {
-                let price = row.len() - 2;
                 row[price] = row[price].take().map(soft);
             }
             for row in provenance
@@ -65,9 +70,8 @@ fn soft(text: String) -> String {
 pub fn of_engine(job: &Job) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("table.csv"), job.csv()).unwrap();
-    let Ok(spec) = JobSpec::from_value(job.spec(), "oracle") else {
-        return Outcome::Refused;
-    };
+    std::fs::write(folder.path().join("salt"), SALT).unwrap();
+    let spec = JobSpec::from_value(job.spec(folder.path()), "oracle").unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -88,16 +92,19 @@ fn read(output: &Path) -> Outcome {
             .map(|row| wanted.iter().map(|column| row[*column].clone()).collect())
             .collect()
     };
-    let mut provenance = columns(table(output, "provenance"), &[1, 2, 3, 4, 5, 6, 7]);
+    let (names, data) = table(output, "data");
+    let rows = |name| table(output, name).1;
+    let mut provenance = columns(rows("provenance"), &[1, 2, 3, 4, 5, 6, 7]);
     sort_by_cell(&mut provenance);
     for row in &mut provenance {
         row[5] = row[5].as_ref().map(|score| round(score.parse().unwrap()));
     }
     Outcome::Tables {
-        data: table(output, "data"),
+        columns: names,
+        data,
         provenance,
-        removed: columns(table(output, "removed"), &[1, 4]),
-        quarantine: columns(table(output, "quarantine"), &[3, 4, 5]),
+        removed: columns(rows("removed"), &[1, 4]),
+        quarantine: columns(rows("quarantine"), &[3, 4, 5, 6]),
     }
 }
 
@@ -116,8 +123,9 @@ pub fn round(confidence: f32) -> String {
     format!("{confidence:.5}")
 }
 
-fn table(output: &Path, name: &str) -> Rows {
-    let mut rows = Vec::new();
+/// The columns and the rows of a table of the output.
+fn table(output: &Path, name: &str) -> (Vec<String>, Rows) {
+    let (mut names, mut rows) = (Vec::new(), Vec::new());
     let mut paths: Vec<_> = std::fs::read_dir(output.join(name))
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -125,11 +133,10 @@ fn table(output: &Path, name: &str) -> Rows {
     paths.sort();
     for path in paths {
         let file = std::fs::File::open(path).unwrap();
-        for batch in ParquetRecordBatchReaderBuilder::try_new(file)
-            .unwrap()
-            .build()
-            .unwrap()
-        {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+        let fields = reader.schema().fields().iter();
+        names = fields.map(|field| field.name().clone()).collect();
+        for batch in reader.build().unwrap() {
             let batch = batch.unwrap();
             let columns: Vec<_> = batch
                 .columns()
@@ -145,5 +152,5 @@ fn table(output: &Path, name: &str) -> Rows {
             }
         }
     }
-    rows
+    (names, rows)
 }

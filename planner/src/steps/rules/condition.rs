@@ -9,7 +9,7 @@ use datafusion::common::DFSchema;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::ExprSchemable;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::utils::collect_columns;
+use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 
 use crate::error::Result;
 use crate::program::{Frame, Layout};
@@ -20,6 +20,7 @@ use crate::session::session;
 pub(super) struct Condition {
     /// Columns that the condition reads.
     pub(super) columns: Vec<usize>,
+    /// These columns: a pass that learns need not have given the others their types.
     schema: SchemaRef,
     expression: Arc<dyn PhysicalExpr>,
 }
@@ -46,21 +47,22 @@ impl Condition {
             .iter()
             .map(|column| column.index())
             .collect();
+        let columns: Vec<usize> = columns.into_iter().collect();
+        let schema = Arc::new(schema.project(&columns)?);
         Ok(Self {
-            columns: columns.into_iter().collect(),
+            expression: reassign_expr_columns(expression, &schema)?,
+            columns,
             schema,
-            expression,
         })
     }
 
     /// Rows for which the condition is false. A row that it cannot judge does not break it.
     pub(super) fn broken(&self, frame: &Frame) -> Result<Vec<u32>> {
         let options = RecordBatchOptions::new().with_row_count(Some(frame.rows()));
-        let batch = RecordBatch::try_new_with_options(
-            Arc::clone(&self.schema),
-            frame.columns.clone(),
-            &options,
-        )?;
+        let read = self.columns.iter();
+        let columns = read.map(|column| Arc::clone(&frame.columns[*column]));
+        let schema = Arc::clone(&self.schema);
+        let batch = RecordBatch::try_new_with_options(schema, columns.collect(), &options)?;
         let answer = self.expression.evaluate(&batch)?.into_array(frame.rows())?;
         let answer = answer.as_boolean();
         let broken = (0..answer.len()).filter(|row| answer.is_valid(*row) && !answer.value(*row));
