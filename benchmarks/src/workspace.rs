@@ -71,6 +71,15 @@ impl Workspace {
             _ => OsStr::new("dev"),
         };
         let mut command = Command::new(cargo);
+        // What `cargo run` says of this package is no news to the build of another: build scripts
+        // that watch these variables would run again, and half of the engine be compiled anew.
+        let told = |name: &OsStr| {
+            let name = name.to_string_lossy();
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        };
+        for (name, _) in std::env::vars_os().filter(|(name, _)| told(name)) {
+            command.env_remove(name);
+        }
         command.args(["build", "--package", "cli", "--bin", "sanitizer"]);
         command.args([
             "--manifest-path",
