@@ -1,7 +1,9 @@
 //! The dirty-data generator with known truth, and the programs that measure speed and quality.
 
+pub mod cluster;
 pub mod commands;
 pub mod csv_table;
+pub mod every_step;
 pub mod figure_table;
 pub mod generator;
 pub mod measure;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use benchmarks::commands::{demo, generate, quality, speed};
+use benchmarks::commands::{demo, determinism, distribution, generate, quality, speed};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -18,6 +18,8 @@ enum Command {
     Demo(demo::DemoArgs),
     Speed(speed::SpeedArgs),
     Quality(quality::QualityArgs),
+    Determinism(determinism::DeterminismArgs),
+    Distribution(distribution::DistributionArgs),
 }
 
 fn main() -> ExitCode {
@@ -26,6 +28,8 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Speed(args) => speed::run(&args),
         Command::Quality(args) => quality::run(&args),
+        Command::Determinism(args) => determinism::run(&args),
+        Command::Distribution(args) => distribution::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

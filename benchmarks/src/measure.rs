@@ -79,7 +79,7 @@ fn wait(child: &mut Child) -> std::io::Result<(ExitStatus, Option<u64>)> {
 }
 
 /// `VmHWM` of `/proc/PID/status`, see proc(5).
-fn peak_bytes(pid: u32) -> Option<u64> {
+pub fn peak_bytes(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status
         .lines()

@@ -10,17 +10,14 @@ use planner::spec::{JobSpec, PiiStrategy};
 use planner::steps::StepSpec;
 use serde_json::json;
 
-use crate::arguments::{JobArguments, RunArguments, UsageError};
+use crate::arguments::{JobArguments, RunArguments};
 use crate::lines::print_line;
 use crate::progress::Bar;
 
 /// Runs a job and prints its account.
 pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<()> {
-    if arguments.cluster.is_some() {
-        let problem = "this version runs in one process; --cluster is not available";
-        return Err(UsageError(problem.to_owned()).into());
-    }
-    let job = load(&arguments.job)?;
+    let mut job = load(&arguments.job)?;
+    job.cluster = arguments.cluster.clone();
     let threads = match job.spec.options.partitions {
         planner::spec::Partitions::Count(count) => count,
         planner::spec::Partitions::Auto => {

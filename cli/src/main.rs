@@ -5,13 +5,15 @@ mod clean;
 mod describe;
 mod draft;
 mod lines;
+mod member;
 mod progress;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing_subscriber::EnvFilter;
 
-use crate::arguments::{Arguments, Command};
+use crate::arguments::{Arguments, Command, LogFormat};
 
 // Columns are built and dropped by the million; the system's allocator was a tenth of the time.
 #[global_allocator]
@@ -36,19 +38,15 @@ fn main() -> ExitCode {
             return ExitCode::from(status);
         }
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("SANITIZER_LOG")
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error")),
-        )
-        .with_writer(std::io::stderr)
-        .init();
+    start_log(&arguments.command);
     let done = match arguments.command {
         Command::Run(arguments) => clean::run(&arguments),
         Command::Init(arguments) => draft::init(&arguments),
         Command::Profile(arguments) => describe::profile(&arguments),
         Command::Explain(arguments) => clean::explain(&arguments),
         Command::Schema(arguments) => describe::schema(&arguments),
+        Command::Scheduler(arguments) => member::scheduler(&arguments),
+        Command::Executor(arguments) => member::executor(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -56,6 +54,23 @@ fn main() -> ExitCode {
             eprintln!("error: {}", told(&error));
             ExitCode::from(exit_status(&error))
         }
+    }
+}
+
+/// The log goes to stderr: of the members of a cluster what happens, else errors alone.
+fn start_log(command: &Command) {
+    let (level, format) = match command {
+        Command::Scheduler(arguments) => ("info", arguments.log_format),
+        Command::Executor(arguments) => ("info", arguments.log_format),
+        _ => ("error", LogFormat::Text),
+    };
+    let filter = EnvFilter::try_from_env("SANITIZER_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
     }
 }
 

@@ -3,6 +3,10 @@
 
 #[path = "cli/bad_input.rs"]
 mod bad_input;
+#[path = "cli/cluster.rs"]
+mod cluster;
+#[path = "cli/cluster_faults.rs"]
+mod cluster_faults;
 #[path = "cli/commands.rs"]
 mod commands;
 #[path = "cli/crash.rs"]

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::error::DataFusionError;
+use serde::{Deserialize, Serialize};
 
 use crate::source::SourceErrorKind;
 use crate::spec::ByteSize;
 
 /// Kind of an error: decides the exit status, the HTTP status and whether trying again can help.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ErrorKind {
     /// The job or the command is wrong; the same job fails again.
     Invalid,
@@ -101,6 +102,20 @@ pub enum Error {
         /// The limit.
         limit: ByteSize,
     },
+    /// The cluster failed, or does not answer.
+    #[error("cluster: {problem}")]
+    Cluster {
+        /// What is wrong.
+        problem: String,
+    },
+    /// An error of another process.
+    #[error("{message}")]
+    Elsewhere {
+        /// Kind of the error.
+        kind: ErrorKind,
+        /// What it said.
+        message: String,
+    },
     /// Somebody asked the job to stop.
     #[error("cancelled")]
     Cancelled,
@@ -169,7 +184,8 @@ impl Error {
             Self::Violation { .. } => ErrorKind::Refused,
             Self::Io { source, .. } => io_kind(source.kind()),
             Self::Memory { .. } => ErrorKind::Exhausted,
-            Self::Cancelled => ErrorKind::Unavailable,
+            Self::Cancelled | Self::Cluster { .. } => ErrorKind::Unavailable,
+            Self::Elsewhere { kind, .. } => *kind,
             Self::Engine(_) | Self::Arrow(_) if self.is_out_of_memory() => ErrorKind::Exhausted,
             Self::Engine(_) | Self::Report(_) | Self::Arrow(_) | Self::Json(_) | Self::Bug(_) => {
                 ErrorKind::Bug

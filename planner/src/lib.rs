@@ -1,6 +1,7 @@
 //! From a job spec to clean data: the spec, the contract, the cleaning steps, the compiler from
 //! steps to passes, the operators that run them, the sources and the sinks.
 
+pub mod cluster;
 pub mod contract;
 pub mod error;
 pub mod learn;

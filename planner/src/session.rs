@@ -3,10 +3,15 @@
 
 use std::sync::Arc;
 
-use datafusion::execution::SessionStateBuilder;
+use ballista_core::extension::SessionConfigExt;
+use ballista_core::utils::default_session_builder;
+use datafusion::error::Result as EngineResult;
 use datafusion::execution::context::SessionContext;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
+
+use crate::operators::BATCH_ROWS;
 
 /// A session with the cleaning functions.
 pub fn session() -> SessionContext {
@@ -16,7 +21,7 @@ pub fn session() -> SessionContext {
 /// A session like [`session`], on other settings and another runtime.
 pub fn session_in(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {
     let state = SessionStateBuilder::new_with_default_features()
-        .with_config(config.with_batch_size(crate::operators::BATCH_ROWS))
+        .with_config(config.with_batch_size(BATCH_ROWS))
         .with_runtime_env(runtime)
         .build();
     let context = SessionContext::new_with_state(state);
@@ -24,4 +29,19 @@ pub fn session_in(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionCon
         context.register_udf(function.as_ref().clone());
     }
     context
+}
+
+/// The settings of a session on a member of a cluster.
+pub fn member_config() -> SessionConfig {
+    SessionConfig::new_with_ballista().with_batch_size(BATCH_ROWS)
+}
+
+/// The session of a member of a cluster: Ballista's, with the cleaning functions.
+pub fn member_session(config: SessionConfig) -> EngineResult<SessionState> {
+    // Functions come last: Ballista replaces the lists.
+    let mut state = default_session_builder(config)?;
+    for function in udfs::registry::scalar_functions() {
+        state.register_udf(function)?;
+    }
+    Ok(state)
 }

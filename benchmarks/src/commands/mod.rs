@@ -1,6 +1,8 @@
 //! The subcommands of the binary, one file each.
 
 pub mod demo;
+pub mod determinism;
+pub mod distribution;
 pub mod generate;
 pub mod quality;
 pub mod speed;

@@ -92,6 +92,13 @@ fn explain_shows_the_passes() {
     let text = sandbox.succeed(&["explain", "job.yaml"]);
     assert!(text.contains("pass 3: clean and write"), "{text}");
     assert!(text.contains("must wait for the pass before"), "{text}");
+    assert!(
+        text.contains("a 128-bit hash of x, y: 24 bytes a row"),
+        "{text}"
+    );
+    assert!(text.contains("median of x: 16 bytes a row"), "{text}");
+    assert!(text.contains("at most about 120 bytes; no row"), "{text}");
+    assert!(!text.contains('{'), "words, no data structures: {text}");
     assert!(!sandbox.path("out").exists(), "explain writes nothing");
 }
 

@@ -3,8 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use benchmarks::cluster::{ClusterOptions, LocalCluster};
 use benchmarks::generator::{CustomerGenerator, write_table};
 use benchmarks::standard_job::StandardJob;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_sanitizer");
+
+/// The secret of hashes.
+pub const SALT: &str = "0123456789abcdef0123456789abcdef";
 
 /// A folder of its own for a test.
 pub struct Sandbox {
@@ -44,13 +50,23 @@ impl Sandbox {
 
     /// The program, about to run in the folder.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sanitizer"));
+        let mut command = Command::new(PROGRAM);
         command
             .args(arguments)
             .current_dir(self.folder.path())
-            .env("TEST_SALT", "0123456789abcdef0123456789abcdef")
+            .env("TEST_SALT", SALT)
             .env_remove("SANITIZER_SALT");
         command
+    }
+
+    /// A cluster of the program's processes.
+    pub fn cluster(&self, options: ClusterOptions) -> LocalCluster {
+        let salt = ("TEST_SALT".to_owned(), SALT.to_owned());
+        let options = ClusterOptions {
+            environment: [vec![salt], options.environment].concat(),
+            ..options
+        };
+        LocalCluster::start(Path::new(PROGRAM), options).unwrap()
     }
 
     /// Runs the program.

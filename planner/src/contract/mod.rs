@@ -19,12 +19,12 @@ pub use complete::{ContractError, complete, needs_evidence};
 pub use evidence::ColumnEvidence;
 pub use missing::{MissingValues, default_missing_values};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::spec::{BusinessRule, ColumnType, PiiHashMethod, PiiStrategy, Secret};
 
 /// The complete contract of a dataset: one entry for each column of the source, in source order.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Contract {
     /// Identifier of the dataset, if it has one.
     pub dataset_id: Option<String>,
@@ -41,7 +41,7 @@ pub struct Contract {
 }
 
 /// One column of a complete contract.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ContractColumn {
     /// Name as it stands in the header.
     pub name: String,
@@ -49,43 +49,43 @@ pub struct ContractColumn {
     #[serde(rename = "type")]
     pub column_type: ColumnType,
     /// Total digits and digits after the point, of a decimal.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decimal: Option<(u8, i8)>,
     /// Notations of dates and timestamps; empty for the usual ones.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub formats: Vec<String>,
     /// Whether 03/04/2021 is the third of April, where the notations leave it open.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub day_first: bool,
     /// Whether a comma is the decimal point (`1.234,5`).
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub decimal_comma: bool,
     /// Whether a value may be missing.
     pub nullable: bool,
     /// Whether the column holds personal data.
     pub pii: bool,
     /// What becomes of the personal data.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pii_strategy: Option<PiiStrategy>,
     /// The values that the column may take.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canonical_values: Option<Vec<String>>,
     /// What must hold of each value.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub business_rules: Vec<BusinessRule>,
     /// Where the column comes from.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// Whether the type was declared by the person or the file format, and not inferred.
-    #[serde(skip)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub declared: bool,
     /// What the data shows; none when the column was declared in full and not looked at.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inferred: Option<Inferred>,
 }
 
 /// What the values of a column suggest. Suggestions change nothing by themselves.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Inferred {
     /// Type that the values have.
     pub column_type: Option<ColumnType>,
@@ -110,7 +110,7 @@ pub struct Inferred {
 }
 
 /// Personal data found in a column.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PiiFound {
     /// Kind of personal data, such as `EMAIL`.
     pub entity: String,

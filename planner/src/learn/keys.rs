@@ -10,7 +10,6 @@ use arrow::datatypes::{DataType, Field, Schema, UInt32Type, UInt64Type};
 use datafusion::execution::memory_pool::MemoryReservation;
 use udfs::kernels::row_hash::hash_rows;
 
-use super::GoneRows;
 use crate::error::{Error, Result};
 use crate::program::{Frame, Keep, KeyNeed};
 
@@ -107,19 +106,17 @@ impl Bucket {
 /// A key, the missing values of its row, and the row.
 type Key = (u128, u32, u64);
 
-/// The repeats in one bucket's logs of all splits: row and the row that stays, by row. Rows that
-/// are `gone` have left before. The answer's memory is asked of `memory`, and stays with it.
+/// The repeats in one bucket's logs of all splits, whatever their order: row and the row that stays,
+/// by row. The answer's memory is asked of `memory`, and stays with it.
 pub fn find_repeats(
     keep: Keep,
     logs: &[RecordBatch],
-    gone: &GoneRows,
     memory: &MemoryReservation,
 ) -> Result<Vec<(u64, u64)>> {
     let logged = logs.iter().map(RecordBatch::num_rows).sum();
     let sorted = memory.new_empty();
     sorted.try_grow(logged * size_of::<Key>())?;
     let mut keys: Vec<Key> = Vec::with_capacity(logged);
-    let mut gone = gone.cursor();
     for log in logs {
         let hashes = log
             .column(0)
@@ -139,10 +136,8 @@ pub fn find_repeats(
                 .value(index)
                 .try_into()
                 .map_err(|_| Error::Bug("a key hash that has not 16 bytes"))?;
-            if !gone.contains(row) {
-                let missing = missing.map_or(0, |missing| missing.value(index));
-                keys.push((u128::from_ne_bytes(hash), missing, row));
-            }
+            let missing = missing.map_or(0, |missing| missing.value(index));
+            keys.push((u128::from_ne_bytes(hash), missing, row));
         }
     }
     keys.sort_unstable();
@@ -187,11 +182,10 @@ mod tests {
             bucket.rows.push(row);
         }
         let logs = [bucket.into_batch().unwrap()];
-        let gone = GoneRows::default();
         let sum = |limit: usize| {
             let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(limit));
             let memory = MemoryConsumer::new("test").register(&pool);
-            let repeats = find_repeats(Keep::First, &logs, &gone, &memory)?;
+            let repeats = find_repeats(Keep::First, &logs, &memory)?;
             Ok::<_, Error>((repeats, pool.reserved()))
         };
         let (repeats, kept) = sum(1_000 * 32 + 100 * 16).unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{BinaryArray, RecordBatch, UInt16Array, UInt64Array};
+use arrow::array::{LargeBinaryArray, RecordBatch, UInt16Array, UInt64Array};
 use arrow::buffer::{Buffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::execution::TaskContext;
@@ -11,62 +11,19 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, Time};
 
 use super::pass::{PassExec, PassWork, SplitWorker};
+use super::state::{PassState, SplitKnowledge, Workplace};
 use super::{LOG_TIME, STEP_TIME};
 use crate::error::{Error, Result};
 use crate::learn::SplitLog;
-use crate::profile::{Profiler, RowSample};
-use crate::program::{Action, Frame, Learned, Program};
-use crate::run::Progress;
-
-/// What a pass works with, the same in every partition.
-#[derive(Clone)]
-pub struct LearnedState {
-    /// The program.
-    pub program: Arc<Program>,
-    /// Number of the pass.
-    pub pass: usize,
-    /// What was learned in earlier passes, by operation.
-    pub learned: Arc<Vec<Option<Arc<Learned>>>>,
-    /// Rows of every split but the last.
-    pub rows_per_split: u64,
-    /// Rows of the source.
-    pub total_rows: u64,
-    /// Rows that profiles look at.
-    pub profile_sample: RowSample,
-    /// Rows that figures rest on; all when none.
-    pub figure_sample: Option<RowSample>,
-    /// What tells people how far the job is.
-    pub progress: Arc<Progress>,
-}
-
-impl LearnedState {
-    /// Applies one operation to a frame.
-    pub fn apply(&self, number: usize, frame: &mut Frame) -> Result<()> {
-        let op = self
-            .program
-            .ops
-            .get(number)
-            .ok_or(Error::Bug("no such operation"))?;
-        let learned = self
-            .learned
-            .get(number)
-            .and_then(|learned| learned.as_deref());
-        op.op.apply(frame, learned)
-    }
-
-    /// Rows of a split.
-    pub fn split_rows(&self, split: u64) -> u64 {
-        let start = split * self.rows_per_split;
-        self.rows_per_split
-            .min(self.total_rows.saturating_sub(start))
-    }
-}
+use crate::profile::Profiler;
+use crate::program::{Action, Frame};
+use crate::source::Source;
 
 /// Learns what the operations of a pass need; gives logs by operation, split and bucket.
 pub type LearnExec = PassExec<Learning>;
 
 /// What a pass that learns works with.
-pub struct Learning(LearnedState);
+pub struct Learning(pub(crate) Arc<PassState>);
 
 /// In the place of an operation: the profile of the columns before cleaning, as JSON.
 pub const PROFILE_OP: u16 = u16::MAX;
@@ -77,13 +34,13 @@ pub fn learn_schema() -> SchemaRef {
         Field::new("op", DataType::UInt16, false),
         Field::new("split", DataType::UInt64, false),
         Field::new("bucket", DataType::UInt16, false),
-        Field::new("log", DataType::Binary, false),
+        Field::new("log", DataType::LargeBinary, false),
     ]))
 }
 
 impl LearnExec {
     /// A pass over the splits that `input` reads.
-    pub fn new(input: Arc<dyn ExecutionPlan>, state: LearnedState) -> Self {
+    pub fn new(input: Arc<dyn ExecutionPlan>, state: Arc<PassState>) -> Self {
         Self::over(input, Arc::new(Learning(state)))
     }
 }
@@ -95,30 +52,31 @@ impl PassWork for Learning {
         learn_schema()
     }
 
-    fn pass(&self) -> usize {
-        self.0.pass
+    fn state(&self) -> &PassState {
+        &self.0
     }
 
     fn begin(
         &self,
+        _: &Arc<Source>,
         partition: usize,
         context: &TaskContext,
         metrics: &ExecutionPlanMetricsSet,
-    ) -> impl SplitWorker {
-        Learner {
-            state: self.0.clone(),
+    ) -> Result<impl SplitWorker> {
+        Ok(Learner {
+            place: Workplace::new(&self.0)?,
             reservation: MemoryConsumer::new(format!("LearnExec[{partition}]"))
                 .register(context.memory_pool()),
             open: Vec::new(),
             stepping: MetricBuilder::new(metrics).subset_time(STEP_TIME, partition),
             logging: MetricBuilder::new(metrics).subset_time(LOG_TIME, partition),
-        }
+        })
     }
 }
 
 /// Takes down the splits of one partition.
 struct Learner {
-    state: LearnedState,
+    place: Workplace,
     reservation: MemoryReservation,
     open: Vec<OpenSplit>,
     stepping: Time,
@@ -130,24 +88,25 @@ struct OpenSplit {
     number: u64,
     rows: u64,
     bytes: usize,
+    known: SplitKnowledge,
     logs: Vec<(usize, SplitLog)>,
     before: Option<Profiler>,
 }
 
 impl SplitWorker for Learner {
     fn take(&mut self, mut frame: Frame) -> Result<Option<RecordBatch>> {
-        let number = frame.first_row / self.state.rows_per_split;
-        let place = match self.open.iter().position(|split| split.number == number) {
-            Some(place) => place,
+        let number = frame.first_row / self.place.state.rows_per_split;
+        let at = match self.open.iter().position(|split| split.number == number) {
+            Some(at) => at,
             None => {
-                self.open.push(OpenSplit::new(number, &self.state)?);
+                self.open.push(OpenSplit::new(number, &self.place)?);
                 self.open.len() - 1
             }
         };
         let rows = frame.rows() as u64;
-        let state = &self.state;
-        let split = &mut self.open[place];
-        let grown = split.observe(&mut frame, state, &self.stepping, &self.logging)?;
+        let state = &self.place.state;
+        let split = &mut self.open[at];
+        let grown = split.observe(&mut frame, &self.place, &self.stepping, &self.logging)?;
         self.reservation.try_grow(grown)?;
         split.bytes += grown;
         split.rows += rows;
@@ -155,7 +114,7 @@ impl SplitWorker for Learner {
         if split.rows < state.split_rows(number) {
             return Ok(None);
         }
-        let split = self.open.swap_remove(place);
+        let split = self.open.swap_remove(at);
         let bytes = split.bytes;
         let _timer = self.logging.timer();
         // Until the logs are handed on, they are there twice: as they were kept, and encoded.
@@ -167,16 +126,16 @@ impl SplitWorker for Learner {
 }
 
 impl OpenSplit {
-    fn new(number: u64, state: &LearnedState) -> Result<Self> {
-        let pass = state
-            .program
+    fn new(number: u64, place: &Workplace) -> Result<Self> {
+        let (program, state) = (&place.program, &place.state);
+        let pass = program
             .passes
             .get(state.pass)
             .ok_or(Error::Bug("no such pass"))?;
         let rows = usize::try_from(state.split_rows(number)).unwrap_or_default();
         let mut logs = Vec::new();
         for op in pass.learns() {
-            let need = state.program.ops[op]
+            let need = program.ops[op]
                 .op
                 .need()
                 .ok_or(Error::Bug("nothing to learn"))?;
@@ -186,8 +145,9 @@ impl OpenSplit {
             number,
             rows: 0,
             bytes: 0,
+            known: place.knowledge(number)?,
             logs,
-            before: (state.pass == 0).then(|| Profiler::new(&state.program, state.profile_sample)),
+            before: (state.pass == 0).then(|| Profiler::new(program, state.profile_sample)),
         })
     }
 
@@ -195,22 +155,23 @@ impl OpenSplit {
     fn observe(
         &mut self,
         frame: &mut Frame,
-        state: &LearnedState,
+        place: &Workplace,
         stepping: &Time,
         logging: &Time,
     ) -> Result<usize> {
-        let pass = &state.program.passes[state.pass];
+        let program = &place.program;
+        let pass = &program.passes[place.state.pass];
         let mut grown = 0;
         if let Some(before) = &mut self.before {
-            before.dirty(frame, &state.program, None, true);
+            before.dirty(frame, program, None, true);
         }
         for action in &pass.actions {
             match action {
                 Action::Apply(number) => {
                     let _timer = stepping.timer();
-                    state.apply(*number, frame)?;
+                    place.apply(*number, frame, &self.known)?;
                     if let Some(before) = &mut self.before {
-                        before.dirty(frame, &state.program, Some(*number), true);
+                        before.dirty(frame, program, Some(*number), true);
                     }
                 }
                 Action::Learn(number) => {
@@ -245,12 +206,9 @@ impl OpenSplit {
             buckets.push(0);
             lengths.push(logs.len() - start);
         }
-        if i32::try_from(logs.len()).is_err() {
-            return Err(Error::Bug("the logs of a split are too long"));
-        }
         let splits = UInt64Array::from(vec![self.number; ops.len()]);
         let offsets = OffsetBuffer::from_lengths(lengths);
-        let logs = BinaryArray::try_new(offsets, Buffer::from_vec(logs), None)?;
+        let logs = LargeBinaryArray::try_new(offsets, Buffer::from_vec(logs), None)?;
         Ok(RecordBatch::try_new(
             learn_schema(),
             vec![

@@ -1,13 +1,19 @@
-//! The physical operators: a scan of splits, a pass that learns, a pass that writes.
+//! The physical operators: a scan of splits, a pass that learns, the sum of its keys on many
+//! workers, a pass that writes.
 
 mod learn;
 mod pass;
 mod publish;
+mod repeats;
 mod scan;
+mod state;
 
-pub use learn::{LearnExec, LearnedState, PROFILE_OP, learn_schema};
+pub use learn::{LearnExec, PROFILE_OP, learn_schema};
 pub use publish::PublishExec;
+pub use repeats::{RepeatsExec, RepeatsOrder, told_rows};
 pub use scan::{BATCH_ROWS, PARSE_TIME, SplitScan, scan_splits};
+pub(crate) use scan::{scan_groups, scan_of};
+pub use state::{Known, PassState};
 
 /// Metric: processor time spent in the steps, and in looking at columns for the profiles.
 pub const STEP_TIME: &str = "steps";

@@ -18,9 +18,12 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, TryStreamExt};
 
-use super::scan::to_frame;
+use super::scan::{split_scan, to_frame};
+use super::state::PassState;
+use crate::cluster::tell;
 use crate::error::{Error, Result};
 use crate::program::Frame;
+use crate::source::Source;
 
 /// What a pass does, the same in every partition.
 pub trait PassWork: Send + Sync + 'static {
@@ -30,16 +33,17 @@ pub trait PassWork: Send + Sync + 'static {
     /// Schema of what the pass gives.
     fn schema() -> SchemaRef;
 
-    /// Number of the pass, from 0.
-    fn pass(&self) -> usize;
+    /// What the pass works with.
+    fn state(&self) -> &PassState;
 
-    /// Begins on a partition.
+    /// Begins on a partition of the splits of a source.
     fn begin(
         &self,
+        source: &Arc<Source>,
         partition: usize,
         context: &TaskContext,
         metrics: &ExecutionPlanMetricsSet,
-    ) -> impl SplitWorker;
+    ) -> Result<impl SplitWorker>;
 }
 
 /// What works on the splits of one partition.
@@ -75,18 +79,30 @@ impl<W: PassWork> PassExec<W> {
     }
 }
 
+impl<W> PassExec<W> {
+    /// What the pass does.
+    pub(crate) fn work(&self) -> &W {
+        &self.work
+    }
+}
+
 impl<W: PassWork> fmt::Debug for PassExec<W> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct(W::NAME)
-            .field("pass", &self.work.pass())
+            .field("pass", &self.work.state().pass)
             .finish_non_exhaustive()
     }
 }
 
 impl<W: PassWork> DisplayAs for PassExec<W> {
     fn fmt_as(&self, _: DisplayFormatType, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: pass={}", W::NAME, self.work.pass() + 1)
+        write!(
+            formatter,
+            "{}: pass={}",
+            W::NAME,
+            self.work.state().pass + 1
+        )
     }
 }
 
@@ -131,10 +147,17 @@ impl<W: PassWork> ExecutionPlan for PassExec<W> {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> EngineResult<SendableRecordBatchStream> {
-        let mut worker = self.work.begin(partition, &context, &self.metrics);
+        let elsewhere = self.work.state().elsewhere;
+        let told = move |error: Error| if elsewhere { tell(error) } else { error.into() };
+        let source = split_scan(&self.input)?.source();
+        let mut worker = self
+            .work
+            .begin(source, partition, &context, &self.metrics)
+            .map_err(told)?;
         let input = self.input.execute(partition, context)?;
+        let mut take = move |batch: EngineResult<RecordBatch>| worker.take(to_frame(batch?)?);
         let given = input
-            .map(move |batch| Ok(worker.take(to_frame(batch?)?)?))
+            .map(move |batch| take(batch).map_err(told))
             .try_filter_map(|given| futures::future::ready(Ok(given)));
         Ok(Box::pin(RecordBatchStreamAdapter::new(W::schema(), given)))
     }

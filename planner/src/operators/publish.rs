@@ -2,41 +2,42 @@
 
 use std::sync::Arc;
 
-use arrow::array::{BinaryArray, RecordBatch};
+use arrow::array::{BinaryArray, RecordBatch, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, Time};
 
 use super::pass::{PassExec, PassWork, SplitWorker};
-use super::{LearnedState, STEP_TIME, WRITE_TIME};
+use super::state::{PassState, SplitKnowledge, Workplace};
+use super::{STEP_TIME, WRITE_TIME};
 use crate::error::Result;
 use crate::program::Frame;
-use crate::sink::{PartWriter, SinkPlan};
+use crate::sink::{PartWriter, SinkOrder, SinkPlan};
+use crate::source::Source;
 
-/// Applies the program to each split and writes its part of the output; gives one row a split: the
-/// [`SplitOutcome`](crate::sink::SplitOutcome) as JSON.
+/// Applies the program to each split and writes its part of the output; gives one row a split: its
+/// number, and the [`SplitOutcome`](crate::sink::SplitOutcome) as JSON.
 pub type PublishExec = PassExec<Publishing>;
 
 /// What the last pass works with.
 pub struct Publishing {
-    state: LearnedState,
-    sink: Arc<SinkPlan>,
+    pub(crate) state: Arc<PassState>,
+    pub(crate) order: SinkOrder,
 }
 
 /// Schema of what the last pass gives.
 fn publish_schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![Field::new(
-        "outcome",
-        DataType::Binary,
-        false,
-    )]))
+    Arc::new(Schema::new(vec![
+        Field::new("split", DataType::UInt64, false),
+        Field::new("outcome", DataType::Binary, false),
+    ]))
 }
 
 impl PublishExec {
     /// The last pass over the splits that `input` reads.
-    pub fn new(input: Arc<dyn ExecutionPlan>, state: LearnedState, sink: Arc<SinkPlan>) -> Self {
-        Self::over(input, Arc::new(Publishing { state, sink }))
+    pub fn new(input: Arc<dyn ExecutionPlan>, state: Arc<PassState>, order: SinkOrder) -> Self {
+        Self::over(input, Arc::new(Publishing { state, order }))
     }
 }
 
@@ -47,73 +48,95 @@ impl PassWork for Publishing {
         publish_schema()
     }
 
-    fn pass(&self) -> usize {
-        self.state.pass
+    fn state(&self) -> &PassState {
+        &self.state
     }
 
     fn begin(
         &self,
+        source: &Arc<Source>,
         partition: usize,
         _: &TaskContext,
         metrics: &ExecutionPlanMetricsSet,
-    ) -> impl SplitWorker {
-        Publisher {
-            state: self.state.clone(),
-            sink: Arc::clone(&self.sink),
+    ) -> Result<impl SplitWorker> {
+        let place = Workplace::new(&self.state)?;
+        let sink = SinkPlan::new(
+            Arc::clone(&place.program),
+            Arc::clone(source),
+            self.order.clone(),
+            &self.state.recipe.job.output,
+            self.state.profile_sample,
+        )?;
+        Ok(Publisher {
+            place,
+            sink: Arc::new(sink),
             open: Vec::new(),
             stepping: MetricBuilder::new(metrics).subset_time(STEP_TIME, partition),
             writing: MetricBuilder::new(metrics).subset_time(WRITE_TIME, partition),
-        }
+        })
     }
 }
 
 /// Writes the splits of one partition.
 struct Publisher {
-    state: LearnedState,
+    place: Workplace,
     sink: Arc<SinkPlan>,
-    open: Vec<(u64, u64, PartWriter)>,
+    open: Vec<OpenPart>,
     stepping: Time,
     writing: Time,
 }
 
+/// A split of which some frames have come.
+struct OpenPart {
+    split: u64,
+    rows: u64,
+    known: SplitKnowledge,
+    part: PartWriter,
+}
+
 impl SplitWorker for Publisher {
     fn take(&mut self, mut frame: Frame) -> Result<Option<RecordBatch>> {
-        let number = frame.first_row / self.state.rows_per_split;
-        let place = match self.open.iter().position(|(split, _, _)| *split == number) {
-            Some(place) => place,
+        let state = &self.place.state;
+        let number = frame.first_row / state.rows_per_split;
+        let at = match self.open.iter().position(|open| open.split == number) {
+            Some(at) => at,
             None => {
-                let part = PartWriter::create(Arc::clone(&self.sink), number)?;
-                self.open.push((number, 0, part));
+                self.open.push(OpenPart {
+                    split: number,
+                    rows: 0,
+                    known: self.place.knowledge(number)?,
+                    part: PartWriter::create(Arc::clone(&self.sink), number)?,
+                });
                 self.open.len() - 1
             }
         };
-        let state = &self.state;
-        let (_, rows, part) = &mut self.open[place];
+        let program = &self.place.program;
+        let open = &mut self.open[at];
         let timer = self.stepping.timer();
-        part.before().dirty(&frame, &state.program, None, false);
-        for number in 0..state.program.ops.len() {
-            state.apply(number, &mut frame)?;
-            part.before()
-                .dirty(&frame, &state.program, Some(number), false);
+        open.part.before().dirty(&frame, program, None, false);
+        for op in 0..program.ops.len() {
+            self.place.apply(op, &mut frame, &open.known)?;
+            open.part.before().dirty(&frame, program, Some(op), false);
         }
         timer.done();
         let _timer = self.writing.timer();
-        part.write(&frame)?;
-        *rows += frame.rows() as u64;
-        self.state.progress.add_rows(frame.rows() as u64);
-        if *rows < self.state.split_rows(number) {
+        open.part.write(&frame)?;
+        open.rows += frame.rows() as u64;
+        state.progress.add_rows(frame.rows() as u64);
+        if open.rows < state.split_rows(number) {
             return Ok(None);
         }
-        let (_, _, part) = self.open.swap_remove(place);
-        outcome(part).map(Some)
+        outcome(self.open.swap_remove(at).part).map(Some)
     }
 }
 
 fn outcome(part: PartWriter) -> Result<RecordBatch> {
-    let json = serde_json::to_vec(&part.finish()?)?;
-    let column = BinaryArray::from(vec![json.as_slice()]);
+    let outcome = part.finish()?;
+    let split = UInt64Array::from(vec![outcome.split]);
+    let json = serde_json::to_vec(&outcome)?;
+    let json = BinaryArray::from(vec![json.as_slice()]);
     Ok(RecordBatch::try_new(
         publish_schema(),
-        vec![Arc::new(column)],
+        vec![Arc::new(split), Arc::new(json)],
     )?)
 }

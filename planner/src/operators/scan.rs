@@ -22,6 +22,7 @@ use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, Time};
 use futures::StreamExt;
 use object_store::ObjectStore;
@@ -70,21 +71,58 @@ impl SplitScan {
 }
 
 impl SplitScan {
+    /// What it scans.
+    pub fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
     /// The frame that a batch of the source begins as.
     pub fn frame(&self, batch: RawBatch) -> Result<Frame> {
         to_frame(to_record_batch(batch, self.schema.table_schema())?)
     }
 }
 
-/// A plan that reads these splits of a source in so many partitions.
+/// The scan that a pass reads.
+pub(crate) fn split_scan(plan: &Arc<dyn ExecutionPlan>) -> Result<&SplitScan> {
+    scan_of(plan)
+        .map(|(_, scan)| scan)
+        .ok_or(Error::Bug("a pass that does not read splits"))
+}
+
+/// The scan of splits that a plan is, with its splits by partition; none if it is something else.
+pub(crate) fn scan_of(plan: &Arc<dyn ExecutionPlan>) -> Option<(Vec<Vec<usize>>, &SplitScan)> {
+    let (config, scan) = plan
+        .downcast_ref::<DataSourceExec>()?
+        .downcast_to_file_source::<SplitScan>()?;
+    let rows = scan.source.rows_per_split;
+    let split = |file: &PartitionedFile| {
+        let (start, _) = file.range();
+        usize::try_from(start / rows).unwrap_or(usize::MAX)
+    };
+    let groups = config.file_groups.iter();
+    let groups = groups.map(|group| group.iter().map(split).collect());
+    Some((groups.collect(), scan))
+}
+
+/// A plan that reads these splits of a source, in turn, in so many partitions.
 pub fn scan_splits(
     source: &Arc<Source>,
     splits: &[usize],
     partitions: usize,
 ) -> Arc<DataSourceExec> {
+    let mut groups: Vec<Vec<usize>> = vec![Vec::new(); partitions.max(1)];
+    for (place, split) in splits.iter().enumerate() {
+        let group = place % groups.len();
+        groups[group].push(*split);
+    }
+    scan_groups(source, &groups)
+}
+
+/// A plan with a partition for each group of splits.
+pub(crate) fn scan_groups(source: &Arc<Source>, groups: &[Vec<usize>]) -> Arc<DataSourceExec> {
     let scan = SplitScan::new(Arc::clone(source));
     let rows = source.rows_per_split;
-    let files = splits.iter().map(|split| {
+    let file = |split: &usize| {
         let start = *split as u64 * rows;
         let end = (start + rows).min(source.total_rows);
         // The range of a split counts rows, not bytes.
@@ -94,13 +132,11 @@ pub fn scan_splits(
             start as i64,
             end as i64,
         )
-    });
-    let mut groups: Vec<Vec<PartitionedFile>> = vec![Vec::new(); partitions.max(1)];
-    for (place, file) in files.enumerate() {
-        let group = place % groups.len();
-        groups[group].push(file);
-    }
-    let groups: Vec<FileGroup> = groups.into_iter().map(FileGroup::new).collect();
+    };
+    let groups = groups
+        .iter()
+        .map(|group| FileGroup::new(group.iter().map(file).collect()));
+    let groups: Vec<FileGroup> = groups.collect();
     let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(scan))
         .with_file_groups(groups)
         .build();

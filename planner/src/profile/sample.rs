@@ -2,7 +2,7 @@
 
 /// A sample of rows that depends on the row numbers and a seed alone, so that it is the same
 /// however the rows are divided among batches, threads and machines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RowSample {
     /// What tells one sample from another.
     pub seed: u64,

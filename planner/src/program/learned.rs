@@ -120,10 +120,11 @@ impl CanonicalValues {
 pub struct Repeats(pub Vec<(u64, u64)>);
 
 impl Need {
-    /// Whether what is learned carries row ids, so that rows that leave in the same pass can be
-    /// taken out of it.
-    pub fn carries_rows(&self) -> bool {
-        !matches!(self, Self::Values(_))
+    /// Whether rows that leave in the same pass can be taken out of what is learned before it is
+    /// summed up. Counts carry no row ids; keys do, but many workers sum them up, none of which
+    /// knows all rows that leave.
+    pub fn outlives_drops(&self) -> bool {
+        matches!(self, Self::Figures(_))
     }
 }
 

@@ -4,8 +4,10 @@ mod compile;
 mod frame;
 mod layout;
 mod learned;
+mod learned_file;
 mod op;
 mod passes;
+mod recipe;
 
 pub use compile::{OutputColumn, Program, StepContext, Transformation};
 pub use frame::{Change, ChangeSource, Confidence, Flag, Frame, Loss, Origin, null_rows};
@@ -14,5 +16,7 @@ pub use learned::{
     CanonicalValues, ColumnFigures, Figure, FigureNeed, GroupFigures, Keep, KeyNeed, Learned, Need,
     Repeats,
 };
+pub use learned_file::{LearnedFile, RepeatsFiles, Splits};
 pub use op::{ColumnSet, Op, ProgramOp};
 pub use passes::{Action, Pass, plan_passes};
+pub use recipe::Recipe;

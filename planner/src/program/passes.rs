@@ -3,8 +3,8 @@
 //! Each operation works on the whole result of the one before it. A pass applies what is known
 //! already and learns for as many operations as it can: an operation that waits for what it
 //! learns *taints* the columns it will write, and what reads a tainted column waits for the next
-//! pass. Rows that a waiting operation will drop need no wait: what is learned carries row ids, and
-//! the dropped ones are taken out before it is summed up.
+//! pass. Rows that a waiting operation will drop need no wait where figures are learned: their values
+//! carry row ids, and the dropped ones are taken out before they are summed up.
 
 use super::{ColumnSet, ProgramOp};
 
@@ -73,8 +73,9 @@ pub fn plan_passes(ops: &[ProgramOp]) -> Vec<Pass> {
         let mut tainted = ColumnSet::new();
         let mut drops_wait = false;
         for (number, op) in ops.iter().enumerate() {
-            let rowless = !known[number] && op.op.need().is_some_and(|need| !need.carries_rows());
-            if op.op.reads().meets(&tainted) || (rowless && drops_wait) {
+            let needs_survivors =
+                !known[number] && op.op.need().is_some_and(|need| !need.outlives_drops());
+            if op.op.reads().meets(&tainted) || (needs_survivors && drops_wait) {
                 // Its effect depends on what this pass only learns. If it may drop rows by that,
                 // nothing behind it can be learned here.
                 waits_for.push(number);

@@ -104,7 +104,7 @@ fn group_digits(number: &str) -> String {
 }
 
 /// A size in bytes, in decimal units.
-pub(super) fn bytes(size: u64) -> String {
+pub(crate) fn bytes(size: u64) -> String {
     let units = [("GB", 1e9), ("MB", 1e6), ("kB", 1e3)];
     for (unit, factor) in units {
         if size as f64 >= factor {

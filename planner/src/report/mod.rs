@@ -15,6 +15,7 @@ mod fixtures;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use format::bytes;
 pub use html::{ReportError, render_html};
 pub use model::{
     ColumnReport, PiiReport, QualityMetrics, QuarantineReport, QuarantineSample, ReasonCount,

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::job::Written;
+use super::engine::Written;
 use crate::error::Result;
 use crate::profile::{ColumnProfile, ColumnSketch};
-use crate::program::{Action, Learned, Need, Program, data_type, type_name};
+use crate::program::{Learned, Need, Program, data_type, type_name};
 use crate::report::{
     ColumnReport, PiiReport, QualityMetrics, QuarantineReport, QuarantineSample, ReasonCount,
     RemovedReport, RemovedSample, Report, SampleFix, SourceReport, Summary, TransformationReport,
@@ -248,14 +248,14 @@ fn told(parts: &ReportParts<'_>, transformation: u16) -> (Value, Option<String>)
     let mut told = Map::new();
     let mut method = None;
     for (op, learned) in program.ops.iter().zip(parts.learned) {
-        let (Some(need), Some(learned)) = (op.op.need(), learned) else {
+        let Some(need) = op.op.need() else {
             continue;
         };
         if op.transformation != transformation {
             continue;
         }
-        match (&need, learned.as_ref()) {
-            (Need::Figures(need), Learned::Figures(figures)) => {
+        match (&need, learned.as_deref()) {
+            (Need::Figures(need), Some(Learned::Figures(figures))) => {
                 method = Some(if parts.sampled < 1.0 {
                     let rows = parts.sampled * parts.source.total_rows as f64;
                     // The rank of a sample's median is off by 1.96 sqrt(n)/2 of n, 95 times in 100.
@@ -290,7 +290,7 @@ fn told(parts: &ReportParts<'_>, transformation: u16) -> (Value, Option<String>)
                     );
                 }
             }
-            (Need::Values(columns), Learned::Values(values)) => {
+            (Need::Values(columns), Some(Learned::Values(values))) => {
                 method = Some("exact".to_owned());
                 for (column, values) in columns.iter().zip(values) {
                     let column = &program.contract.columns[*column];
@@ -299,6 +299,7 @@ fn told(parts: &ReportParts<'_>, transformation: u16) -> (Value, Option<String>)
                     }
                 }
             }
+            // Repeats may never have been in this process.
             _ => method = Some("exact".to_owned()),
         }
     }
@@ -532,64 +533,4 @@ fn notes(parts: &ReportParts<'_>) -> Vec<String> {
         ));
     }
     notes
-}
-
-/// A program in words.
-pub(super) fn explain(program: &Program, source: &Source) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::new();
-    // Writing to a string cannot fail.
-    let _ = writeln!(
-        text,
-        "source: {} file(s), {} rows, {} columns, in {} split(s) of {} rows",
-        source.files.len(),
-        source.total_rows,
-        source.columns.len(),
-        source.split_count(),
-        source.rows_per_split
-    );
-    let step = |op: usize| program.step_of(op);
-    let last = program.passes.len();
-    for (number, pass) in program.passes.iter().enumerate() {
-        let purpose = if number + 1 == last {
-            "clean and write"
-        } else {
-            "learn"
-        };
-        let _ = writeln!(text, "\npass {}: {purpose}", number + 1);
-        if number > 0 && number + 1 < last {
-            let waits: Vec<String> = pass.waits_for.iter().map(|op| step(*op)).collect();
-            let _ = writeln!(
-                text,
-                "  a pass of its own, because {} must wait for the pass before",
-                waits.join(", ")
-            );
-        }
-        for action in &pass.actions {
-            let _ = match action {
-                Action::Apply(op) => {
-                    writeln!(text, "  apply  {:<22} {:?}", step(*op), program.ops[*op].op)
-                }
-                Action::Learn(op) => {
-                    let what = match program.ops[*op].op.need() {
-                        Some(Need::Repeats(_)) => "128-bit row hashes, by 64 buckets",
-                        Some(Need::Figures(_)) => "values of the columns",
-                        Some(Need::Values(_)) => "counts of values",
-                        None => "nothing",
-                    };
-                    writeln!(text, "  learn  {:<22} {what}", step(*op))
-                }
-            };
-        }
-        let _ = writeln!(
-            text,
-            "  {}",
-            if number + 1 == last {
-                "PublishExec ← DataSourceExec(splits): one part of every table a split; nothing is shuffled"
-            } else {
-                "LearnExec ← DataSourceExec(splits): logs by split; rows are not shuffled"
-            }
-        );
-    }
-    text
 }

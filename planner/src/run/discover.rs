@@ -162,7 +162,10 @@ pub fn profile_source(
         }
         Ok(sketches)
     })?;
-    let merged = super::learn::merge_sketches(splits.into_iter());
+    let mut merged = Vec::new();
+    for sketches in splits {
+        super::learn::merge_sketches(&mut merged, sketches);
+    }
     let named = contract.columns.iter().zip(merged).map(|(column, sketch)| {
         let name = type_name(&data_type(column.column_type, column.decimal));
         match sketch {

@@ -6,9 +6,10 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{UInt16Type, UInt64Type};
 use datafusion::execution::memory_pool::MemoryReservation;
 
+use super::in_order::InOrder;
 use crate::error::{Error, Result};
 use crate::learn::{GoneRows, LogEntry, find_repeats, in_threads, sum_figures, sum_values};
-use crate::operators::PROFILE_OP;
+use crate::operators::{PROFILE_OP, told_rows};
 use crate::profile::ColumnSketch;
 use crate::program::{CanonicalValues, Keep, Learned, Need, Program, Repeats};
 
@@ -27,8 +28,10 @@ pub(super) struct Summing<'a> {
 pub(super) struct PassLogs {
     /// By operation, bucket and split.
     logs: BTreeMap<(usize, u16, u64), RecordBatch>,
-    /// Profiles before cleaning, by split.
-    before: BTreeMap<u64, Vec<Option<ColumnSketch>>>,
+    /// Profiles before cleaning, of splits that have come before their turn.
+    early: InOrder<Vec<Option<ColumnSketch>>>,
+    /// Profiles before cleaning, of all others together.
+    before: Vec<Option<ColumnSketch>>,
 }
 
 impl PassLogs {
@@ -37,12 +40,15 @@ impl PassLogs {
         let ops = batch.column(0).as_primitive::<UInt16Type>();
         let splits = batch.column(1).as_primitive::<UInt64Type>();
         let buckets = batch.column(2).as_primitive::<UInt16Type>();
-        let logs = batch.column(3).as_binary::<i32>();
+        let logs = batch.column(3).as_binary::<i64>();
         for row in 0..batch.num_rows() {
             let split = splits.value(row);
             if ops.value(row) == PROFILE_OP {
-                self.before
-                    .insert(split, serde_json::from_slice(logs.value(row))?);
+                self.early
+                    .add(split, serde_json::from_slice(logs.value(row))?);
+                while let Some(sketches) = self.early.take() {
+                    merge_sketches(&mut self.before, sketches);
+                }
                 continue;
             }
             let ends = logs.value_offsets();
@@ -57,7 +63,7 @@ impl PassLogs {
 
     /// The profiles of the columns before cleaning, of all splits together.
     pub(super) fn take_profiles(&mut self) -> Vec<Option<ColumnSketch>> {
-        merge_sketches(std::mem::take(&mut self.before).into_values())
+        std::mem::take(&mut self.before)
     }
 
     /// Logs of an operation, by bucket, each in the order of the splits.
@@ -70,6 +76,19 @@ impl PassLogs {
             buckets.entry(bucket).or_default().push(log);
         }
         buckets
+    }
+
+    /// The buckets in which workers have found repeats of an operation's keys; the rows of which they
+    /// tell join those that are `gone`.
+    pub(super) fn found_buckets(&mut self, op: usize, gone: &mut GoneRows) -> Result<Vec<u16>> {
+        let mut buckets = Vec::new();
+        for (bucket, told) in self.take_op(op) {
+            buckets.push(bucket);
+            for batch in told {
+                gone.extend(told_rows(&LogEntry { bucket, batch })?.iter().copied());
+            }
+        }
+        Ok(buckets)
     }
 
     /// What an operation has learned in the pass. Rows that left by an operation before it are
@@ -89,7 +108,7 @@ impl PassLogs {
         };
         Ok(match &need {
             Need::Repeats(need) => {
-                let repeats = all_repeats(need.keep, logs, gone, summing)?;
+                let repeats = all_repeats(need.keep, logs, summing)?;
                 if op_of.drops_rows() {
                     summing
                         .memory
@@ -116,12 +135,11 @@ impl PassLogs {
 fn all_repeats(
     keep: Keep,
     logs: BTreeMap<u16, Vec<RecordBatch>>,
-    gone: &GoneRows,
     summing: &Summing<'_>,
 ) -> Result<Repeats> {
     let buckets: Vec<Vec<RecordBatch>> = logs.into_values().collect();
     let parts = in_threads(summing.threads, buckets, |logs| {
-        find_repeats(keep, &logs, gone, summing.memory)
+        find_repeats(keep, &logs, summing.memory)
     })?;
     // While the parts are put together, every repeat is there twice.
     let twice = summing.memory.new_empty();
@@ -133,22 +151,19 @@ fn all_repeats(
     Ok(Repeats(repeats))
 }
 
-/// The sketches of all splits, in order, put together.
+/// Adds the sketches of rows that come later in the source.
 pub(super) fn merge_sketches(
-    splits: impl Iterator<Item = Vec<Option<ColumnSketch>>>,
-) -> Vec<Option<ColumnSketch>> {
-    let mut merged: Vec<Option<ColumnSketch>> = Vec::new();
-    for sketches in splits {
-        if merged.len() < sketches.len() {
-            merged.resize_with(sketches.len(), || None);
-        }
-        for (total, sketch) in merged.iter_mut().zip(sketches) {
-            match (total.as_mut(), sketch) {
-                (Some(total), Some(sketch)) => total.merge(sketch),
-                (None, Some(sketch)) => *total = Some(sketch),
-                (_, None) => {}
-            }
+    merged: &mut Vec<Option<ColumnSketch>>,
+    later: Vec<Option<ColumnSketch>>,
+) {
+    if merged.len() < later.len() {
+        merged.resize_with(later.len(), || None);
+    }
+    for (total, sketch) in merged.iter_mut().zip(later) {
+        match (total.as_mut(), sketch) {
+            (Some(total), Some(sketch)) => total.merge(sketch),
+            (None, Some(sketch)) => *total = Some(sketch),
+            (_, None) => {}
         }
     }
-    merged
 }

@@ -2,10 +2,15 @@
 
 mod account;
 mod audit;
+mod clock;
 mod discover;
+mod engine;
+mod explain;
+mod in_order;
 mod job;
 mod learn;
 mod progress;
+mod workers;
 
 pub use discover::{discover, open_source, profile_source};
 pub use job::{Finished, JobRun, explain_job};

@@ -4,7 +4,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::FileEntry;
 use crate::error::{Error, Result};
@@ -32,30 +34,59 @@ impl<W: Write> Write for DigestWriter<W> {
 /// Where the bytes of a file go.
 pub(super) type FileSink = DigestWriter<BufWriter<File>>;
 
+/// Where the files of an attempt are written: under a name of their own first, then moved to where
+/// they belong. So a task that died leaves nothing among the files, and twins of a task, which write
+/// the same bytes, do not disturb each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartFolder {
+    /// Where files belong.
+    pub files: PathBuf,
+    /// Where they are written; of the same file system.
+    pub unfinished: PathBuf,
+}
+
+impl PartFolder {
+    /// Makes the folders. Tasks make none: one that outlives its job finds them gone.
+    pub fn prepare(&self, tables: &[&str]) -> Result<()> {
+        let tables = tables.iter().map(|table| self.files.join(table));
+        for path in tables.chain([self.unfinished.clone()]) {
+            std::fs::create_dir_all(&path).map_err(|error| Error::io(path, error))?;
+        }
+        Ok(())
+    }
+}
+
 /// Name and place of a file that is being written.
 pub(super) struct OutputFile {
+    unfinished: PathBuf,
     path: PathBuf,
     name: String,
 }
 
 impl OutputFile {
-    /// Begins the file `name` (a path such as `data/part-00000.parquet`) under `root`.
-    pub(super) fn create(root: &Path, name: String) -> Result<(Self, FileSink)> {
-        let path = root.join(&name);
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
-        }
-        let file = OpenOptions::new().write(true).create_new(true).open(&path);
+    /// Begins the file `name` (a path such as `data/part-00000.parquet`).
+    pub(super) fn create(folder: &PartFolder, name: String) -> Result<(Self, FileSink)> {
+        let path = folder.files.join(&name);
+        let unfinished = folder.unfinished.join(Uuid::now_v7().simple().to_string());
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&unfinished);
         let file = file.map_err(|error| Error::io(&path, error))?;
         let sink = DigestWriter {
             inner: BufWriter::with_capacity(1 << 20, file),
             digest: Sha256::new(),
             bytes: 0,
         };
-        Ok((Self { path, name }, sink))
+        let file = Self {
+            unfinished,
+            path,
+            name,
+        };
+        Ok((file, sink))
     }
 
-    /// Where it lies.
+    /// Where it will lie.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -67,6 +98,7 @@ impl OutputFile {
             .into_inner()
             .map_err(|error| Error::io(&self.path, error.into_error()))?;
         file.sync_data()
+            .and_then(|()| std::fs::rename(&self.unfinished, &self.path))
             .map_err(|error| Error::io(&self.path, error))?;
         Ok(FileEntry {
             path: self.name,

@@ -8,8 +8,8 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use super::Manifest;
 use super::manifest::write_durably;
+use super::{Manifest, PartFolder};
 use crate::error::{Error, Result};
 
 /// Folder of attempts inside an output folder; it marks the folder as ours.
@@ -64,7 +64,9 @@ impl Change {
 #[derive(Debug)]
 pub struct Attempt {
     /// Files of the output to be.
-    pub files: PathBuf,
+    pub parts: PartFolder,
+    /// What was learned, for workers in other processes.
+    pub learned: PathBuf,
     /// Temporary files.
     pub staging: PathBuf,
 }
@@ -108,10 +110,14 @@ impl OutputFolder {
         }
         let folder = self.root.join(WORK).join(format!("attempt-{attempt}"));
         let attempt = Attempt {
-            files: folder.join("files"),
+            parts: PartFolder {
+                files: folder.join("files"),
+                unfinished: folder.join("unfinished"),
+            },
+            learned: folder.join("learned"),
             staging: folder.join("staging"),
         };
-        for path in [&attempt.files, &attempt.staging] {
+        for path in [&attempt.parts.files, &attempt.learned, &attempt.staging] {
             std::fs::create_dir_all(path).map_err(|error| Error::io(path, error))?;
         }
         Ok(attempt)
@@ -126,7 +132,7 @@ impl OutputFolder {
     /// Readies an attempt; gives the changes that publish it.
     fn prepare(&self, attempt: &Attempt, manifest: &Manifest) -> Result<Vec<Change>> {
         let content = serde_json::to_vec_pretty(manifest)?;
-        write_durably(&attempt.files.join(Manifest::NAME), &content)?;
+        write_durably(&attempt.parts.files.join(Manifest::NAME), &content)?;
         let work = self.root.join(WORK);
         let replaced = work.join("replaced");
         std::fs::create_dir_all(&replaced).map_err(|error| Error::io(&replaced, error))?;
@@ -138,7 +144,7 @@ impl OutputFolder {
             });
             moved.collect()
         };
-        let folders = CONTENT.iter().map(|name| attempt.files.join(name));
+        let folders = CONTENT.iter().map(|name| attempt.parts.files.join(name));
         let mut changes: Vec<Change> = folders
             .filter(|path| path.is_dir())
             .map(Change::Sync)
@@ -146,9 +152,9 @@ impl OutputFolder {
         changes.extend(moves(&[Manifest::NAME], &self.root, &replaced));
         changes.push(Change::Sync(self.root.clone()));
         changes.extend(moves(CONTENT, &self.root, &replaced));
-        changes.extend(moves(CONTENT, &attempt.files, &self.root));
+        changes.extend(moves(CONTENT, &attempt.parts.files, &self.root));
         changes.push(Change::Sync(self.root.clone()));
-        changes.extend(moves(&[Manifest::NAME], &attempt.files, &self.root));
+        changes.extend(moves(&[Manifest::NAME], &attempt.parts.files, &self.root));
         changes.push(Change::Sync(self.root.clone()));
         changes.push(Change::Remove(work));
         Ok(changes)
@@ -283,12 +289,12 @@ mod tests {
             let paths: Vec<String> = if name.contains('.') {
                 vec![(*name).to_owned()]
             } else {
-                std::fs::create_dir(attempt.files.join(name)).unwrap();
+                std::fs::create_dir(attempt.parts.files.join(name)).unwrap();
                 parts.collect()
             };
             let write = |path: &String| {
                 let content = format!("{path} of {job}");
-                FileEntry::write(&attempt.files, path, content.as_bytes()).unwrap()
+                FileEntry::write(&attempt.parts.files, path, content.as_bytes()).unwrap()
             };
             files.extend(paths.iter().map(write));
         }

@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::error::{Error, Result};
 use crate::program::{Frame, Loss, Program};
+use crate::source::Source;
 
 /// Makes the tables of removed and of quarantined rows.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub(super) struct LossTables {
     job_id: String,
     names: Vec<String>,
     transformations: Vec<String>,
-    files: Vec<String>,
+    source: Arc<Source>,
     /// What stands for a clear value, by column; none for columns that hide nothing.
     placeholders: Vec<Option<String>>,
     removed: SchemaRef,
@@ -28,7 +29,7 @@ impl LossTables {
     pub(super) fn new(
         program: &Program,
         job_id: &str,
-        files: Vec<String>,
+        source: Arc<Source>,
         placeholders: Vec<Option<String>>,
     ) -> Self {
         let text = |name: &str, nullable| Field::new(name, DataType::Utf8View, nullable);
@@ -62,7 +63,7 @@ impl LossTables {
                 .iter()
                 .map(|step| step.id.clone())
                 .collect(),
-            files,
+            source,
             placeholders,
             removed: Arc::new(removed),
             quarantine: Arc::new(quarantine),
@@ -133,8 +134,8 @@ impl LossTables {
                     raws.push(Some(self.render(frame, at)?));
                 }
             }
-            let file = frame.origin.file.value(at) as usize;
-            files.push(self.files.get(file).map_or("", String::as_str));
+            let file = frame.origin.file.value(at);
+            files.push(self.source.file(file).map_or("", |file| file.path.as_str()));
             lines.push(frame.origin.line.value(at) as i64);
             rows.push((frame.first_row + u64::from(*row)) as i64);
         }

@@ -13,7 +13,8 @@ mod provenance;
 mod table;
 
 pub use account::{Account, CellCount, FlagCount, LossCount, Sample};
+pub use file::PartFolder;
 pub use folder::{Attempt, OutputFolder};
 pub use manifest::{FileEntry, Manifest, Software};
-pub use part::{PartWriter, SinkPlan, SplitOutcome};
+pub use part::{PartWriter, SinkOrder, SinkPlan, SplitOutcome};
 pub use table::TableWriter;

@@ -1,6 +1,5 @@
 //! One split's part of every table.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
@@ -14,17 +13,40 @@ use serde::{Deserialize, Serialize};
 use super::cells::modified_cells;
 use super::losses::LossTables;
 use super::provenance::{ProvenanceTable, ProvenanceWriter};
-use super::{Account, FileEntry, TableWriter};
+use super::{Account, FileEntry, PartFolder, TableWriter};
 use crate::error::{Error, Result};
 use crate::profile::{ColumnSketch, Profiler, RowSample};
 use crate::program::{Frame, Program};
+use crate::source::Source;
 use crate::spec::{OutputFormat, OutputSpec, Provenance};
+
+/// What the last pass is told to write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SinkOrder {
+    /// Where.
+    pub folder: PartFolder,
+    /// The job.
+    pub job_id: String,
+    /// Columns of the source whose values hardly repeat.
+    pub various: Vec<bool>,
+}
+
+impl SinkOrder {
+    /// Makes the folders of the tables.
+    pub fn prepare(&self, output: &OutputSpec) -> Result<()> {
+        let mut tables = vec!["data", "removed", "quarantine"];
+        if output.provenance == Provenance::Full {
+            tables.push("provenance");
+        }
+        self.folder.prepare(&tables)
+    }
+}
 
 /// What every part of an output has in common.
 #[derive(Debug)]
 pub struct SinkPlan {
     program: Arc<Program>,
-    root: PathBuf,
+    folder: PartFolder,
     format: OutputFormat,
     schema: SchemaRef,
     provenance: Option<Arc<ProvenanceTable>>,
@@ -36,32 +58,30 @@ pub struct SinkPlan {
 }
 
 impl SinkPlan {
-    /// A sink for the output of `program` under `root`. `files` names the source's files; the
-    /// columns that are `various` hold values that hardly repeat.
+    /// A sink for the output of `program`, made from `source`; profiles look at the `sample`.
     pub fn new(
         program: Arc<Program>,
-        root: PathBuf,
-        job_id: &str,
+        source: Arc<Source>,
+        order: SinkOrder,
         output: &OutputSpec,
-        files: Vec<String>,
         sample: RowSample,
-        various: Vec<bool>,
     ) -> Result<Self> {
+        let job_id = &order.job_id;
         let placeholders = program.placeholders();
         let table = (output.provenance == Provenance::Full)
             .then(|| ProvenanceTable::new(&program, job_id, placeholders.clone()))
             .transpose()?
             .map(Arc::new);
         Ok(Self {
-            losses: LossTables::new(&program, job_id, files, placeholders),
+            losses: LossTables::new(&program, job_id, source, placeholders),
             provenance: table,
             private: program.private(),
             schema: program.output_schema(),
             program,
-            root,
+            folder: order.folder,
             format: output.format,
             sample,
-            various,
+            various: order.various,
         })
     }
 
@@ -126,7 +146,7 @@ impl PartWriter {
         };
         let name = format!("data/part-{split:05}.{extension}");
         let data = TableWriter::create(
-            &plan.root,
+            &plan.folder,
             name,
             plan.format,
             &plan.schema,
@@ -137,7 +157,7 @@ impl PartWriter {
             let name = format!("{folder}/part-{split:05}.parquet");
             let format = OutputFormat::Parquet;
             TableWriter::create(
-                &plan.root,
+                &plan.folder,
                 name,
                 format,
                 schema,
@@ -147,7 +167,7 @@ impl PartWriter {
         };
         let provenance = plan.provenance.as_ref().map(|table| {
             let name = format!("provenance/part-{split:05}.parquet");
-            ProvenanceWriter::create(Arc::clone(table), &plan.root, name)
+            ProvenanceWriter::create(Arc::clone(table), &plan.folder, name)
         });
         Ok(Self {
             split,

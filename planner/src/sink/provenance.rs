@@ -3,7 +3,6 @@
 //! It is the largest table of an output, three rows for each row of dirty data, and its shape is
 //! always the same; so its columns are put together here, see [`super::chunk`].
 
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, StringViewArray};
@@ -18,7 +17,7 @@ use parquet::schema::types::{ColumnPath, TypePtr};
 
 use super::cells::ModifiedCells;
 use super::chunk::{PageCompressor, RunColumn, TextColumn};
-use super::file::{FileSink, OutputFile, at};
+use super::file::{FileSink, OutputFile, PartFolder, at};
 use super::{FileEntry, part};
 use crate::error::Result;
 use crate::program::{ChangeSource, Program};
@@ -97,8 +96,12 @@ pub(super) struct ProvenanceWriter {
 
 impl ProvenanceWriter {
     /// Begins the file `name` under `root`.
-    pub(super) fn create(table: Arc<ProvenanceTable>, root: &Path, name: String) -> Result<Self> {
-        let (file, sink) = OutputFile::create(root, name)?;
+    pub(super) fn create(
+        table: Arc<ProvenanceTable>,
+        folder: &PartFolder,
+        name: String,
+    ) -> Result<Self> {
+        let (file, sink) = OutputFile::create(folder, name)?;
         let (schema, properties) = (Arc::clone(&table.schema), Arc::clone(&table.properties));
         let writer = SerializedFileWriter::new(sink, schema, properties)
             .map_err(|error| at(file.path(), error))?;
@@ -306,8 +309,12 @@ mod tests {
         frames: &[(u64, Vec<ModifiedCells>)],
     ) -> (FileEntry, Vec<Row>) {
         let folder = tempfile::tempdir().unwrap();
+        let place = PartFolder {
+            files: folder.path().to_owned(),
+            unfinished: folder.path().to_owned(),
+        };
         let mut writer =
-            ProvenanceWriter::create(Arc::clone(table), folder.path(), "part".to_owned()).unwrap();
+            ProvenanceWriter::create(Arc::clone(table), &place, "part".to_owned()).unwrap();
         for (first_row, cells) in frames {
             writer.write(*first_row, cells).unwrap();
         }

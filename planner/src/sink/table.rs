@@ -1,7 +1,5 @@
 //! One table in one file, in one of the formats of an output.
 
-use std::path::Path;
-
 use arrow::array::RecordBatch;
 use arrow::csv;
 use arrow::datatypes::SchemaRef;
@@ -11,7 +9,7 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::file::properties::WriterProperties;
 
 use super::FileEntry;
-use super::file::{FileSink, OutputFile, at};
+use super::file::{FileSink, OutputFile, PartFolder, at};
 use crate::error::Result;
 use crate::spec::OutputFormat;
 
@@ -29,16 +27,16 @@ pub struct TableWriter {
 }
 
 impl TableWriter {
-    /// Begins the file `name` (a path such as `data/part-00000.parquet`) under `root`.
+    /// Begins the file `name` (a path such as `data/part-00000.parquet`).
     pub fn create(
-        root: &Path,
+        folder: &PartFolder,
         name: String,
         format: OutputFormat,
         schema: &SchemaRef,
         properties: WriterProperties,
         keep_arrow_schema: bool,
     ) -> Result<Self> {
-        let (file, sink) = OutputFile::create(root, name)?;
+        let (file, sink) = OutputFile::create(folder, name)?;
         let encoder = match format {
             OutputFormat::Parquet => {
                 let options = ArrowWriterOptions::new()

@@ -10,6 +10,7 @@ use arrow::array::builder::make_view;
 use arrow::array::{ArrayRef, StringViewArray, new_null_array};
 use arrow::buffer::{Buffer, ScalarBuffer};
 use arrow::datatypes::DataType;
+use serde::{Deserialize, Serialize};
 
 use super::batch::{BadRow, RowOrigin, raw_text};
 use super::blocks::{Block, Blocks};
@@ -24,7 +25,7 @@ use super::store::ByteFile;
 const SIDE_LIMIT: usize = 256 * 1024 * 1024;
 
 /// What the reader has to know of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct CsvLayout {
     pub dialect: Dialect,
     /// Fields of a whole record.

@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::DataType;
 use hashbrown::HashMap;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
+use serde::{Deserialize, Serialize};
 
 use super::csv::CsvLayout;
 use super::error::SourceError;
@@ -56,8 +57,10 @@ pub struct SourceColumn {
 }
 
 /// A file of a source.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SourceFile {
+    /// Number among the files of the source.
+    pub number: u32,
     /// Where it lies, as the person wrote it.
     pub path: String,
     /// Its format.
@@ -76,7 +79,7 @@ pub struct SourceFile {
 }
 
 /// What line numbers count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LineUnit {
     /// Lines of the (uncompressed) text.
     Line,
@@ -87,7 +90,7 @@ pub enum LineUnit {
 }
 
 /// How the rows of a file are read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Content {
     /// No rows.
     Empty,
@@ -102,7 +105,9 @@ pub(super) enum Content {
     },
     Parquet {
         file: ByteFile,
-        metadata: ArrowReaderMetadata,
+        /// Read again where the source came from another process.
+        #[serde(skip)]
+        footer: Arc<OnceLock<ArrowReaderMetadata>>,
     },
 }
 
@@ -131,6 +136,13 @@ impl Source {
         let files = locate(locations, base_dir, options, &mut notes)?;
         let prepared = prepare_all(&files, options, staging)?;
         Self::unite(prepared, notes)
+    }
+
+    /// The file with this number.
+    #[must_use]
+    pub fn file(&self, number: u32) -> Option<&SourceFile> {
+        let place = self.files.binary_search_by_key(&number, |file| file.number);
+        place.ok().and_then(|place| self.files.get(place))
     }
 
     /// Number of splits; none where there are no rows.
@@ -178,6 +190,7 @@ impl Source {
                 }
             }
             files.push(SourceFile {
+                number: files.len() as u32,
                 path: file.path,
                 format: file.format,
                 bytes: file.bytes,

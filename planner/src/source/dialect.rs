@@ -6,6 +6,7 @@
 //! where a record ends; index and reader both follow it, and tests hold the reader to it.
 
 use memchr::{memchr, memchr2};
+use serde::{Deserialize, Serialize};
 
 use super::fields::plain_close;
 
@@ -27,7 +28,7 @@ pub(super) const SHEET_DIALECT: Dialect = Dialect {
 };
 
 /// How separated values are written. Every mark is ASCII.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dialect {
     /// Between fields.
     pub delimiter: u8,

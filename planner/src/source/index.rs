@@ -4,6 +4,7 @@ use std::io::Read;
 
 use memchr::memmem::Finder;
 use memchr::{memchr, memchr_iter, memrchr};
+use serde::{Deserialize, Serialize};
 
 use super::blocks::{Block, Blocks};
 use super::dialect::{Dialect, Step};
@@ -18,7 +19,7 @@ const MARK_ROWS: u64 = 4096;
 const WINDOW: usize = 32 * 1024;
 
 /// A place in a file where a record begins, or where the file ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Mark {
     /// Number of the record in its file.
     pub row: u64,

@@ -1,7 +1,7 @@
 //! What a person may say about a source; whatever is left out is found out.
 
 /// How the files of a source are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Format {
     /// Separated values; the separator is found out unless told.
     Csv,

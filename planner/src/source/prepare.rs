@@ -1,6 +1,7 @@
 //! What is found out about one file before it is read.
 
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use encoding_rs::UTF_8;
 
@@ -147,7 +148,7 @@ fn parquet(file: &ByteFile, path: &str, notes: &mut Vec<String>) -> Result<Found
         columns: footer.columns,
         content: Some(Content::Parquet {
             file: file.clone(),
-            metadata: footer.metadata,
+            footer: Arc::new(OnceLock::from(footer.metadata)),
         }),
         unit: Some(LineUnit::Row),
         header: None,

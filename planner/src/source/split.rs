@@ -1,12 +1,13 @@
 //! Reading a split: a run of rows, whatever files they lie in.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{ArrayRef, new_null_array};
 use arrow::compute::concat;
 use arrow::datatypes::DataType;
 use hashbrown::HashMap;
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 
 use super::batch::RawBatch;
 use super::csv::CsvReader;
@@ -14,12 +15,13 @@ use super::dataset::{Content, Source, SourceFile};
 use super::error::SourceError;
 use super::index::Mark;
 use super::jsonl::JsonReader;
-use super::parquet_rows::ParquetReader;
+use super::parquet_rows::{ParquetReader, read_footer};
 use super::rows::Rows;
+use super::store::ByteFile;
 
 /// The batches of a split, in order.
 pub struct SplitReader {
-    files: Vec<(u32, SourceFile)>,
+    files: Vec<SourceFile>,
     types: Arc<[DataType]>,
     by_name: Arc<HashMap<String, usize>>,
     /// Rows of the dataset still to read.
@@ -40,11 +42,8 @@ impl SplitReader {
         let files = source
             .files
             .iter()
-            .enumerate()
-            .filter(|(_, file)| {
-                file.first_row < rows.end && file.first_row + file.rows > rows.start
-            })
-            .map(|(index, file)| (index as u32, file.clone()))
+            .filter(|file| file.first_row < rows.end && file.first_row + file.rows > rows.start)
+            .cloned()
             .collect();
         Self {
             files,
@@ -78,14 +77,14 @@ impl SplitReader {
         let place = self
             .files
             .iter()
-            .position(|(_, f)| f.first_row <= start && start < f.first_row + f.rows);
+            .position(|f| f.first_row <= start && start < f.first_row + f.rows);
         let Some(place) = place else {
             return Err(SourceError::Bug {
                 path: "source".to_owned(),
                 reason: format!("no file holds row {start}"),
             });
         };
-        let (_, file) = &self.files[place];
+        let file = &self.files[place];
         let file_end = file.first_row + file.rows;
         let local = start - file.first_row..self.left.end.min(file_end) - file.first_row;
         let rows = usize::try_from(until.min(file_end) - start).unwrap_or(usize::MAX);
@@ -102,7 +101,7 @@ impl SplitReader {
             }
         }
         if part.rows == 0 || part.rows > rows {
-            let file = &self.files[place].1;
+            let file = &self.files[place];
             let reason = if matches!(file.content, Content::Parquet { .. }) {
                 "fewer rows can be read here than the footer names"
             } else {
@@ -115,7 +114,7 @@ impl SplitReader {
 
     /// Opens the rows `local` of a file.
     fn open_file(&self, place: usize, local: Range<u64>) -> Result<Reader, SourceError> {
-        let (index, file) = &self.files[place];
+        let file = &self.files[place];
         let places = Arc::clone(&file.places);
         match &file.content {
             Content::Empty => Err(SourceError::Bug {
@@ -129,7 +128,8 @@ impl SplitReader {
             } => {
                 let span = span(marks, &local);
                 let layout = layout.clone();
-                let mut reader = CsvReader::new(bytes, &file.path, span, layout, places, *index)?;
+                let mut reader =
+                    CsvReader::new(bytes, &file.path, span, layout, places, file.number)?;
                 reader.skip(local.start - span.0.row)?;
                 Ok(Reader::Csv(Box::new(reader)))
             }
@@ -137,18 +137,26 @@ impl SplitReader {
                 let span = span(marks, &local);
                 let by_name = Arc::clone(&self.by_name);
                 let width = self.types.len();
-                let mut reader = JsonReader::new(bytes, &file.path, span, by_name, width, *index)?;
+                let mut reader =
+                    JsonReader::new(bytes, &file.path, span, by_name, width, file.number)?;
                 reader.skip(local.start - span.0.row)?;
                 Ok(Reader::Jsonl(Box::new(reader)))
             }
             Content::Parquet {
                 file: bytes,
-                metadata,
+                footer,
             } => {
+                let footer = known_footer(footer, bytes, &file.path)?;
                 let target = (places, Arc::clone(&self.types));
                 let batch_rows = usize::try_from(self.batch_rows).unwrap_or(usize::MAX);
                 let reader = ParquetReader::new(
-                    bytes, &file.path, metadata, local, target, *index, batch_rows,
+                    bytes,
+                    &file.path,
+                    footer,
+                    local,
+                    target,
+                    file.number,
+                    batch_rows,
                 )?;
                 Ok(Reader::Parquet(Box::new(reader)))
             }
@@ -220,6 +228,19 @@ impl Reader {
             Self::Parquet(reader) => reader.next(rows),
         }
     }
+}
+
+/// The footer of a Parquet file, read if it is not known yet.
+fn known_footer<'a>(
+    footer: &'a OnceLock<ArrowReaderMetadata>,
+    file: &ByteFile,
+    path: &str,
+) -> Result<&'a ArrowReaderMetadata, SourceError> {
+    if let Some(known) = footer.get() {
+        return Ok(known);
+    }
+    let read = read_footer(file, path, &mut Vec::new())?.metadata;
+    Ok(footer.get_or_init(|| read))
 }
 
 /// The mark to start at for `rows`, and the byte offset behind which none of them lies.

@@ -1,0 +1,272 @@
+//! A Ballista cluster of real processes on this machine, on free ports, for tests and measurements.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tonic::transport::Endpoint;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::measure::peak_bytes;
+
+/// Time in which a process must be ready, on a machine that builds something else meanwhile.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How a cluster is made.
+#[derive(Debug, Clone)]
+pub struct ClusterOptions {
+    /// Executors at the start.
+    pub executors: usize,
+    /// Tasks at the same time, of each.
+    pub slots: usize,
+    /// Memory of the tasks of each, such as `1GiB`.
+    pub memory_limit: Option<String>,
+    /// Silence after which an executor is given up.
+    pub executor_timeout_seconds: u64,
+    /// Time for which jobs wait for an executor when there is none.
+    pub no_executors_grace_seconds: u64,
+    /// Environment of all processes.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Default for ClusterOptions {
+    fn default() -> Self {
+        Self {
+            executors: 2,
+            slots: 1,
+            memory_limit: None,
+            executor_timeout_seconds: 4,
+            no_executors_grace_seconds: 6,
+            environment: Vec::new(),
+        }
+    }
+}
+
+/// A scheduler and its executors, which end with it.
+pub struct LocalCluster {
+    program: PathBuf,
+    options: ClusterOptions,
+    scheduler: Member,
+    executors: Vec<Member>,
+    folder: TempDir,
+}
+
+/// One process of a cluster.
+pub struct Member {
+    process: Child,
+    address: String,
+    log: PathBuf,
+}
+
+impl LocalCluster {
+    /// Starts the members from this program (`sanitizer`) and waits until they are ready.
+    pub fn start(program: &Path, options: ClusterOptions) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let arguments = [
+            "scheduler".to_owned(),
+            "--bind=127.0.0.1:0".to_owned(),
+            "--external-host=127.0.0.1".to_owned(),
+            format!(
+                "--executor-timeout-seconds={}",
+                options.executor_timeout_seconds
+            ),
+            format!(
+                "--no-executors-grace-seconds={}",
+                options.no_executors_grace_seconds
+            ),
+        ];
+        let log = folder.path().join("scheduler.log");
+        let command = Command::new(program);
+        let scheduler = Member::start(command, &arguments, &options.environment, log)?;
+        let mut cluster = Self {
+            program: program.to_owned(),
+            scheduler,
+            executors: Vec::new(),
+            folder,
+            options,
+        };
+        for _ in 0..cluster.options.executors {
+            cluster.add_executor()?;
+        }
+        Ok(cluster)
+    }
+
+    /// What `--cluster` takes.
+    pub fn url(&self) -> String {
+        format!("df://{}", self.scheduler.address)
+    }
+
+    /// Starts one more executor and waits until it is ready; gives its number.
+    pub fn add_executor(&mut self) -> anyhow::Result<usize> {
+        self.add_executor_by(|program| Command::new(program))
+    }
+
+    /// Starts one more executor on a disk that is as good as full: no file may be longer than so many
+    /// kibibytes.
+    pub fn add_executor_with_full_disk(&mut self, kibibytes: u32) -> anyhow::Result<usize> {
+        self.add_executor_by(|program| {
+            let mut shell = Command::new("sh");
+            // Units of 512 bytes. Without the signal, writing fails as on a full disk.
+            let limited = format!(
+                "trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"",
+                kibibytes * 2
+            );
+            shell.args(["-c", &limited]).arg(program);
+            shell
+        })
+    }
+
+    fn add_executor_by(&mut self, program: impl Fn(&Path) -> Command) -> anyhow::Result<usize> {
+        let number = self.executors.len();
+        let work = self.folder.path().join(format!("work-{number}"));
+        let mut arguments = vec![
+            "executor".to_owned(),
+            format!("--scheduler={}", self.url()),
+            "--bind-host=127.0.0.1".to_owned(),
+            "--external-host=127.0.0.1".to_owned(),
+            "--port=0".to_owned(),
+            "--task-port=0".to_owned(),
+            "--heartbeat-seconds=1".to_owned(),
+            format!("--slots={}", self.options.slots),
+            format!("--work-dir={}", work.display()),
+        ];
+        if let Some(limit) = &self.options.memory_limit {
+            arguments.push(format!("--memory-limit={limit}"));
+        }
+        let log = self.folder.path().join(format!("executor-{number}.log"));
+        let environment = &self.options.environment;
+        let command = program(&self.program);
+        let member = Member::start(command, &arguments, environment, log)?;
+        member.wait_healthy()?;
+        self.executors.push(member);
+        Ok(number)
+    }
+
+    /// Where the members keep their logs, and the results that nobody has fetched.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The scheduler.
+    pub fn scheduler(&self) -> &Member {
+        &self.scheduler
+    }
+
+    /// The scheduler, to be ended.
+    pub fn scheduler_mut(&mut self) -> &mut Member {
+        &mut self.scheduler
+    }
+
+    /// An executor, by the number that it was given.
+    pub fn executor(&mut self, number: usize) -> &mut Member {
+        &mut self.executors[number]
+    }
+
+    /// The executors, by number.
+    pub fn executors(&self) -> &[Member] {
+        &self.executors
+    }
+}
+
+impl Member {
+    fn start(
+        mut command: Command,
+        arguments: &[String],
+        environment: &[(String, String)],
+        log: PathBuf,
+    ) -> anyhow::Result<Self> {
+        let errors = File::create(&log)?;
+        let mut process = command
+            .args(arguments)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn()
+            .with_context(|| format!("{command:?} does not start"))?;
+        // The first line tells where it listens.
+        let mut line = String::new();
+        if let Some(output) = process.stdout.take() {
+            BufReader::new(output).read_line(&mut line)?;
+        }
+        let Some((_, address)) = line.trim().rsplit_once(' ') else {
+            let _ = process.kill();
+            let log = std::fs::read_to_string(&log).unwrap_or_default();
+            bail!("{} does not listen: {log}", arguments[0]);
+        };
+        Ok(Self {
+            process,
+            address: address.to_owned(),
+            log,
+        })
+    }
+
+    /// Asks for its health until it serves.
+    fn wait_healthy(&self) -> anyhow::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let begun = Instant::now();
+        runtime.block_on(async {
+            while begun.elapsed() < PATIENCE {
+                if self.is_serving().await.unwrap_or_default() {
+                    return Ok(());
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            bail!("{} is not ready: {}", self.address, self.log());
+        })
+    }
+
+    async fn is_serving(&self) -> anyhow::Result<bool> {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.address))?;
+        let mut client = HealthClient::new(endpoint.connect().await?);
+        let answer = client.check(HealthCheckRequest::default()).await?;
+        Ok(answer.into_inner().status() == ServingStatus::Serving)
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let pid = i32::try_from(self.process.id())
+            .ok()
+            .and_then(Pid::from_raw);
+        Ok(kill_process(pid.context("no process")?, signal)?)
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+
+    /// Waits for its end; gives whether it succeeded.
+    pub fn wait(&mut self) -> anyhow::Result<bool> {
+        Ok(self.process.wait()?.success())
+    }
+
+    /// The most memory that it has had, in bytes.
+    pub fn peak_bytes(&self) -> Option<u64> {
+        peak_bytes(self.process.id())
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        // One that has ended cannot be killed, which is as well.
+        let _ = self.kill();
+    }
+}

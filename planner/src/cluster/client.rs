@@ -1,0 +1,256 @@
+//! The client of a cluster: hands it a plan, waits, and fetches what the executors have kept.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::UInt64Type;
+use ballista_core::client::BallistaClient;
+use ballista_core::config::{BALLISTA_ADAPTIVE_PLANNER_ENABLED, BALLISTA_JOB_NAME};
+use ballista_core::serde::protobuf::execute_query_params::Query;
+use ballista_core::serde::protobuf::execute_query_result::Result as Submitted;
+use ballista_core::serde::protobuf::job_status::Status;
+use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
+use ballista_core::serde::protobuf::{
+    CancelJobParams, ExecuteQueryParams, GetJobStatusParams, KeyValuePair, PartitionLocation,
+};
+use ballista_core::version::insert_version_header;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion_proto::physical_plan::{AsExecutionPlan, PhysicalExtensionCodec};
+use datafusion_proto::protobuf::PhysicalPlanNode;
+use futures::StreamExt;
+use hashbrown::HashSet;
+use prost::Message;
+use tonic::Request;
+use tonic::transport::{Channel, Endpoint};
+use uuid::Uuid;
+
+use super::failure::{cluster_failure, unreachable};
+use super::{ClusterAddress, SanitizerCodec};
+use crate::error::{Error, Result};
+use crate::run::Progress;
+
+/// Bytes of the longest message between the members of a cluster: the log of a split for one
+/// operation is one value of a column.
+pub const MAX_MESSAGE_BYTES: usize = 256 << 20;
+
+/// Time between two questions for the state of a job.
+const POLL: Duration = Duration::from_millis(50);
+
+/// Time to connect, and for which a scheduler may be silent.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often what got lost with an executor is computed again.
+const ROUNDS: usize = 4;
+
+/// Name of the column that tells which split a row is about.
+const SPLIT: &str = "split";
+
+/// A connection to the scheduler of a cluster.
+pub struct Cluster {
+    address: ClusterAddress,
+    scheduler: SchedulerGrpcClient<Channel>,
+    codec: Arc<dyn PhysicalExtensionCodec>,
+}
+
+impl Cluster {
+    /// Connects to the scheduler.
+    pub async fn connect(address: &ClusterAddress) -> Result<Self> {
+        let endpoint = Endpoint::from_shared(address.endpoint())
+            .map_err(|error| unreachable(address, &error))?
+            .connect_timeout(PATIENCE)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(PATIENCE)
+            .keep_alive_timeout(PATIENCE)
+            .keep_alive_while_idle(true);
+        let channel = endpoint
+            .connect()
+            .await
+            .map_err(|error| unreachable(address, &error))?;
+        let scheduler = SchedulerGrpcClient::new(channel)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        Ok(Self {
+            address: address.clone(),
+            scheduler,
+            codec: Arc::new(SanitizerCodec::default()),
+        })
+    }
+
+    /// Runs the plan that `plan` makes of some splits over all of `splits`, and hands each batch to
+    /// `take`. What was lost with an executor before it was fetched is computed again, so `take` may
+    /// see rows twice; where splits stand `alone`, only those that were lost are.
+    pub async fn run(
+        &self,
+        (mut splits, alone): (Vec<usize>, bool),
+        plan: impl Fn(&[usize]) -> Result<Arc<dyn ExecutionPlan>>,
+        progress: &Progress,
+        mut take: impl FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        let mut round = 1;
+        loop {
+            let results = self.execute(plan(&splits)?, progress).await?;
+            let mut lost = None;
+            let mut done = HashSet::new();
+            // An executor that has failed once is not waited for again.
+            let mut silent = HashSet::new();
+            for location in results {
+                progress.check()?;
+                let executor = location.executor_meta.as_ref().map(|meta| meta.id.clone());
+                if silent.contains(&executor) {
+                    continue;
+                }
+                match self.fetch(location, &mut done, &mut take).await {
+                    Ok(()) => {}
+                    Err(error @ Error::Cluster { .. }) => {
+                        silent.insert(executor);
+                        lost = Some(error);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            let Some(error) = lost else {
+                return Ok(());
+            };
+            if round == ROUNDS {
+                return Err(error);
+            }
+            tracing::warn!(round, %error, "results were lost; what is missing is computed again");
+            round += 1;
+            splits.retain(|split| !alone || !done.contains(&(*split as u64)));
+        }
+    }
+
+    /// Has a plan executed; gives the places of its results.
+    async fn execute(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        progress: &Progress,
+    ) -> Result<Vec<PartitionLocation>> {
+        let name = plan.name().to_owned();
+        let node = PhysicalPlanNode::try_from_physical_plan(plan, self.codec.as_ref())?;
+        let setting = |key: &str, value: &str| KeyValuePair {
+            key: key.to_owned(),
+            value: Some(value.to_owned()),
+        };
+        let mut request = Request::new(ExecuteQueryParams {
+            session_id: Uuid::now_v7().to_string(),
+            settings: vec![
+                setting(BALLISTA_JOB_NAME, &name),
+                // The adaptive planner has given wrong results, and there is nothing to adapt.
+                setting(BALLISTA_ADAPTIVE_PLANNER_ENABLED, "false"),
+            ],
+            operation_id: Uuid::now_v7().to_string(),
+            query: Some(Query::PhysicalPlan(node.encode_to_vec())),
+        });
+        insert_version_header(request.metadata_mut());
+        let mut scheduler = self.scheduler.clone();
+        let answer = scheduler
+            .execute_query(request)
+            .await
+            .map_err(|status| unreachable(&self.address, &status))?;
+        let job = match answer.into_inner().result {
+            Some(Submitted::Success(success)) => success.job_id,
+            Some(Submitted::Failure(failure)) => {
+                return Err(cluster_failure(&format!("{failure:?}")));
+            }
+            None => return Err(cluster_failure("the scheduler did not answer")),
+        };
+        let results = self.wait(&job, progress).await;
+        if results.is_err() {
+            // Whatever the reason, nobody will fetch the results.
+            let _ = scheduler.cancel_job(CancelJobParams { job_id: job }).await;
+        }
+        results
+    }
+
+    /// Waits for the end of a job.
+    async fn wait(&self, job: &str, progress: &Progress) -> Result<Vec<PartitionLocation>> {
+        let mut scheduler = self.scheduler.clone();
+        let mut heard = Instant::now();
+        loop {
+            progress.check()?;
+            let question = GetJobStatusParams {
+                job_id: job.to_owned(),
+            };
+            let answer = tokio::time::timeout(PATIENCE, scheduler.get_job_status(question)).await;
+            let status = match answer {
+                Ok(Ok(answer)) => answer.into_inner().status.and_then(|job| job.status),
+                Ok(Err(status)) if heard.elapsed() >= PATIENCE => {
+                    return Err(unreachable(&self.address, &status));
+                }
+                Ok(Err(_)) => None,
+                Err(silence) => return Err(unreachable(&self.address, &silence)),
+            };
+            match status {
+                Some(Status::Successful(success)) => return Ok(success.partition_location),
+                Some(Status::Failed(failure)) => return Err(cluster_failure(&failure.error)),
+                Some(Status::Queued(_) | Status::Running(_)) => heard = Instant::now(),
+                // A scheduler that was started anew knows nothing of the job.
+                None if heard.elapsed() >= PATIENCE => {
+                    return Err(cluster_failure("the scheduler has forgotten the job"));
+                }
+                None => {}
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Fetches one part of the results; adds its splits to `done` once it is there in full.
+    async fn fetch(
+        &self,
+        location: PartitionLocation,
+        done: &mut HashSet<u64>,
+        take: &mut impl FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        let layout = location.layout();
+        let (Some(executor), Some(partition)) = (location.executor_meta, location.partition_id)
+        else {
+            return Err(Error::Bug("a result without a place"));
+        };
+        let lost = |error: &dyn std::fmt::Display| {
+            cluster_failure(&format!(
+                "executor {}:{} does not give its results: {error}",
+                executor.host, executor.port
+            ))
+        };
+        let port = u16::try_from(executor.port).map_err(|error| lost(&error))?;
+        let client = BallistaClient::try_new(
+            &executor.host,
+            port,
+            MAX_MESSAGE_BYTES,
+            false,
+            None,
+            3,
+            500,
+            0,
+            0,
+        );
+        let client = tokio::time::timeout(PATIENCE, client).await;
+        let mut client = client
+            .map_err(|error| lost(&error))?
+            .map_err(|error| lost(&error))?;
+        let partition = partition.into();
+        let stream =
+            client.fetch_partition(&executor.id, &partition, location.file_id, layout, true);
+        let stream = tokio::time::timeout(PATIENCE, stream).await;
+        let mut stream = stream
+            .map_err(|error| lost(&error))?
+            .map_err(|error| lost(&error))?;
+        let mut seen = Vec::new();
+        loop {
+            // A stopped process keeps its connections.
+            let batch = tokio::time::timeout(PATIENCE, stream.next()).await;
+            let Some(batch) = batch.map_err(|error| lost(&error))? else {
+                break;
+            };
+            let batch = batch.map_err(|error| lost(&error))?;
+            if let Some(splits) = batch.column_by_name(SPLIT) {
+                seen.extend(splits.as_primitive::<UInt64Type>().values().iter().copied());
+            }
+            take(batch)?;
+        }
+        done.extend(seen);
+        Ok(())
+    }
+}

@@ -1,0 +1,241 @@
+//! How our operators travel: to the scheduler with the whole plan, and from it to the executors.
+//!
+//! The scheduler cuts the scan of each task down to the splits of the task and encodes the plan
+//! anew; a scan takes only the part of the index along that its splits need. Nothing is compiled,
+//! opened or looked up by decoding: that waits until an executor runs the plan.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::ipc::convert::{IpcSchemaEncoder, fb_to_schema};
+use arrow::ipc::root_as_schema;
+use ballista_core::serde::BallistaPhysicalExtensionCodec;
+use datafusion::error::{DataFusionError, Result as EngineResult};
+use datafusion::execution::TaskContext;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
+use prost::Message;
+
+use super::message::{
+    GroupMessage, MARK, Node, NodeMessage, PassMessage, PublishMessage, SampleMessage, ScanMessage,
+};
+use crate::error::{Error, Result};
+use crate::operators::{
+    Known, LearnExec, PassState, PublishExec, RepeatsExec, SplitScan, scan_groups, scan_of,
+};
+use crate::profile::RowSample;
+use crate::program::{LearnedFile, Recipe};
+use crate::source::SourceColumn;
+
+#[cfg(test)]
+mod tests;
+
+/// Encodes our operators, and Ballista's own.
+#[derive(Debug, Default)]
+pub struct SanitizerCodec {
+    ballista: BallistaPhysicalExtensionCodec,
+}
+
+impl PhysicalExtensionCodec for SanitizerCodec {
+    fn try_decode(
+        &self,
+        buffer: &[u8],
+        inputs: &[Arc<dyn ExecutionPlan>],
+        context: &TaskContext,
+        converter: &dyn PhysicalProtoConverterExtension,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        match buffer.strip_prefix(MARK) {
+            Some(message) => Ok(decode(message, inputs)?),
+            None => self.ballista.try_decode(buffer, inputs, context, converter),
+        }
+    }
+
+    fn try_encode(
+        &self,
+        node: Arc<dyn ExecutionPlan>,
+        buffer: &mut Vec<u8>,
+        converter: &dyn PhysicalProtoConverterExtension,
+    ) -> EngineResult<()> {
+        let Some(node) = encode(&node)? else {
+            return self.ballista.try_encode(node, buffer, converter);
+        };
+        buffer.extend_from_slice(MARK);
+        NodeMessage { node: Some(node) }
+            .encode(buffer)
+            .map_err(|error| DataFusionError::External(Box::new(error)))
+    }
+
+    fn try_decode_udf(&self, name: &str, buffer: &[u8]) -> EngineResult<Arc<ScalarUDF>> {
+        self.ballista.try_decode_udf(name, buffer)
+    }
+
+    fn try_encode_udf(&self, node: &ScalarUDF, buffer: &mut Vec<u8>) -> EngineResult<()> {
+        self.ballista.try_encode_udf(node, buffer)
+    }
+
+    fn try_decode_udaf(&self, name: &str, buffer: &[u8]) -> EngineResult<Arc<AggregateUDF>> {
+        self.ballista.try_decode_udaf(name, buffer)
+    }
+
+    fn try_encode_udaf(&self, node: &AggregateUDF, buffer: &mut Vec<u8>) -> EngineResult<()> {
+        self.ballista.try_encode_udaf(node, buffer)
+    }
+
+    fn try_decode_udwf(&self, name: &str, buffer: &[u8]) -> EngineResult<Arc<WindowUDF>> {
+        self.ballista.try_decode_udwf(name, buffer)
+    }
+
+    fn try_encode_udwf(&self, node: &WindowUDF, buffer: &mut Vec<u8>) -> EngineResult<()> {
+        self.ballista.try_encode_udwf(node, buffer)
+    }
+}
+
+/// An operator of ours as a message; none if it is not ours.
+fn encode(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Node>> {
+    if let Some((groups, scan)) = scan_of(plan) {
+        return Ok(Some(Node::Scan(scan_message(&groups, scan)?)));
+    }
+    if let Some(learn) = plan.downcast_ref::<LearnExec>() {
+        return Ok(Some(Node::Learn(pass_message(&learn.work().0)?)));
+    }
+    if let Some(publish) = plan.downcast_ref::<PublishExec>() {
+        let work = publish.work();
+        return Ok(Some(Node::Publish(PublishMessage {
+            pass: pass_message(&work.state)?,
+            order: serde_json::to_vec(&work.order)?,
+        })));
+    }
+    if let Some(repeats) = plan.downcast_ref::<RepeatsExec>() {
+        return Ok(Some(Node::Repeats(serde_json::to_vec(repeats.order())?)));
+    }
+    Ok(None)
+}
+
+fn decode(message: &[u8], inputs: &[Arc<dyn ExecutionPlan>]) -> Result<Arc<dyn ExecutionPlan>> {
+    let message = NodeMessage::decode(message)
+        .map_err(|_| Error::Bug("a message that another version has written"))?;
+    let node = message.node.ok_or(Error::Bug("a message of nothing"))?;
+    let input = || {
+        let first = inputs.first().map(Arc::clone);
+        first.ok_or(Error::Bug("a pass without input"))
+    };
+    Ok(match node {
+        Node::Scan(message) => scan(&message)?,
+        Node::Learn(message) => Arc::new(LearnExec::new(input()?, Arc::new(state(&message)?))),
+        Node::Repeats(order) => {
+            let order = Arc::new(serde_json::from_slice(&order)?);
+            Arc::new(RepeatsExec::new(input()?, order))
+        }
+        Node::Publish(message) => {
+            let order = serde_json::from_slice(&message.order)?;
+            let state = Arc::new(state(&message.pass)?);
+            Arc::new(PublishExec::new(input()?, state, order))
+        }
+    })
+}
+
+fn scan_message(groups: &[Vec<usize>], scan: &SplitScan) -> Result<ScanMessage> {
+    let source = scan.source();
+    let fields = source.columns.iter();
+    let fields = fields.map(|column| Field::new(&column.name, column.data_type.clone(), true));
+    let part = source.part(groups.iter().flatten().copied());
+    let groups = groups.iter().map(|group| GroupMessage {
+        splits: group.iter().map(|split| *split as u64).collect(),
+    });
+    Ok(ScanMessage {
+        schema: schema_bytes(fields.collect()),
+        part: serde_json::to_vec(&part)?,
+        groups: groups.collect(),
+    })
+}
+
+fn scan(message: &ScanMessage) -> Result<Arc<dyn ExecutionPlan>> {
+    let schema = schema_of(&message.schema)?;
+    let columns = schema.fields().iter().map(|field| SourceColumn {
+        name: field.name().clone(),
+        data_type: field.data_type().clone(),
+    });
+    let part: crate::source::SourcePart = serde_json::from_slice(&message.part)?;
+    let source = Arc::new(part.into_source(columns.collect()));
+    let place = |split: &u64| usize::try_from(*split).unwrap_or(usize::MAX);
+    let groups = message.groups.iter();
+    let groups: Vec<Vec<usize>> = groups
+        .map(|group| group.splits.iter().map(place).collect())
+        .collect();
+    Ok(scan_groups(&source, &groups))
+}
+
+fn pass_message(state: &PassState) -> Result<PassMessage> {
+    let recipe = &state.recipe;
+    let types = recipe.types.iter();
+    let types = types.map(|data_type| Field::new("", data_type.clone(), true));
+    let learned = state.known.iter().map(|known| match known {
+        Known::Nothing => Ok(None),
+        Known::Stored(file) => Ok(Some(file)),
+        Known::Here(_) => Err(Error::Bug("what one process knows is asked of another")),
+    });
+    let learned = learned.collect::<Result<Vec<Option<&LearnedFile>>>>()?;
+    Ok(PassMessage {
+        job: serde_json::to_vec(&recipe.job)?,
+        contract: serde_json::to_vec(&recipe.contract)?,
+        types: schema_bytes(types.collect()),
+        pass: state.pass as u64,
+        learned: serde_json::to_vec(&learned)?,
+        rows_per_split: state.rows_per_split,
+        total_rows: state.total_rows,
+        profile_sample: sample_message(state.profile_sample),
+        figure_sample: state.figure_sample.map(sample_message),
+    })
+}
+
+fn state(message: &PassMessage) -> Result<PassState> {
+    let schema = schema_of(&message.types)?;
+    let types: Vec<DataType> = schema
+        .fields()
+        .iter()
+        .map(|f| f.data_type().clone())
+        .collect();
+    let job = serde_json::from_slice(&message.job)?;
+    let contract = serde_json::from_slice(&message.contract)?;
+    let learned: Vec<Option<LearnedFile>> = serde_json::from_slice(&message.learned)?;
+    let known = learned.into_iter().map(|file| match file {
+        Some(file) => Known::Stored(file),
+        None => Known::Nothing,
+    });
+    Ok(PassState {
+        recipe: Arc::new(Recipe::new(job, contract, types)),
+        pass: usize::try_from(message.pass).unwrap_or(usize::MAX),
+        known: known.collect(),
+        rows_per_split: message.rows_per_split,
+        total_rows: message.total_rows,
+        profile_sample: sample(message.profile_sample),
+        figure_sample: message.figure_sample.map(sample),
+        elsewhere: true,
+        progress: Arc::default(),
+    })
+}
+
+fn sample_message(sample: RowSample) -> SampleMessage {
+    SampleMessage {
+        seed: sample.seed,
+        threshold: sample.threshold,
+    }
+}
+
+fn sample(message: SampleMessage) -> RowSample {
+    RowSample {
+        seed: message.seed,
+        threshold: message.threshold,
+    }
+}
+
+fn schema_bytes(fields: Vec<Field>) -> Vec<u8> {
+    let builder = IpcSchemaEncoder::new().schema_to_fb(&Schema::new(fields));
+    builder.finished_data().to_vec()
+}
+
+fn schema_of(bytes: &[u8]) -> Result<Schema> {
+    let schema = root_as_schema(bytes).map_err(|_| Error::Bug("a schema that is none"))?;
+    Ok(fb_to_schema(schema))
+}

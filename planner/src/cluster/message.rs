@@ -1,0 +1,96 @@
+//! Our operators as messages.
+//!
+//! A message names secrets and files; it holds neither secrets nor values of the data. What is a
+//! document elsewhere too (spec, contract, index) is JSON, a schema is as in Arrow IPC.
+
+use prost::{Message, Oneof};
+
+/// What every message begins with: no message of Ballista's does, since no field has this tag.
+pub(super) const MARK: &[u8] = b"DSv1";
+
+/// One operator.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct NodeMessage {
+    #[prost(oneof = "Node", tags = "1, 2, 3, 4")]
+    pub(super) node: Option<Node>,
+}
+
+#[derive(Clone, PartialEq, Oneof)]
+pub(super) enum Node {
+    #[prost(message, tag = "1")]
+    Scan(ScanMessage),
+    #[prost(message, tag = "2")]
+    Learn(PassMessage),
+    #[prost(message, tag = "3")]
+    Publish(PublishMessage),
+    /// A `RepeatsOrder`, in JSON.
+    #[prost(bytes = "vec", tag = "4")]
+    Repeats(Vec<u8>),
+}
+
+/// A scan of splits.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ScanMessage {
+    /// The source's columns, as an Arrow IPC schema.
+    #[prost(bytes = "vec", tag = "1")]
+    pub(super) schema: Vec<u8>,
+    /// A `SourcePart`, in JSON.
+    #[prost(bytes = "vec", tag = "2")]
+    pub(super) part: Vec<u8>,
+    /// The partitions.
+    #[prost(message, repeated, tag = "3")]
+    pub(super) groups: Vec<GroupMessage>,
+}
+
+/// The splits of a partition.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct GroupMessage {
+    #[prost(uint64, repeated, tag = "1")]
+    pub(super) splits: Vec<u64>,
+}
+
+/// What a pass works with.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct PassMessage {
+    /// The `JobSpec`, in JSON.
+    #[prost(bytes = "vec", tag = "1")]
+    pub(super) job: Vec<u8>,
+    /// The `Contract`, in JSON.
+    #[prost(bytes = "vec", tag = "2")]
+    pub(super) contract: Vec<u8>,
+    /// The types of the source's columns, as an Arrow IPC schema.
+    #[prost(bytes = "vec", tag = "3")]
+    pub(super) types: Vec<u8>,
+    #[prost(uint64, tag = "4")]
+    pub(super) pass: u64,
+    /// The `LearnedFile` of each operation or `null`, in JSON.
+    #[prost(bytes = "vec", tag = "5")]
+    pub(super) learned: Vec<u8>,
+    #[prost(uint64, tag = "6")]
+    pub(super) rows_per_split: u64,
+    #[prost(uint64, tag = "7")]
+    pub(super) total_rows: u64,
+    #[prost(message, required, tag = "8")]
+    pub(super) profile_sample: SampleMessage,
+    #[prost(message, optional, tag = "9")]
+    pub(super) figure_sample: Option<SampleMessage>,
+}
+
+/// A sample of rows.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct SampleMessage {
+    #[prost(fixed64, tag = "1")]
+    pub(super) seed: u64,
+    #[prost(fixed64, tag = "2")]
+    pub(super) threshold: u64,
+}
+
+/// The pass that writes.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct PublishMessage {
+    #[prost(message, required, tag = "1")]
+    pub(super) pass: PassMessage,
+    /// The `SinkOrder`, in JSON.
+    #[prost(bytes = "vec", tag = "2")]
+    pub(super) order: Vec<u8>,
+}

@@ -1,0 +1,246 @@
+//! Where a pass learns keys: finds those that repeat, bucket by bucket, on many workers.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{
+    AsArray, BooleanArray, LargeBinaryArray, RecordBatch, UInt16Array, UInt64Array,
+};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{UInt16Type, UInt64Type};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::Result as EngineResult;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning,
+    PlanProperties,
+};
+use futures::StreamExt;
+use serde::{Deserialize, Serialize};
+
+use super::learn_schema;
+use crate::cluster::tell;
+use crate::error::{Error, Result};
+use crate::learn::{LogEntry, find_repeats};
+use crate::profile::RowSample;
+use crate::program::{Keep, Repeats, RepeatsFiles, Splits};
+
+/// Column of the logs by whose hash they are divided.
+const BUCKET: &str = "bucket";
+
+/// What is to be found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepeatsOrder {
+    /// Operations that learn keys, and which row of equal ones stays.
+    pub keys: Vec<(usize, Keep)>,
+    /// Where repeats are stored.
+    pub folder: PathBuf,
+    /// How the source is cut.
+    pub splits: Splits,
+    /// Of the rows that repeat, those that the driver is told of.
+    pub told: Option<RowSample>,
+}
+
+impl RepeatsOrder {
+    /// Whether the operation's keys are summed up so.
+    pub fn learns(&self, op: usize) -> bool {
+        self.keys.iter().any(|key| key.0 == op)
+    }
+}
+
+/// Takes the logs of a pass, each bucket in one partition. Stores the repeats of each bucket in a
+/// file of its own; gives a row for it, whose log names the rows that the driver is told of. Logs
+/// that are no keys pass through.
+pub struct RepeatsExec {
+    input: Arc<dyn ExecutionPlan>,
+    order: Arc<RepeatsOrder>,
+    properties: Arc<PlanProperties>,
+}
+
+impl RepeatsExec {
+    /// Over the logs that `learn` gives, divided into so many partitions.
+    pub fn over(
+        learn: Arc<dyn ExecutionPlan>,
+        partitions: usize,
+        order: RepeatsOrder,
+    ) -> Result<Self> {
+        let bucket = Column::new_with_schema(BUCKET, &learn_schema())?;
+        let divided = Partitioning::Hash(vec![Arc::new(bucket)], partitions);
+        let input = Arc::new(RepartitionExec::try_new(learn, divided)?);
+        Ok(Self::new(input, Arc::new(order)))
+    }
+
+    /// Over logs that are divided by bucket.
+    pub(crate) fn new(input: Arc<dyn ExecutionPlan>, order: Arc<RepeatsOrder>) -> Self {
+        let partitions = input.output_partitioning().partition_count();
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(learn_schema()),
+            Partitioning::UnknownPartitioning(partitions),
+            EmissionType::Both,
+            Boundedness::Bounded,
+        );
+        Self {
+            input,
+            order,
+            properties: Arc::new(properties),
+        }
+    }
+
+    /// What is to be found.
+    pub(crate) fn order(&self) -> &RepeatsOrder {
+        &self.order
+    }
+}
+
+impl fmt::Debug for RepeatsExec {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RepeatsExec")
+            .finish_non_exhaustive()
+    }
+}
+
+impl DisplayAs for RepeatsExec {
+    fn fmt_as(&self, _: DisplayFormatType, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "RepeatsExec")
+    }
+}
+
+impl ExecutionPlan for RepeatsExec {
+    fn name(&self) -> &str {
+        "RepeatsExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> EngineResult<TreeNodeRecursion>,
+    ) -> EngineResult<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        let input = children.pop().ok_or(Error::Bug("repeats without logs"))?;
+        Ok(Arc::new(Self::new(input, Arc::clone(&self.order))))
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> EngineResult<SendableRecordBatchStream> {
+        let memory = MemoryConsumer::new(format!("RepeatsExec[{partition}]"))
+            .register(context.memory_pool());
+        let mut logs = self.input.execute(partition, context)?;
+        let mut finder = Finder {
+            order: Arc::clone(&self.order),
+            held: BTreeMap::new(),
+            memory,
+        };
+        let mut builder = RecordBatchReceiverStreamBuilder::new(learn_schema(), 2);
+        let sender = builder.tx();
+        builder.spawn(async move {
+            while let Some(batch) = logs.next().await {
+                let other = finder.take(&batch?).map_err(tell)?;
+                if other.num_rows() > 0 && sender.send(Ok(other)).await.is_err() {
+                    return Ok(());
+                }
+            }
+            while let Some(found) = finder.find().map_err(tell)? {
+                if sender.send(Ok(found)).await.is_err() {
+                    return Ok(());
+                }
+            }
+            Ok(())
+        });
+        Ok(builder.build())
+    }
+}
+
+/// Gathers the logs of keys, then finds repeats bucket by bucket.
+struct Finder {
+    order: Arc<RepeatsOrder>,
+    /// By operation and bucket.
+    held: BTreeMap<(usize, u16), Vec<RecordBatch>>,
+    memory: MemoryReservation,
+}
+
+impl Finder {
+    /// Takes the logs of keys out of a batch; gives the others.
+    fn take(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let ops = batch.column(0).as_primitive::<UInt16Type>();
+        let keys = |op: &u16| Some(self.order.learns(usize::from(*op)));
+        let mask: BooleanArray = ops.values().iter().map(keys).collect();
+        // A copy: a part of a batch would keep all of it.
+        let logs = filter_record_batch(batch, &mask)?;
+        self.memory.try_grow(logs.get_array_memory_size())?;
+        let ops = logs.column(0).as_primitive::<UInt16Type>();
+        let buckets = logs.column(2).as_primitive::<UInt16Type>();
+        let entries = logs.column(3).as_binary::<i64>();
+        let ends = entries.value_offsets();
+        for row in 0..logs.num_rows() {
+            let (start, end) = (ends[row] as usize, ends[row + 1] as usize);
+            let bytes = entries.values().slice_with_length(start, end - start);
+            let entry = LogEntry::decode(buckets.value(row), bytes)?;
+            let place = (usize::from(ops.value(row)), entry.bucket);
+            self.held.entry(place).or_default().push(entry.batch);
+        }
+        Ok(filter_record_batch(batch, &arrow::compute::not(&mask)?)?)
+    }
+
+    /// Finds and stores the repeats of the next bucket; none when there are no more.
+    fn find(&mut self) -> Result<Option<RecordBatch>> {
+        let Some(((op, bucket), logs)) = self.held.pop_first() else {
+            return Ok(None);
+        };
+        let keep = self.order.keys.iter().find(|key| key.0 == op);
+        let (_, keep) = keep.ok_or(Error::Bug("keys that nobody wants"))?;
+        let found = self.memory.new_empty();
+        let repeats = Repeats(find_repeats(*keep, &logs, &found)?);
+        let order = &self.order;
+        RepeatsFiles::write(&order.folder, (op, bucket), &repeats, order.splits)?;
+        let told = |row: &u64| order.told.is_some_and(|sample| sample.contains(*row));
+        let rows = repeats.0.iter().map(|(row, _)| *row).filter(told);
+        let rows = UInt64Array::from_iter_values(rows);
+        let batch = RecordBatch::try_from_iter([("row", Arc::new(rows) as _)])?;
+        let mut log = Vec::new();
+        LogEntry { bucket, batch }.encode(&mut log)?;
+        Ok(Some(RecordBatch::try_new(
+            learn_schema(),
+            vec![
+                Arc::new(UInt16Array::from(vec![op as u16])),
+                Arc::new(UInt64Array::from(vec![0])),
+                Arc::new(UInt16Array::from(vec![bucket])),
+                Arc::new(LargeBinaryArray::from(vec![log.as_slice()])),
+            ],
+        )?))
+    }
+}
+
+/// The rows that the driver is told of.
+pub fn told_rows(entry: &LogEntry) -> Result<&[u64]> {
+    let rows = entry.batch.column(0).as_primitive_opt::<UInt64Type>();
+    Ok(rows.ok_or(Error::Bug("rows that are none"))?.values())
+}

@@ -1,0 +1,105 @@
+//! What a pass works with, and what of it a worker needs for a split.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::profile::RowSample;
+use crate::program::{Frame, Learned, LearnedFile, Program, Recipe};
+use crate::run::Progress;
+
+/// What a pass works with, the same in every partition.
+#[derive(Debug)]
+pub struct PassState {
+    /// What the program is made from.
+    pub recipe: Arc<Recipe>,
+    /// Number of the pass.
+    pub pass: usize,
+    /// What was learned in earlier passes, by operation.
+    pub known: Vec<Known>,
+    /// Rows of every split but the last.
+    pub rows_per_split: u64,
+    /// Rows of the source.
+    pub total_rows: u64,
+    /// Rows that profiles look at.
+    pub profile_sample: RowSample,
+    /// Rows that figures rest on; all when none.
+    pub figure_sample: Option<RowSample>,
+    /// Whether the driver is another process, which errors must reach.
+    pub elsewhere: bool,
+    /// What tells people how far the job is.
+    pub progress: Arc<Progress>,
+}
+
+/// What is known of the answer to an operation's need.
+#[derive(Debug, Clone, Default)]
+pub enum Known {
+    /// It needs nothing, or has not learned it yet.
+    #[default]
+    Nothing,
+    /// In the memory of this process.
+    Here(Arc<Learned>),
+    /// In a file that every worker can read.
+    Stored(LearnedFile),
+}
+
+impl PassState {
+    /// Rows of a split.
+    pub fn split_rows(&self, split: u64) -> u64 {
+        let start = split * self.rows_per_split;
+        self.rows_per_split
+            .min(self.total_rows.saturating_sub(start))
+    }
+}
+
+/// What a worker has at hand for the splits of its partition.
+pub(super) struct Workplace {
+    pub(super) state: Arc<PassState>,
+    pub(super) program: Arc<Program>,
+    /// What is the same for all splits.
+    shared: Vec<Option<Arc<Learned>>>,
+}
+
+/// What was learned, for one split, by operation.
+pub(super) struct SplitKnowledge(Vec<Option<Arc<Learned>>>);
+
+impl Workplace {
+    pub(super) fn new(state: &Arc<PassState>) -> Result<Self> {
+        let shared = state.known.iter().map(|known| match known {
+            Known::Nothing => Ok(None),
+            Known::Here(learned) => Ok(Some(Arc::clone(learned))),
+            Known::Stored(file) if file.is_for_all() => Ok(Some(Arc::new(file.of_split(0)?))),
+            Known::Stored(_) => Ok(None),
+        });
+        Ok(Self {
+            shared: shared.collect::<Result<_>>()?,
+            program: state.recipe.program()?,
+            state: Arc::clone(state),
+        })
+    }
+
+    /// What the work on a split needs to know.
+    pub(super) fn knowledge(&self, split: u64) -> Result<SplitKnowledge> {
+        let known = self.state.known.iter().zip(&self.shared);
+        let known = known.map(|(known, shared)| match known {
+            Known::Stored(file) if !file.is_for_all() => Ok(Some(Arc::new(file.of_split(split)?))),
+            _ => Ok(shared.clone()),
+        });
+        Ok(SplitKnowledge(known.collect::<Result<_>>()?))
+    }
+
+    /// Applies one operation to a frame of a split.
+    pub(super) fn apply(
+        &self,
+        number: usize,
+        frame: &mut Frame,
+        known: &SplitKnowledge,
+    ) -> Result<()> {
+        let op = self
+            .program
+            .ops
+            .get(number)
+            .ok_or(Error::Bug("no such operation"))?;
+        let learned = known.0.get(number).and_then(Option::as_deref);
+        op.op.apply(frame, learned)
+    }
+}

@@ -1,0 +1,55 @@
+//! Where the time of a job goes.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::metrics::MetricValue;
+
+use super::Phase;
+use crate::operators::{LOG_TIME, PARSE_TIME, STEP_TIME, WRITE_TIME};
+
+/// Seconds by phase.
+pub(super) struct Clock {
+    begun: Instant,
+    last: Instant,
+    laps: BTreeMap<String, f64>,
+}
+
+impl Clock {
+    pub(super) fn start() -> Self {
+        let now = Instant::now();
+        Self {
+            begun: now,
+            last: now,
+            laps: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn lap(&mut self, phase: Phase) {
+        let now = Instant::now();
+        *self.laps.entry(phase.name()).or_default() += (now - self.last).as_secs_f64();
+        self.last = now;
+    }
+
+    /// Adds the processor time that the operators of a plan have measured.
+    pub(super) fn add_metrics(&mut self, plan: &dyn ExecutionPlan) {
+        for name in [PARSE_TIME, STEP_TIME, LOG_TIME, WRITE_TIME] {
+            let metric = plan.metrics().and_then(|metrics| metrics.sum_by_name(name));
+            let Some(MetricValue::Time { time, .. }) = metric else {
+                continue;
+            };
+            let seconds = time.value() as f64 / 1e9;
+            *self.laps.entry(format!("cpu_{name}")).or_default() += seconds;
+        }
+        for child in plan.children() {
+            self.add_metrics(child.as_ref());
+        }
+    }
+
+    pub(super) fn seconds(mut self) -> BTreeMap<String, f64> {
+        self.laps
+            .insert("total".to_owned(), self.begun.elapsed().as_secs_f64());
+        self.laps
+    }
+}

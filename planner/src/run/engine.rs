@@ -1,0 +1,395 @@
+//! The passes of a program over a source: their plans, and what comes of them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray};
+use datafusion::execution::memory_pool::{
+    FairSpillPool, MemoryConsumer, MemoryPool, MemoryReservation,
+};
+use datafusion::physical_plan::ExecutionPlan;
+use serde_json::json;
+
+use super::audit::Audit;
+use super::clock::Clock;
+use super::discover::PROFILE_ROWS;
+use super::in_order::InOrder;
+use super::job::JobRun;
+use super::learn::{PassLogs, Summing, merge_sketches};
+use super::workers::Workers;
+use super::{Phase, Progress};
+use crate::error::{Error, Result};
+use crate::learn::{GoneRows, KEY_BUCKETS};
+use crate::operators::{
+    Known, LearnExec, PassState, PublishExec, RepeatsExec, RepeatsOrder, scan_splits,
+};
+use crate::profile::{ColumnSketch, RowSample};
+use crate::program::{Learned, LearnedFile, Need, Program, Recipe, RepeatsFiles, Splits};
+use crate::sink::{Account, FileEntry, PartWriter, SinkOrder, SinkPlan, SplitOutcome};
+use crate::source::Source;
+
+/// Bytes that a worker keeps of a key, and about what it sorts at a time.
+const KEY_BYTES: u64 = 32;
+
+/// Bytes of keys that one partition of a sum holds.
+const SUM_BYTES: u64 = 32 << 20;
+
+/// What was learned by a job's passes.
+pub(super) struct AllLearned {
+    pub(super) learned: Vec<Option<Arc<Learned>>>,
+    /// The same, as the workers get it.
+    known: Vec<Known>,
+    pub(super) before: Vec<Option<ColumnSketch>>,
+    // Of the memory that it takes.
+    _memory: MemoryReservation,
+}
+
+/// What the last pass wrote.
+pub(super) struct Written {
+    pub(super) files: Vec<FileEntry>,
+    pub(super) account: Account,
+    pub(super) before: Vec<Option<ColumnSketch>>,
+    pub(super) after: Vec<Option<ColumnSketch>>,
+}
+
+impl Written {
+    /// Adds what came of the split behind the last one.
+    fn add(&mut self, outcome: SplitOutcome) {
+        self.files.extend(outcome.files);
+        self.account.merge(outcome.account);
+        merge_sketches(&mut self.before, outcome.before);
+        merge_sketches(&mut self.after, outcome.after);
+    }
+}
+
+/// Runs the passes of a program over a source.
+pub(super) struct Engine<'a> {
+    run: &'a JobRun,
+    source: &'a Arc<Source>,
+    recipe: Arc<Recipe>,
+    program: Arc<Program>,
+    workers: Workers,
+    memory: Arc<dyn MemoryPool>,
+    /// Where what was learned is stored for workers in other processes.
+    learned_folder: PathBuf,
+    /// Share of the rows that figures rest on.
+    pub(super) sampled: f64,
+    figure_sample: Option<RowSample>,
+}
+
+impl<'a> Engine<'a> {
+    pub(super) async fn new(
+        run: &'a JobRun,
+        source: &'a Arc<Source>,
+        recipe: Arc<Recipe>,
+        learned_folder: PathBuf,
+    ) -> Result<Self> {
+        let limit = usize::try_from(run.spec.options.memory_limit.0).unwrap_or(usize::MAX);
+        let memory: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(limit));
+        let program = recipe.program()?;
+        let (figure_sample, sampled) =
+            figure_sample(&program, source, limit, run.spec.options.seed);
+        let workers = match &run.cluster {
+            Some(address) => Workers::cluster(address).await?,
+            None => Workers::here(run.partitions(), Arc::clone(&memory))?,
+        };
+        Ok(Self {
+            run,
+            source,
+            recipe,
+            program,
+            workers,
+            memory,
+            learned_folder,
+            sampled,
+            figure_sample,
+        })
+    }
+
+    fn progress(&self) -> &Arc<Progress> {
+        &self.run.progress
+    }
+
+    fn state(&self, pass: usize, known: &[Known]) -> Arc<PassState> {
+        Arc::new(PassState {
+            recipe: Arc::clone(&self.recipe),
+            pass,
+            known: known.to_vec(),
+            rows_per_split: self.source.rows_per_split,
+            total_rows: self.source.total_rows,
+            profile_sample: RowSample::of(
+                self.source.total_rows,
+                PROFILE_ROWS,
+                self.run.spec.options.seed,
+            ),
+            figure_sample: self.figure_sample,
+            elsewhere: false,
+            progress: Arc::clone(self.progress()),
+        })
+    }
+
+    fn splits(&self) -> Vec<usize> {
+        (0..self.source.split_count()).collect()
+    }
+
+    fn scan(&self, splits: &[usize]) -> Arc<dyn ExecutionPlan> {
+        scan_splits(self.source, splits, self.workers.partitions(splits.len()))
+    }
+
+    /// Runs every pass that learns.
+    pub(super) async fn learn(&self, clock: &mut Clock, audit: &mut Audit) -> Result<AllLearned> {
+        let mut learned: Vec<Option<Arc<Learned>>> = vec![None; self.program.ops.len()];
+        let mut known: Vec<Known> = vec![Known::Nothing; self.program.ops.len()];
+        let mut before = Vec::new();
+        let memory = MemoryConsumer::new("what was learned").register(&self.memory);
+        for pass in 0..self.program.passes.len() - 1 {
+            self.progress()
+                .enter(Phase::Learn(pass + 1), self.source.total_rows)?;
+            let state = self.state(pass, &known);
+            let order = self.repeats_order(pass);
+            let plan = |splits: &[usize]| -> Result<Arc<dyn ExecutionPlan>> {
+                let learn = LearnExec::new(self.scan(splits), Arc::clone(&state));
+                Ok(match &order {
+                    None => Arc::new(learn),
+                    Some(order) => {
+                        let partitions = self.sum_partitions();
+                        let learn = Arc::new(learn);
+                        Arc::new(RepeatsExec::over(learn, partitions, order.clone())?)
+                    }
+                })
+            };
+            let alone = order.is_none();
+            let mut logs = PassLogs::default();
+            let held = memory.new_empty();
+            let learns: Vec<usize> = self.program.passes[pass].learns().collect();
+            self.workers
+                .run(
+                    (self.splits(), alone),
+                    plan,
+                    self.progress(),
+                    clock,
+                    |batch| {
+                        held.try_grow(batch.get_array_memory_size())?;
+                        logs.add(&batch)
+                    },
+                )
+                .await
+                .map_err(|error| self.explained(error, || learning(&self.program, pass)))?;
+            if pass == 0 {
+                before = logs.take_profiles();
+            }
+            let mut gone = GoneRows::default();
+            let summing = Summing {
+                sampled: self.sampled,
+                threads: self.run.partitions(),
+                memory: &memory,
+            };
+            for op in learns {
+                if order.as_ref().is_some_and(|order| order.learns(op)) {
+                    known[op] = Known::Stored(LearnedFile::Repeats(RepeatsFiles {
+                        folder: self.learned_folder.clone(),
+                        op,
+                        buckets: logs.found_buckets(op, &mut gone)?,
+                    }));
+                    continue;
+                }
+                let answer = logs
+                    .sum(&self.program, op, &mut gone, &summing)
+                    .map_err(|error| {
+                        self.explained(error, || {
+                            format!("what {} learns", needing(&self.program, op))
+                        })
+                    })?;
+                let answer = Arc::new(answer);
+                known[op] = self.known(op, &answer)?;
+                learned[op] = Some(answer);
+            }
+            clock.lap(Phase::Learn(pass + 1));
+            audit.record("pass_finished", json!({"pass": pass + 1}));
+        }
+        Ok(AllLearned {
+            learned,
+            known,
+            before,
+            _memory: memory,
+        })
+    }
+
+    /// What was learned for an operation, as the workers get it.
+    fn known(&self, op: usize, learned: &Arc<Learned>) -> Result<Known> {
+        if self.workers.share_memory() {
+            return Ok(Known::Here(Arc::clone(learned)));
+        }
+        let file = LearnedFile::write(&self.learned_folder, op, learned)?;
+        Ok(Known::Stored(file))
+    }
+
+    /// What a pass of workers in other processes finds of keys; none where it learns none, or where
+    /// this process finds it by itself.
+    fn repeats_order(&self, pass: usize) -> Option<RepeatsOrder> {
+        if self.workers.share_memory() {
+            return None;
+        }
+        let mut keys = Vec::new();
+        let mut figures = false;
+        for op in self.program.passes[pass].learns() {
+            match self.program.ops[op].op.need() {
+                Some(Need::Repeats(need)) => keys.push((op, need.keep)),
+                Some(Need::Figures(_)) => figures |= !keys.is_empty(),
+                _ => {}
+            }
+        }
+        let drops = keys
+            .iter()
+            .any(|(op, _)| self.program.ops[*op].op.drops_rows());
+        let all = RowSample::of(0, 0, 0);
+        (!keys.is_empty()).then(|| RepeatsOrder {
+            folder: self.learned_folder.clone(),
+            splits: Splits {
+                count: self.source.split_count(),
+                rows: self.source.rows_per_split,
+            },
+            // Figures are of the rows that stay.
+            told: (figures && drops).then(|| self.figure_sample.unwrap_or(all)),
+            keys,
+        })
+    }
+
+    /// Partitions of the sums of keys: such that one takes little memory, whatever its worker.
+    fn sum_partitions(&self) -> usize {
+        let bytes = self.source.total_rows.saturating_mul(KEY_BYTES);
+        let wanted = usize::try_from(bytes / SUM_BYTES).unwrap_or(usize::MAX);
+        wanted.clamp(1, KEY_BUCKETS)
+    }
+
+    /// A refusal of the memory pool as an error that names the limit and what needed the memory;
+    /// any other error as it is.
+    fn explained(&self, error: Error, what: impl FnOnce() -> String) -> Error {
+        if !error.is_out_of_memory() {
+            return error;
+        }
+        Error::Memory {
+            what: what(),
+            limit: self.run.spec.options.memory_limit,
+        }
+    }
+
+    /// Runs the pass that writes.
+    pub(super) async fn publish(
+        &self,
+        order: SinkOrder,
+        learned: &AllLearned,
+        clock: &mut Clock,
+    ) -> Result<Written> {
+        self.progress()
+            .enter(Phase::Write, self.source.total_rows)?;
+        order.prepare(&self.run.spec.output)?;
+        let state = self.state(self.program.passes.len() - 1, &learned.known);
+        let sample = state.profile_sample;
+        let plan = |splits: &[usize]| -> Result<Arc<dyn ExecutionPlan>> {
+            let state = Arc::clone(&state);
+            Ok(Arc::new(PublishExec::new(
+                self.scan(splits),
+                state,
+                order.clone(),
+            )))
+        };
+        let mut outcomes: InOrder<SplitOutcome> = InOrder::default();
+        let mut written = Written {
+            files: Vec::new(),
+            account: Account::new(&self.program),
+            before: Vec::new(),
+            after: Vec::new(),
+        };
+        self.workers
+            .run(
+                (self.splits(), true),
+                plan,
+                self.progress(),
+                clock,
+                |batch| {
+                    let column = batch.column(1).as_binary::<i32>();
+                    for row in 0..column.len() {
+                        let outcome: SplitOutcome = serde_json::from_slice(column.value(row))?;
+                        outcomes.add(outcome.split, outcome);
+                    }
+                    while let Some(outcome) = outcomes.take() {
+                        written.add(outcome);
+                    }
+                    Ok(())
+                },
+            )
+            .await
+            .map_err(|error| self.explained(error, || "writing the output".to_owned()))?;
+        if outcomes.taken() != self.source.split_count() as u64 {
+            return Err(Error::Bug("a split was not written"));
+        }
+        if outcomes.taken() == 0 {
+            // Readers find the columns in an output without rows too.
+            let program = Arc::clone(&self.program);
+            let output = &self.run.spec.output;
+            let sink = SinkPlan::new(program, Arc::clone(self.source), order, output, sample)?;
+            written.add(PartWriter::create(Arc::new(sink), 0)?.finish()?);
+        }
+        written
+            .files
+            .sort_by(|left, right| left.path.cmp(&right.path));
+        Ok(written)
+    }
+}
+
+/// A pass that learns, with what it learns.
+fn learning(program: &Program, pass: usize) -> String {
+    let steps = program.passes[pass].learns().map(|op| needing(program, op));
+    let steps: Vec<String> = steps.collect();
+    let also = if pass == 0 {
+        ", and profiles the columns"
+    } else {
+        ""
+    };
+    format!(
+        "pass {}, which learns for {}{also}",
+        pass + 1,
+        steps.join(" and ")
+    )
+}
+
+/// The step of an operation, with the columns that it learns from.
+fn needing(program: &Program, op: usize) -> String {
+    let columns: Vec<&str> = program.ops[op]
+        .op
+        .reads()
+        .iter()
+        .map(|column| program.contract.columns[column].name.as_str())
+        .collect();
+    let columns = match columns.len() {
+        0..=3 => columns.join(", "),
+        count => format!("{count} columns"),
+    };
+    format!("{} ({columns})", program.step_of(op))
+}
+
+/// Figures rest on all rows while their values take at most a quarter of the memory limit; else on
+/// a sample that does. The choice depends on the data and the job alone.
+fn figure_sample(
+    program: &Program,
+    source: &Source,
+    limit: usize,
+    seed: u64,
+) -> (Option<RowSample>, f64) {
+    let needs = program.ops.iter().filter_map(|op| op.op.need());
+    let widths = needs.map(|need| match need {
+        Need::Figures(need) => need.figures.len() * 24 + if need.by.is_empty() { 8 } else { 24 },
+        _ => 0,
+    });
+    let bytes = widths.sum::<usize>() as u64;
+    let room = (limit as u64 / 4).max(1 << 20);
+    if bytes == 0 || source.total_rows.saturating_mul(bytes) <= room {
+        return (None, 1.0);
+    }
+    let rows = room / bytes;
+    (
+        Some(RowSample::of(source.total_rows, rows, seed ^ 0x5eed)),
+        rows as f64 / source.total_rows as f64,
+    )
+}

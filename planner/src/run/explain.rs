@@ -1,0 +1,172 @@
+//! What a job would do, in words: its passes, what each does and learns, and what leaves a worker.
+
+use std::fmt::{self, Display, Formatter};
+
+use crate::program::{Action, Figure, FigureNeed, Keep, KeyNeed, Need, Pass, Program};
+use crate::report::bytes;
+use crate::source::Source;
+
+/// Columns that are named before the rest is counted.
+const NAMED_COLUMNS: usize = 4;
+
+/// The plan of a program over a source.
+pub(super) fn explain(program: &Program, source: &Source) -> String {
+    Plan { program, source }.to_string()
+}
+
+struct Plan<'a> {
+    program: &'a Program,
+    source: &'a Source,
+}
+
+impl Display for Plan<'_> {
+    fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(
+            to,
+            "source: {} file(s), {} rows, {} columns, in {} split(s) of {} rows",
+            self.source.files.len(),
+            self.source.total_rows,
+            self.source.columns.len(),
+            self.source.split_count(),
+            self.source.rows_per_split
+        )?;
+        let last = self.program.passes.len() - 1;
+        for (number, pass) in self.program.passes.iter().enumerate() {
+            let purpose = if number == last {
+                "clean and write"
+            } else {
+                "learn"
+            };
+            writeln!(to, "\npass {}: {purpose}", number + 1)?;
+            if number > 0 && number < last {
+                let waits = pass.waits_for.iter().map(|op| self.program.step_of(*op));
+                writeln!(
+                    to,
+                    "  a pass of its own, because {} must wait for the pass before",
+                    waits.collect::<Vec<_>>().join(", ")
+                )?;
+            }
+            for action in &pass.actions {
+                let (verb, op, what) = match action {
+                    Action::Apply(op) => ("apply", *op, self.changes(*op)),
+                    Action::Learn(op) => ("learn", *op, self.learns(*op)),
+                };
+                writeln!(to, "  {verb}  {:<22} {what}", self.program.step_of(op))?;
+            }
+            if number == last {
+                writeln!(
+                    to,
+                    "  stage: DataSourceExec(splits) → PublishExec → one row a split to the driver; nothing is shuffled"
+                )?;
+            } else {
+                writeln!(
+                    to,
+                    "  stage: DataSourceExec(splits) → LearnExec → logs to the driver, {}; no row is shuffled",
+                    self.logged(pass)
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Plan<'_> {
+    /// The columns that an operation may change, or that it drops rows by.
+    fn changes(&self, op: usize) -> String {
+        let op = &self.program.ops[op].op;
+        let writes: Vec<usize> = op.writes().iter().collect();
+        if op.drops_rows() {
+            let reads: Vec<usize> = op.reads().iter().collect();
+            format!("takes rows out by {}", self.names(&reads))
+        } else if writes.is_empty() {
+            let reads: Vec<usize> = op.reads().iter().collect();
+            format!("looks at {}", self.names(&reads))
+        } else {
+            self.names(&writes)
+        }
+    }
+
+    /// What is taken down for an operation, and how much that comes to.
+    fn learns(&self, op: usize) -> String {
+        let Some(need) = self.program.ops[op].op.need() else {
+            return String::new();
+        };
+        let what = match &need {
+            Need::Repeats(need) => format!("a 128-bit hash of {}", self.names(&need.columns)),
+            Need::Figures(need) => {
+                let columns = need.figures.iter().map(|(column, figure)| {
+                    let name = &self.program.contract.columns[*column].name;
+                    format!("{} of {name}", figure_name(*figure))
+                });
+                let by = match need.by.as_slice() {
+                    [] => String::new(),
+                    by => format!(" by {}", self.names(by)),
+                };
+                format!("{}{by}", columns.collect::<Vec<_>>().join(", "))
+            }
+            Need::Values(columns) => format!("how often {} repeat a value", self.names(columns)),
+        };
+        match row_bytes(&need) {
+            Some(bytes) => format!("{what}: {bytes} bytes a row"),
+            None => what,
+        }
+    }
+
+    /// The size of what a pass gives the driver.
+    fn logged(&self, pass: &Pass) -> String {
+        let needs = pass
+            .learns()
+            .filter_map(|op| self.program.ops[op].op.need());
+        let widths: Vec<Option<u64>> = needs.map(|need| row_bytes(&need)).collect();
+        let known: u64 = widths.iter().flatten().sum();
+        let counts = if widths.contains(&None) {
+            " and counts of values"
+        } else {
+            ""
+        };
+        format!(
+            "at most about {}{counts}",
+            bytes(known * self.source.total_rows)
+        )
+    }
+
+    fn names(&self, columns: &[usize]) -> String {
+        let all = &self.program.contract.columns;
+        if columns.len() == all.len() && columns.len() > NAMED_COLUMNS {
+            return format!("all {} columns", all.len());
+        }
+        let named = columns.iter().take(NAMED_COLUMNS);
+        let named: Vec<&str> = named.map(|column| all[*column].name.as_str()).collect();
+        let more = match columns.len().saturating_sub(NAMED_COLUMNS) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!("{}{more}", named.join(", "))
+    }
+}
+
+/// Bytes that are taken down of a row, where they do not depend on how often values repeat.
+fn row_bytes(need: &Need) -> Option<u64> {
+    match need {
+        Need::Repeats(KeyNeed { keep, .. }) => Some(match keep {
+            Keep::MostComplete => 28,
+            Keep::First | Keep::Last => 24,
+        }),
+        Need::Figures(FigureNeed { figures, by }) => {
+            let group = if by.is_empty() { 0 } else { 16 };
+            Some(8 + group + 8 * figures.len() as u64)
+        }
+        Need::Values(_) => None,
+    }
+}
+
+fn figure_name(figure: Figure) -> &'static str {
+    match figure {
+        Figure::Median => "median",
+        Figure::Mean => "mean",
+        Figure::Mode => "most frequent value",
+        Figure::Quartiles => "quartiles",
+        Figure::MedianDeviation => "median and median deviation",
+        Figure::MeanDeviation => "mean and standard deviation",
+    }
+}

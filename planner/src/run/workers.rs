@@ -1,0 +1,118 @@
+//! Who runs the tasks of a plan: threads of this process, or the executors of a cluster.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::MemoryPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::prelude::SessionConfig;
+use futures::StreamExt;
+
+use super::Progress;
+use super::clock::Clock;
+use crate::cluster::{Cluster, ClusterAddress};
+use crate::error::{Error, Result};
+use crate::session::session_in;
+
+/// Who runs the tasks of a plan.
+pub(super) enum Workers {
+    /// Tasks of this process.
+    Here {
+        context: Arc<TaskContext>,
+        threads: usize,
+    },
+    /// The executors of a Ballista cluster.
+    Cluster(Cluster),
+}
+
+impl Workers {
+    /// So many tasks of this process, which ask `memory` for theirs.
+    pub(super) fn here(threads: usize, memory: Arc<dyn MemoryPool>) -> Result<Self> {
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(memory)
+            .build_arc()?;
+        let config = SessionConfig::new().with_target_partitions(threads);
+        Ok(Self::Here {
+            context: session_in(config, runtime).task_ctx(),
+            threads,
+        })
+    }
+
+    /// The executors of a cluster.
+    pub(super) async fn cluster(address: &ClusterAddress) -> Result<Self> {
+        Ok(Self::Cluster(Cluster::connect(address).await?))
+    }
+
+    /// Partitions into which so many splits are divided.
+    pub(super) fn partitions(&self, splits: usize) -> usize {
+        match self {
+            Self::Here { threads, .. } => (*threads).min(splits.max(1)),
+            // A split is what a cluster deals out and does again.
+            Self::Cluster(_) => splits.max(1),
+        }
+    }
+
+    /// Whether they see what is in the memory of this process.
+    pub(super) fn share_memory(&self) -> bool {
+        matches!(self, Self::Here { .. })
+    }
+
+    /// Runs the plan that `plan` makes of the splits and hands each batch to `take`, some perhaps
+    /// twice. Where each split stands `alone`, what was lost can be computed again by itself.
+    pub(super) async fn run(
+        &self,
+        (splits, alone): (Vec<usize>, bool),
+        plan: impl Fn(&[usize]) -> Result<Arc<dyn ExecutionPlan>>,
+        progress: &Arc<Progress>,
+        clock: &mut Clock,
+        take: impl FnMut(RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        match self {
+            Self::Here { context, .. } => {
+                let plan = plan(&splits)?;
+                run_here(&plan, context, progress, take).await?;
+                clock.add_metrics(plan.as_ref());
+                Ok(())
+            }
+            Self::Cluster(cluster) => cluster.run((splits, alone), plan, progress, take).await,
+        }
+    }
+}
+
+/// Runs every partition of a plan as a task of its own.
+async fn run_here(
+    plan: &Arc<dyn ExecutionPlan>,
+    context: &Arc<TaskContext>,
+    progress: &Arc<Progress>,
+    mut take: impl FnMut(RecordBatch) -> Result<()>,
+) -> Result<()> {
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(4);
+    let mut tasks = tokio::task::JoinSet::new();
+    for partition in 0..plan.output_partitioning().partition_count() {
+        let mut stream = plan.execute(partition, Arc::clone(context))?;
+        let sender = sender.clone();
+        let progress = Arc::clone(progress);
+        tasks.spawn(async move {
+            while let Some(batch) = stream.next().await {
+                let batch = batch.map_err(Error::from).and_then(|batch| {
+                    progress.check()?;
+                    Ok(batch)
+                });
+                let failed = batch.is_err();
+                if sender.send(batch).await.is_err() || failed {
+                    return;
+                }
+            }
+        });
+    }
+    drop(sender);
+    while let Some(batch) = receiver.recv().await {
+        take(batch?)?;
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.map_err(|_| Error::Bug("a task of the plan panicked"))?;
+    }
+    Ok(())
+}
