@@ -47,8 +47,8 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<()> {
         for line in summary_lines(&finished.report) {
             print_line(&line);
         }
-        println!("Output: {}", finished.output.display());
-        println!("Report: {}", finished.output.join("report.html").display());
+        println!("Output: {}", finished.output);
+        println!("Report: {}", finished.output.join("report.html"));
     }
     Ok(())
 }
@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<()> {
 pub(crate) fn explain(arguments: &JobArguments) -> anyhow::Result<()> {
     let job = load(arguments)?;
     let staging = tempfile::tempdir().context("no temporary folder can be made")?;
-    print!("{}", explain_job(&job, staging.path())?);
+    print!("{}", explain_job(&job, &staging.path().into())?);
     Ok(())
 }
 

@@ -33,7 +33,7 @@ pub(crate) fn look(location: &str) -> anyhow::Result<Described> {
     let progress = Arc::new(Progress::default());
     let bar = Bar::start(Arc::clone(&progress));
     let described = (|| -> planner::Result<Described> {
-        let source = open_source(&spec, None, &here, staging.path())?;
+        let source = open_source(&spec, None, &here, &staging.path().into())?;
         let contract = discover(&source, &DatasetSpec::default(), threads, true, &progress)?;
         let profiles = profile_source(&source, &contract, 42, threads, &progress)?;
         Ok(Described {

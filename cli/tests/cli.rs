@@ -13,6 +13,8 @@ mod commands;
 mod crash;
 #[path = "cli/determinism.rs"]
 mod determinism;
+#[path = "cli/objects.rs"]
+mod objects;
 #[path = "cli/output.rs"]
 mod output;
 #[path = "cli/privacy.rs"]
@@ -21,3 +23,5 @@ mod privacy;
 mod sandbox;
 #[path = "cli/walk.rs"]
 mod walk;
+#[path = "cli/web.rs"]
+mod web;

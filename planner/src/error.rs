@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::source::SourceErrorKind;
 use crate::spec::ByteSize;
+use crate::storage::Place;
 
 /// Kind of an error: decides the exit status, the HTTP status and whether trying again can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,9 +147,9 @@ impl Error {
     }
 
     /// Reading or writing `path` failed.
-    pub(crate) fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+    pub(crate) fn io(path: impl Into<Place>, source: std::io::Error) -> Self {
         Self::Io {
-            path: path.into(),
+            path: path.into().to_string().into(),
             source,
         }
     }

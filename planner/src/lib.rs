@@ -16,5 +16,6 @@ pub mod sink;
 pub mod source;
 pub mod spec;
 pub mod steps;
+pub mod storage;
 
 pub use error::{Error, ErrorKind, Result};

@@ -32,7 +32,7 @@ struct Table {
 fn discover(dir: &Path, names: &[&str], options: &SourceOptions) -> Result<Source, SourceError> {
     let staging = tempfile::tempdir().unwrap().keep();
     let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
-    Source::discover(&names, dir, options, &staging)
+    Source::discover(&names, dir, options, &staging.into())
 }
 
 fn text_of(batch: &RawBatch, column: usize, row: usize) -> Option<String> {

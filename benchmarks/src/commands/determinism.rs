@@ -13,6 +13,7 @@ use crate::cluster::{ClusterOptions, LocalCluster};
 use crate::every_step::every_step;
 use crate::figure_table::figure_table;
 use crate::generator::{CustomerGenerator, write_table};
+use crate::object_server::ObjectServer;
 use crate::standard_job::StandardJob;
 use crate::workspace::{BENCHMARK_SALT, Workspace, remove_folder};
 
@@ -42,6 +43,7 @@ pub fn run(args: &DeterminismArgs) -> Result<()> {
     let bench = Bench {
         program: workspace.sanitizer(args.sanitizer.as_deref())?,
         folder,
+        store: ObjectServer::start()?,
     };
     let jobs = bench.prepare(args.rows)?;
     let mut expected = Vec::new();
@@ -92,12 +94,15 @@ struct Job {
     name: String,
     spec: String,
     /// Other data than the spec's, and its format.
-    input: Option<(&'static str, &'static str)>,
+    input: Option<(String, &'static str)>,
+    /// Whether the output goes to the store.
+    to_store: bool,
 }
 
 struct Bench {
     program: PathBuf,
     folder: PathBuf,
+    store: ObjectServer,
 }
 
 impl Bench {
@@ -134,20 +139,42 @@ impl Bench {
             ];
             self.sanitizer(&arguments)?;
         }
+        for part in std::fs::read_dir(self.folder.join("parquet/data"))? {
+            let part = part?;
+            let name = part.file_name().to_string_lossy().into_owned();
+            self.store.add(&format!("parquet/{name}"), &part.path())?;
+        }
+        self.store
+            .add("customers.csv", &self.folder.join("customers.csv"))?;
+        let local = |location: &str, format| Some((location.to_owned(), format));
+        let stored = |key: &str, format| Some((self.store.url(key), format));
         let inputs = [
-            ("CSV, one file", None),
-            ("CSV, 200 files", Some(("pieces", "csv"))),
-            ("JSON lines", Some(("jsonl/data/*.jsonl", "jsonl"))),
-            ("Parquet", Some(("parquet/data/*.parquet", "parquet"))),
+            ("CSV, one file", None, false),
+            ("CSV, 200 files", local("pieces", "csv"), false),
+            ("JSON lines", local("jsonl/data/*.jsonl", "jsonl"), false),
+            ("Parquet", local("parquet/data/*.parquet", "parquet"), false),
+            ("CSV on S3", stored("customers.csv", "csv"), true),
+            (
+                "Parquet on S3",
+                stored("parquet/*.parquet", "parquet"),
+                true,
+            ),
         ];
         let jobs = ["standard", "every_step"].into_iter().flat_map(|spec| {
-            inputs.into_iter().map(move |(name, input)| Job {
+            inputs.iter().map(move |(name, input, to_store)| Job {
                 name: format!("{spec}, {name}"),
                 spec: format!("{spec}.yaml"),
-                input,
+                input: input.clone(),
+                to_store: *to_store,
             })
         });
         Ok(jobs.collect())
+    }
+
+    /// What the program and the members of a cluster find in their environment.
+    fn environment(&self) -> Vec<(String, String)> {
+        let salt = ("SANITIZER_SALT".to_owned(), BENCHMARK_SALT.to_owned());
+        [vec![salt], self.store.environment()].concat()
     }
 
     fn cluster(&self, shape: &str) -> Result<LocalCluster> {
@@ -158,7 +185,7 @@ impl Bench {
         let options = ClusterOptions {
             executors,
             slots,
-            environment: vec![("SANITIZER_SALT".to_owned(), BENCHMARK_SALT.to_owned())],
+            environment: self.environment(),
             ..ClusterOptions::default()
         };
         LocalCluster::start(&self.program, options)
@@ -170,19 +197,31 @@ impl Bench {
         let mut arguments = vec!["run", &job.spec, "--job-id", "job", "--set", &split];
         let format = job
             .input
+            .as_ref()
             .map(|(_, format)| format!("source.format={format}"));
-        arguments.extend(job.input.iter().flat_map(|(input, _)| ["--input", *input]));
+        arguments.extend(
+            job.input
+                .iter()
+                .flat_map(|(input, _)| ["--input", input.as_str()]),
+        );
         arguments.extend(format.iter().flat_map(|format| ["--set", format]));
         arguments.extend(cluster.iter().flat_map(|url| ["--cluster", url]));
+        let target = self.store.url("out");
+        if job.to_store {
+            arguments.extend(["--output", &target]);
+        }
         self.sanitizer(&arguments)?;
-        digests(&self.folder.join("out"))
+        digests(&match job.to_store {
+            true => self.store.file("out"),
+            false => self.folder.join("out"),
+        })
     }
 
     fn sanitizer(&self, arguments: &[&str]) -> Result<()> {
         let output = Command::new(&self.program)
             .args(arguments)
             .current_dir(&self.folder)
-            .env("SANITIZER_SALT", BENCHMARK_SALT)
+            .envs(self.environment())
             .output()?;
         if !output.status.success() {
             bail!(

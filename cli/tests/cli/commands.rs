@@ -97,7 +97,15 @@ fn explain_shows_the_passes() {
         "{text}"
     );
     assert!(text.contains("median of x: 16 bytes a row"), "{text}");
-    assert!(text.contains("at most about 120 bytes; no row"), "{text}");
+    assert!(
+        text.contains("→ LearnExec: shuffles hashes of at most about 72 bytes; "),
+        "{text}"
+    );
+    assert!(
+        text.contains("2  RepeatsExec(1 partitions): shuffles nothing"),
+        "{text}"
+    );
+    assert!(text.contains("→ PublishExec: shuffles nothing"), "{text}");
     assert!(!text.contains('{'), "words, no data structures: {text}");
     assert!(!sandbox.path("out").exists(), "explain writes nothing");
 }

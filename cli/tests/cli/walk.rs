@@ -92,9 +92,9 @@ fn clean(file: &Path) -> Result<(u64, u64), String> {
     let finished = runtime
         .block_on(job.run())
         .map_err(|error| error.to_string())?;
-    let out = finished.output;
-    let rows = ["data", "removed", "quarantine"]
-        .map(|table| super::output::rows(&out, table).len() as u64);
+    let out = finished.output.local().unwrap();
+    let rows =
+        ["data", "removed", "quarantine"].map(|table| super::output::rows(out, table).len() as u64);
     Ok((
         finished.report.summary.original_row_count,
         rows.iter().sum(),

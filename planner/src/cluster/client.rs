@@ -10,9 +10,11 @@ use ballista_core::config::{BALLISTA_ADAPTIVE_PLANNER_ENABLED, BALLISTA_JOB_NAME
 use ballista_core::serde::protobuf::execute_query_params::Query;
 use ballista_core::serde::protobuf::execute_query_result::Result as Submitted;
 use ballista_core::serde::protobuf::job_status::Status;
+use ballista_core::serde::protobuf::operator_metric::Metric;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use ballista_core::serde::protobuf::{
-    CancelJobParams, ExecuteQueryParams, GetJobStatusParams, KeyValuePair, PartitionLocation,
+    CancelJobParams, ExecuteQueryParams, GetJobMetricsParams, GetJobStatusParams, KeyValuePair,
+    PartitionLocation,
 };
 use ballista_core::version::insert_version_header;
 use datafusion::physical_plan::ExecutionPlan;
@@ -85,11 +87,14 @@ impl Cluster {
         (mut splits, alone): (Vec<usize>, bool),
         plan: impl Fn(&[usize]) -> Result<Arc<dyn ExecutionPlan>>,
         progress: &Progress,
+        mut measured: impl FnMut(&str, u64),
         mut take: impl FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
         let mut round = 1;
         loop {
-            let results = self.execute(plan(&splits)?, progress).await?;
+            let results = self
+                .execute(plan(&splits)?, progress, &mut measured)
+                .await?;
             let mut lost = None;
             let mut done = HashSet::new();
             // An executor that has failed once is not waited for again.
@@ -126,6 +131,7 @@ impl Cluster {
         &self,
         plan: Arc<dyn ExecutionPlan>,
         progress: &Progress,
+        measured: &mut impl FnMut(&str, u64),
     ) -> Result<Vec<PartitionLocation>> {
         let name = plan.name().to_owned();
         let node = PhysicalPlanNode::try_from_physical_plan(plan, self.codec.as_ref())?;
@@ -160,8 +166,27 @@ impl Cluster {
         if results.is_err() {
             // Whatever the reason, nobody will fetch the results.
             let _ = scheduler.cancel_job(CancelJobParams { job_id: job }).await;
+        } else {
+            self.ask_times(job, measured).await;
         }
         results
+    }
+
+    /// Tells the times that the operators of a finished job have measured, by name, in nanoseconds. A
+    /// scheduler that does not tell them is no reason to fail.
+    async fn ask_times(&self, job_id: String, measured: &mut impl FnMut(&str, u64)) {
+        let mut scheduler = self.scheduler.clone();
+        let question = scheduler.get_job_metrics(GetJobMetricsParams { job_id });
+        let Ok(Ok(answer)) = tokio::time::timeout(PATIENCE, question).await else {
+            return;
+        };
+        let stages = answer.into_inner().stages.into_iter();
+        let operators = stages.flat_map(|stage| stage.operators);
+        for metric in operators.flat_map(|operator| operator.metrics) {
+            if let Some(Metric::Time(time)) = metric.metric {
+                measured(&time.name, time.value);
+            }
+        }
     }
 
     /// Waits for the end of a job.

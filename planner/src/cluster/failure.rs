@@ -109,7 +109,10 @@ mod tests {
             column: "a \"quoted\"\nname}".to_owned(),
             rule: "unique".to_owned(),
         };
-        let full = Error::io("/data/x", io::Error::from(io::ErrorKind::StorageFull));
+        let full = Error::io(
+            std::path::Path::new("/data/x"),
+            io::Error::from(io::ErrorKind::StorageFull),
+        );
         for (error, again) in [(violation, false), (full, true)] {
             let (kind, message) = (error.kind(), error.to_string());
             let error = tell(error).context("writing");

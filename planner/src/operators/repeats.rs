@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -32,6 +31,7 @@ use crate::error::{Error, Result};
 use crate::learn::{LogEntry, find_repeats};
 use crate::profile::RowSample;
 use crate::program::{Keep, Repeats, RepeatsFiles, Splits};
+use crate::storage::Place;
 
 /// Column of the logs by whose hash they are divided.
 const BUCKET: &str = "bucket";
@@ -42,7 +42,7 @@ pub struct RepeatsOrder {
     /// Operations that learn keys, and which row of equal ones stays.
     pub keys: Vec<(usize, Keep)>,
     /// Where repeats are stored.
-    pub folder: PathBuf,
+    pub folder: Place,
     /// How the source is cut.
     pub splits: Splits,
     /// Of the rows that repeat, those that the driver is told of.

@@ -5,9 +5,7 @@
 //! splits only. Figures
 //! and values are an Arrow IPC stream for each column, one behind the other.
 
-use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -19,18 +17,22 @@ use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Schema, Schema
 use arrow::ipc::reader::{FileReader, StreamReader};
 use arrow::ipc::writer::{FileWriter, StreamWriter};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::{CanonicalValues, ColumnFigures, GroupFigures, Learned, Repeats};
 use crate::error::{Error, Result};
+use crate::learn::in_threads;
+use crate::storage::{Place, SeekableFile, WholeFile};
+
+/// Files of a store that are read at the same time.
+const REQUESTS_AT_ONCE: usize = 8;
 
 /// What was learned for one operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LearnedFile {
     /// Figures of columns.
-    Figures(PathBuf),
+    Figures(Place),
     /// Canonical values of columns.
-    Values(PathBuf),
+    Values(Place),
     /// Repeats, in a file for each bucket of keys that has any.
     Repeats(RepeatsFiles),
 }
@@ -39,7 +41,7 @@ pub enum LearnedFile {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepeatsFiles {
     /// Folder of what was learned.
-    pub folder: PathBuf,
+    pub folder: Place,
     /// The operation.
     pub op: usize,
     /// Buckets that have repeats.
@@ -57,10 +59,10 @@ pub struct Splits {
 
 impl LearnedFile {
     /// Writes figures or values to a new file in the folder.
-    pub fn write(folder: &Path, op: usize, learned: &Learned) -> Result<Self> {
-        let path = folder.join(format!("op-{op}.arrow"));
-        let io = |error| Error::io(&path, error);
-        let mut file = BufWriter::new(File::create_new(&path).map_err(io)?);
+    pub fn write(folder: &Place, op: usize, learned: &Learned) -> Result<Self> {
+        let place = folder.join(&format!("op-{op}.arrow"));
+        let io = |error| Error::io(&place, error);
+        let mut file = place.create().map_err(io)?;
         let figures = match learned {
             Learned::Figures(columns) => {
                 for column in columns {
@@ -79,24 +81,23 @@ impl LearnedFile {
             }
             Learned::Repeats(_) => return Err(Error::Bug("repeats lie in files by bucket")),
         };
-        let file = file.into_inner().map_err(|error| io(error.into_error()))?;
-        file.sync_data().map_err(io)?;
+        file.finish().map_err(io)?;
         Ok(match figures {
-            true => Self::Figures(path),
-            false => Self::Values(path),
+            true => Self::Figures(place),
+            false => Self::Values(place),
         })
     }
 
     /// What the work on one split needs of it.
     pub fn of_split(&self, split: u64) -> Result<Learned> {
         Ok(match self {
-            Self::Figures(path) => {
-                let batches = read_streams(&mut open(path)?)?;
+            Self::Figures(place) => {
+                let batches = read_streams(&mut open(place)?)?;
                 let columns = batches.iter().map(figures_of).collect::<Result<_>>()?;
                 Learned::Figures(columns)
             }
-            Self::Values(path) => {
-                let columns = read_streams(&mut open(path)?)?.into_iter().map(|batch| {
+            Self::Values(place) => {
+                let columns = read_streams(&mut open(place)?)?.into_iter().map(|batch| {
                     let values = batch.column(0).as_string::<i32>().iter().flatten();
                     CanonicalValues::new(values.map(str::to_owned).collect())
                 });
@@ -113,43 +114,43 @@ impl LearnedFile {
 }
 
 impl RepeatsFiles {
-    fn path(folder: &Path, op: usize, bucket: u16) -> PathBuf {
-        folder.join(format!("op-{op}-bucket-{bucket:03}.arrow"))
+    fn place(folder: &Place, op: usize, bucket: u16) -> Place {
+        folder.join(&format!("op-{op}-bucket-{bucket:03}.arrow"))
     }
 
     /// Writes the repeats of one bucket. Twins of a task write the same file.
     pub fn write(
-        folder: &Path,
+        folder: &Place,
         (op, bucket): (usize, u16),
         repeats: &Repeats,
         splits: Splits,
     ) -> Result<()> {
-        let path = Self::path(folder, op, bucket);
-        let io = |error| Error::io(&path, error);
-        let unfinished = folder.join(format!("{}.unfinished", Uuid::now_v7().simple()));
-        let mut file = BufWriter::new(File::create_new(&unfinished).map_err(io)?);
+        let place = Self::place(folder, op, bucket);
+        let io = |error| Error::io(&place, error);
+        let mut file = WholeFile::create(&place, folder).map_err(io)?;
         write_repeats(&mut file, repeats, splits)?;
-        let file = file.into_inner().map_err(|error| io(error.into_error()))?;
-        file.sync_data()
-            .and_then(|()| std::fs::rename(&unfinished, &path))
-            .map_err(io)
+        file.finish().map_err(io)
     }
 
     /// The repeats among the rows of one split.
     fn of_split(&self, split: u64) -> Result<Repeats> {
-        let mut pairs = Vec::new();
-        for bucket in &self.buckets {
-            let path = Self::path(&self.folder, self.op, *bucket);
-            pairs.extend(read_repeats(open(&path)?, split)?);
-        }
+        // What takes time with a store is waiting.
+        let threads = match &self.folder {
+            Place::Local(_) => 1,
+            Place::Object(_) => REQUESTS_AT_ONCE,
+        };
+        let read = in_threads(threads, self.buckets.clone(), |bucket| {
+            let place = Self::place(&self.folder, self.op, bucket);
+            read_repeats(open(&place)?, split)
+        })?;
+        let mut pairs = read.concat();
         pairs.sort_unstable();
         Ok(Repeats(pairs))
     }
 }
 
-fn open(path: &Path) -> Result<BufReader<File>> {
-    let file = File::open(path).map_err(|error| Error::io(path, error))?;
-    Ok(BufReader::new(file))
+fn open(place: &Place) -> Result<SeekableFile> {
+    place.open().map_err(|error| Error::io(place, error))
 }
 
 fn repeats_schema() -> SchemaRef {
@@ -173,7 +174,7 @@ fn write_repeats(to: &mut impl Write, repeats: &Repeats, splits: Splits) -> Resu
     Ok(writer.finish()?)
 }
 
-fn read_repeats(file: BufReader<File>, split: u64) -> Result<Vec<(u64, u64)>> {
+fn read_repeats(file: SeekableFile, split: u64) -> Result<Vec<(u64, u64)>> {
     let mut reader = FileReader::try_new(file, None)?;
     let place = usize::try_from(split).unwrap_or(usize::MAX);
     if place >= reader.num_batches() {
@@ -196,7 +197,7 @@ fn write_stream(to: &mut impl Write, batch: &RecordBatch) -> Result<()> {
 }
 
 /// The one batch of each stream.
-fn read_streams(file: &mut BufReader<File>) -> Result<Vec<RecordBatch>> {
+fn read_streams(file: &mut SeekableFile) -> Result<Vec<RecordBatch>> {
     use std::io::BufRead;
     let mut batches = Vec::new();
     while !file
@@ -301,14 +302,14 @@ mod tests {
         let splits = Splits { count: 4, rows: 10 };
         let write = |bucket, pairs: &[(u64, u64)]| {
             let repeats = Repeats(pairs.to_vec());
-            RepeatsFiles::write(folder.path(), (7, bucket), &repeats, splits).unwrap();
+            RepeatsFiles::write(&folder.path().into(), (7, bucket), &repeats, splits).unwrap();
         };
         write(0, &[(3, 0), (10, 2), (39, 38)]);
         write(63, &[(2, 0), (9, 4)]);
         // A twin of the task writes the same.
         write(63, &[(2, 0), (9, 4)]);
         let file = LearnedFile::Repeats(RepeatsFiles {
-            folder: folder.path().to_owned(),
+            folder: folder.path().into(),
             op: 7,
             buckets: vec![0, 63],
         });
@@ -360,7 +361,7 @@ mod tests {
             },
         ];
         let learned = Learned::Figures(columns);
-        let file = LearnedFile::write(folder.path(), 1, &learned).unwrap();
+        let file = LearnedFile::write(&folder.path().into(), 1, &learned).unwrap();
         let back = file.of_split(2).unwrap();
         assert_eq!(format!("{back:?}"), format!("{learned:?}"));
         let values = vec![
@@ -368,7 +369,7 @@ mod tests {
             CanonicalValues::default(),
         ];
         let learned = Learned::Values(values);
-        let file = LearnedFile::write(folder.path(), 2, &learned).unwrap();
+        let file = LearnedFile::write(&folder.path().into(), 2, &learned).unwrap();
         let back = file.of_split(0).unwrap();
         assert_eq!(format!("{back:?}"), format!("{learned:?}"));
         assert!(file.is_for_all());

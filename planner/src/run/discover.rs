@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arrow::datatypes::DataType;
 
@@ -13,8 +14,9 @@ use crate::error::{Error, Result};
 use crate::operators::{BATCH_ROWS, SplitScan};
 use crate::profile::{ColumnProfile, ColumnSketch, RowSample};
 use crate::program::{Program, data_type, type_name};
-use crate::source::{Compression, Format, Source, SourceOptions};
+use crate::source::{Compression, FetchLimits, Format, Source, SourceOptions};
 use crate::spec::{CompressionSpec, DatasetSpec, SourceFormat, SourceSpec};
+use crate::storage::Place;
 
 /// Opens the source of a spec. Relative paths start at `base`; `staging` takes decoded copies.
 /// Splits have `rows_per_split` rows, or as many as the number of columns suggests.
@@ -22,7 +24,7 @@ pub fn open_source(
     spec: &SourceSpec,
     rows_per_split: Option<u64>,
     base: &Path,
-    staging: &Path,
+    staging: &Place,
 ) -> Result<Arc<Source>> {
     let options = source_options(spec);
     let mut source = Source::discover(&spec.location.0, base, &options, staging)?;
@@ -34,6 +36,7 @@ pub fn open_source(
 
 fn source_options(spec: &SourceSpec) -> SourceOptions {
     let options = &spec.options;
+    let limits = FetchLimits::default();
     SourceOptions {
         format: spec.format.map(|format| match format {
             SourceFormat::Csv => Format::Csv,
@@ -61,6 +64,13 @@ fn source_options(spec: &SourceSpec) -> SourceOptions {
             }),
         sheet: options.sheet.as_ref().map(ToString::to_string),
         skip_rows: options.skip_rows,
+        credentials: spec.credentials.clone(),
+        fetch: FetchLimits {
+            bytes: options.max_bytes.map_or(limits.bytes, |size| size.0),
+            time: options
+                .timeout_seconds
+                .map_or(limits.time, Duration::from_secs),
+        },
     }
 }
 

@@ -1,6 +1,5 @@
 //! The passes of a program over a source: their plans, and what comes of them.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
@@ -27,6 +26,7 @@ use crate::profile::{ColumnSketch, RowSample};
 use crate::program::{Learned, LearnedFile, Need, Program, Recipe, RepeatsFiles, Splits};
 use crate::sink::{Account, FileEntry, PartWriter, SinkOrder, SinkPlan, SplitOutcome};
 use crate::source::Source;
+use crate::storage::Place;
 
 /// Bytes that a worker keeps of a key, and about what it sorts at a time.
 const KEY_BYTES: u64 = 32;
@@ -71,7 +71,7 @@ pub(super) struct Engine<'a> {
     workers: Workers,
     memory: Arc<dyn MemoryPool>,
     /// Where what was learned is stored for workers in other processes.
-    learned_folder: PathBuf,
+    learned_folder: Place,
     /// Share of the rows that figures rest on.
     pub(super) sampled: f64,
     figure_sample: Option<RowSample>,
@@ -82,7 +82,7 @@ impl<'a> Engine<'a> {
         run: &'a JobRun,
         source: &'a Arc<Source>,
         recipe: Arc<Recipe>,
-        learned_folder: PathBuf,
+        learned_folder: Place,
     ) -> Result<Self> {
         let limit = usize::try_from(run.spec.options.memory_limit.0).unwrap_or(usize::MAX);
         let memory: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(limit));
@@ -152,7 +152,7 @@ impl<'a> Engine<'a> {
                 Ok(match &order {
                     None => Arc::new(learn),
                     Some(order) => {
-                        let partitions = self.sum_partitions();
+                        let partitions = sum_partitions(self.source.total_rows);
                         let learn = Arc::new(learn);
                         Arc::new(RepeatsExec::over(learn, partitions, order.clone())?)
                     }
@@ -255,13 +255,6 @@ impl<'a> Engine<'a> {
         })
     }
 
-    /// Partitions of the sums of keys: such that one takes little memory, whatever its worker.
-    fn sum_partitions(&self) -> usize {
-        let bytes = self.source.total_rows.saturating_mul(KEY_BYTES);
-        let wanted = usize::try_from(bytes / SUM_BYTES).unwrap_or(usize::MAX);
-        wanted.clamp(1, KEY_BUCKETS)
-    }
-
     /// A refusal of the memory pool as an error that names the limit and what needed the memory;
     /// any other error as it is.
     fn explained(&self, error: Error, what: impl FnOnce() -> String) -> Error {
@@ -336,6 +329,14 @@ impl<'a> Engine<'a> {
             .sort_by(|left, right| left.path.cmp(&right.path));
         Ok(written)
     }
+}
+
+/// Partitions of the sums of keys of so many rows: such that one takes little memory, whatever its
+/// worker.
+pub(super) fn sum_partitions(rows: u64) -> usize {
+    let bytes = rows.saturating_mul(KEY_BYTES);
+    let wanted = usize::try_from(bytes / SUM_BYTES).unwrap_or(usize::MAX);
+    wanted.clamp(1, KEY_BUCKETS)
 }
 
 /// A pass that learns, with what it learns.

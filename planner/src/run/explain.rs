@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use super::engine::sum_partitions;
 use crate::program::{Action, Figure, FigureNeed, Keep, KeyNeed, Need, Pass, Program};
 use crate::report::bytes;
 use crate::source::Source;
@@ -53,18 +54,7 @@ impl Display for Plan<'_> {
                 };
                 writeln!(to, "  {verb}  {:<22} {what}", self.program.step_of(op))?;
             }
-            if number == last {
-                writeln!(
-                    to,
-                    "  stage: DataSourceExec(splits) → PublishExec → one row a split to the driver; nothing is shuffled"
-                )?;
-            } else {
-                writeln!(
-                    to,
-                    "  stage: DataSourceExec(splits) → LearnExec → logs to the driver, {}; no row is shuffled",
-                    self.logged(pass)
-                )?;
-            }
+            self.stages(to, pass, number == last)?;
         }
         Ok(())
     }
@@ -112,21 +102,52 @@ impl Plan<'_> {
         }
     }
 
-    /// The size of what a pass gives the driver.
-    fn logged(&self, pass: &Pass) -> String {
+    /// The stages of a pass on a cluster: what each shuffles, and what it gives the driver. In one
+    /// process a pass is one stage, and all sums are done there.
+    fn stages(&self, to: &mut Formatter<'_>, pass: &Pass, writes: bool) -> fmt::Result {
+        let scan = format!("DataSourceExec({} splits)", self.source.split_count());
+        writeln!(to, "  stages on a cluster; none shuffles rows:")?;
+        if writes {
+            return writeln!(
+                to,
+                "    1  {scan} → PublishExec: shuffles nothing; one line a split to the driver"
+            );
+        }
         let needs = pass
             .learns()
             .filter_map(|op| self.program.ops[op].op.need());
-        let widths: Vec<Option<u64>> = needs.map(|need| row_bytes(&need)).collect();
-        let known: u64 = widths.iter().flatten().sum();
-        let counts = if widths.contains(&None) {
-            " and counts of values"
-        } else {
-            ""
+        let (keys, others): (Vec<Need>, Vec<Need>) =
+            needs.partition(|need| matches!(need, Need::Repeats(_)));
+        let size = |needs: &[Need]| {
+            let a_row: u64 = needs.iter().filter_map(row_bytes).sum();
+            bytes(a_row * self.source.total_rows)
         };
-        format!(
-            "at most about {}{counts}",
-            bytes(known * self.source.total_rows)
+        let mut told = Vec::new();
+        if others.iter().any(|need| row_bytes(need).is_some()) {
+            told.push(format!("values of at most about {}", size(&others)));
+        }
+        if others.iter().any(|need| row_bytes(need).is_none()) {
+            told.push("counts of values".to_owned());
+        }
+        if told.is_empty() {
+            told.push("profiles".to_owned());
+        }
+        let told = told.join(" and ");
+        if keys.is_empty() {
+            return writeln!(
+                to,
+                "    1  {scan} → LearnExec: shuffles nothing; {told} to the driver"
+            );
+        }
+        writeln!(
+            to,
+            "    1  {scan} → LearnExec: shuffles hashes of at most about {}; {told} to the driver",
+            size(&keys)
+        )?;
+        writeln!(
+            to,
+            "    2  RepeatsExec({} partitions): shuffles nothing; repeats to files that the next pass reads by split",
+            sum_partitions(self.source.total_rows)
         )
     }
 

@@ -1,6 +1,6 @@
 //! The driver of a job: index, contract, passes, publication.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -20,8 +20,9 @@ use crate::error::{Error, Result};
 use crate::profile::ColumnSketch;
 use crate::program::{Program, Recipe};
 use crate::report::{Report, render_html};
-use crate::sink::{Attempt, FileEntry, Manifest, OutputFolder, SinkOrder, Software};
+use crate::sink::{Attempt, FileEntry, Manifest, Output, SinkOrder, Software};
 use crate::spec::{JobSpec, Partitions, PiiStrategy};
+use crate::storage::Place;
 
 /// A job and what it needs from the process that runs it.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ pub struct Finished {
     /// The report.
     pub report: Report,
     /// The output.
-    pub output: PathBuf,
+    pub output: Place,
 }
 
 impl JobRun {
@@ -58,17 +59,16 @@ impl JobRun {
 
     /// Runs the job and publishes its output.
     pub async fn run(&self) -> Result<Finished> {
-        self.check()?;
-        let root = self.base.join(&self.spec.output.location);
-        let folder = OutputFolder::open(&root)?;
+        let root = self.check()?;
+        let output = Output::open(&root)?;
         let job_id = match &self.spec.options.job_id {
             Some(id) => id.clone(),
             None => Uuid::now_v7().to_string(),
         };
-        let attempt = folder.begin(&Uuid::now_v7().simple().to_string())?;
+        let attempt = output.begin(&Uuid::now_v7().simple().to_string())?;
         match self.attempt(&attempt, &job_id).await {
             Ok((report, manifest)) => {
-                folder.publish(&attempt, &manifest)?;
+                output.publish(&attempt, &manifest)?;
                 Ok(Finished {
                     report,
                     output: root,
@@ -76,21 +76,18 @@ impl JobRun {
             }
             Err(error) => {
                 // The first error is the one to tell.
-                let _ = folder.abandon();
+                let _ = output.abandon();
                 Err(error)
             }
         }
     }
 
-    /// What can be known to be wrong before anything is read or written.
-    fn check(&self) -> Result<()> {
-        if self.spec.output.location.is_empty() {
-            return Err(Error::field("output.location", "expected a directory"));
-        }
-        if self.spec.output.location.contains("://") {
-            let problem = "this version writes to directories of this machine only";
-            return Err(Error::field("output.location", problem));
-        }
+    /// What can be known to be wrong before anything is read or written. Gives the place of the
+    /// output.
+    fn check(&self) -> Result<Place> {
+        let output = &self.spec.output;
+        let place = Place::parse(&output.location, &self.base, output.credentials.as_ref())
+            .map_err(|problem| Error::field("output.location", problem))?;
         let dataset = &self.spec.dataset;
         let columns = dataset
             .columns
@@ -106,7 +103,7 @@ impl JobRun {
         if hashed {
             crate::secret::resolve(&dataset.pii_salt.clone().unwrap_or_default())?;
         }
-        Ok(())
+        Ok(place)
     }
 
     pub(super) fn partitions(&self) -> usize {
@@ -126,11 +123,12 @@ impl JobRun {
             json!({"job_id": job_id, "name": self.spec.name}),
         );
         self.progress.enter(Phase::Index, 0)?;
+        let staging = self.staging(attempt)?;
         let source = open_source(
             &self.spec.source,
             self.spec.output.rows_per_file,
             &self.base,
-            &attempt.staging,
+            &staging.place,
         )?;
         clock.lap(Phase::Index);
         audit.record(
@@ -185,6 +183,31 @@ impl JobRun {
             clock,
             audit,
         )
+    }
+
+    /// Where decoded copies of the source go: where the job says, else beside the output, but not into
+    /// a store that no other process reads them from.
+    fn staging(&self, attempt: &Attempt) -> Result<Staging> {
+        let folder = match (&self.spec.options.temp_dir, &attempt.staging) {
+            (Some(folder), _) => {
+                let folder = self.base.join(folder);
+                tempfile::tempdir_in(&folder).map_err(|error| Error::io(folder, error))?
+            }
+            (None, Place::Object(_)) if self.cluster.is_none() => {
+                let made = tempfile::tempdir();
+                made.map_err(|error| Error::io(std::env::temp_dir(), error))?
+            }
+            (None, place) => {
+                return Ok(Staging {
+                    place: place.clone(),
+                    _folder: None,
+                });
+            }
+        };
+        Ok(Staging {
+            place: folder.path().into(),
+            _folder: Some(folder),
+        })
     }
 
     /// Whether the values must be looked at for personal data that the contract does not name.
@@ -243,6 +266,13 @@ impl JobRun {
     }
 }
 
+/// Where decoded copies of the source lie.
+struct Staging {
+    place: Place,
+    // A temporary folder goes with the job.
+    _folder: Option<tempfile::TempDir>,
+}
+
 /// Different values beyond which the dictionary of a part would not fit in its page.
 const MOST_WORDS: u64 = 50_000;
 
@@ -260,7 +290,7 @@ fn various_columns(before: &[Option<ColumnSketch>]) -> Vec<bool> {
 
 /// What a job would do, pass by pass, in words. Reads the source's index, and its values only where
 /// the contract leaves a type open.
-pub fn explain_job(run: &JobRun, staging: &Path) -> Result<String> {
+pub fn explain_job(run: &JobRun, staging: &Place) -> Result<String> {
     let source = open_source(
         &run.spec.source,
         run.spec.output.rows_per_file,

@@ -76,7 +76,12 @@ impl Workers {
                 clock.add_metrics(plan.as_ref());
                 Ok(())
             }
-            Self::Cluster(cluster) => cluster.run((splits, alone), plan, progress, take).await,
+            Self::Cluster(cluster) => {
+                let measured = |name: &str, time| clock.add_time(name, time);
+                cluster
+                    .run((splits, alone), plan, progress, measured, take)
+                    .await
+            }
         }
     }
 }

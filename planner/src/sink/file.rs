@@ -1,15 +1,13 @@
 //! A file of an output, with its size and digest.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 use super::FileEntry;
 use crate::error::{Error, Result};
+use crate::storage::{Place, WholeFile};
 
 /// Counts and digests what it passes on.
 pub(super) struct DigestWriter<W: Write> {
@@ -32,25 +30,28 @@ impl<W: Write> Write for DigestWriter<W> {
 }
 
 /// Where the bytes of a file go.
-pub(super) type FileSink = DigestWriter<BufWriter<File>>;
+pub(super) type FileSink = DigestWriter<WholeFile>;
 
-/// Where the files of an attempt are written: under a name of their own first, then moved to where
-/// they belong. So a task that died leaves nothing among the files, and twins of a task, which write
-/// the same bytes, do not disturb each other.
+/// Where the files of an attempt are written. On a file system that is under a name of their own
+/// first, then they are moved to where they belong; an object is there in full or not at all. So a
+/// task that died leaves nothing among the files, and twins of a task, which write the same bytes, do
+/// not disturb each other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartFolder {
     /// Where files belong.
-    pub files: PathBuf,
+    pub files: Place,
     /// Where they are written; of the same file system.
-    pub unfinished: PathBuf,
+    pub unfinished: Place,
 }
 
 impl PartFolder {
     /// Makes the folders. Tasks make none: one that outlives its job finds them gone.
     pub fn prepare(&self, tables: &[&str]) -> Result<()> {
         let tables = tables.iter().map(|table| self.files.join(table));
-        for path in tables.chain([self.unfinished.clone()]) {
-            std::fs::create_dir_all(&path).map_err(|error| Error::io(path, error))?;
+        for place in tables.chain([self.unfinished.clone()]) {
+            place
+                .make_folder()
+                .map_err(|error| Error::io(&place, error))?;
         }
         Ok(())
     }
@@ -58,48 +59,34 @@ impl PartFolder {
 
 /// Name and place of a file that is being written.
 pub(super) struct OutputFile {
-    unfinished: PathBuf,
-    path: PathBuf,
+    place: Place,
     name: String,
 }
 
 impl OutputFile {
     /// Begins the file `name` (a path such as `data/part-00000.parquet`).
     pub(super) fn create(folder: &PartFolder, name: String) -> Result<(Self, FileSink)> {
-        let path = folder.files.join(&name);
-        let unfinished = folder.unfinished.join(Uuid::now_v7().simple().to_string());
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&unfinished);
-        let file = file.map_err(|error| Error::io(&path, error))?;
+        let place = folder.files.join(&name);
+        let file = WholeFile::create(&place, &folder.unfinished)
+            .map_err(|error| Error::io(&place, error))?;
         let sink = DigestWriter {
-            inner: BufWriter::with_capacity(1 << 20, file),
+            inner: file,
             digest: Sha256::new(),
             bytes: 0,
         };
-        let file = Self {
-            unfinished,
-            path,
-            name,
-        };
-        Ok((file, sink))
+        Ok((Self { place, name }, sink))
     }
 
     /// Where it will lie.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    pub(super) fn place(&self) -> &Place {
+        &self.place
     }
 
-    /// Ends the file: everything is on disk, and the entry tells what it is.
+    /// Ends the file: everything is stored, and the entry tells what it is.
     pub(super) fn finish(self, sink: FileSink, rows: u64) -> Result<FileEntry> {
-        let file = sink
-            .inner
-            .into_inner()
-            .map_err(|error| Error::io(&self.path, error.into_error()))?;
-        file.sync_data()
-            .and_then(|()| std::fs::rename(&self.unfinished, &self.path))
-            .map_err(|error| Error::io(&self.path, error))?;
+        sink.inner
+            .finish()
+            .map_err(|error| Error::io(&self.place, error))?;
         Ok(FileEntry {
             path: self.name,
             rows: Some(rows),
@@ -110,10 +97,10 @@ impl OutputFile {
 }
 
 /// An error of the Parquet writer, as an error of the file when the disk caused it.
-pub(super) fn at(path: &Path, error: parquet::errors::ParquetError) -> Error {
+pub(super) fn at(place: &Place, error: parquet::errors::ParquetError) -> Error {
     match error {
         parquet::errors::ParquetError::External(inner) => match inner.downcast::<io::Error>() {
-            Ok(error) => Error::io(path, *error),
+            Ok(error) => Error::io(place, *error),
             Err(inner) => parquet::errors::ParquetError::External(inner).into(),
         },
         error => error.into(),

@@ -8,24 +8,10 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use super::manifest::write_durably;
-use super::{Manifest, PartFolder};
+use super::Manifest;
+use super::output::{Attempt, CONTENT, WORK, attempt_in};
 use crate::error::{Error, Result};
-
-/// Folder of attempts inside an output folder; it marks the folder as ours.
-const WORK: &str = "_sanitizer";
-
-/// Everything that an output may hold.
-const CONTENT: &[&str] = &[
-    "data",
-    "provenance",
-    "removed",
-    "quarantine",
-    "clusters",
-    "report.json",
-    "report.html",
-    "audit.json",
-];
+use crate::storage::Place;
 
 /// An output folder that this process alone writes to.
 #[derive(Debug)]
@@ -60,20 +46,8 @@ impl Change {
     }
 }
 
-/// Where one attempt writes.
-#[derive(Debug)]
-pub struct Attempt {
-    /// Files of the output to be.
-    pub parts: PartFolder,
-    /// What was learned, for workers in other processes.
-    pub learned: PathBuf,
-    /// Temporary files.
-    pub staging: PathBuf,
-}
-
 impl OutputFolder {
-    /// Takes a folder: a new or empty one, an earlier output, or what a crashed attempt left.
-    pub fn open(root: &Path) -> Result<Self> {
+    pub(super) fn open(root: &Path) -> Result<Self> {
         if root.exists() {
             check_ours(root)?;
         }
@@ -97,34 +71,22 @@ impl OutputFolder {
         })
     }
 
-    /// The folder.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// Begins an attempt, after sweeping what earlier ones left behind.
-    pub fn begin(&self, attempt: &str) -> Result<Attempt> {
+    pub(super) fn begin(&self, attempt: &str) -> Result<Attempt> {
         self.sweep()?;
         if !self.root.join(Manifest::NAME).exists() {
             self.remove_content()?;
         }
         let folder = self.root.join(WORK).join(format!("attempt-{attempt}"));
-        let attempt = Attempt {
-            parts: PartFolder {
-                files: folder.join("files"),
-                unfinished: folder.join("unfinished"),
-            },
-            learned: folder.join("learned"),
-            staging: folder.join("staging"),
-        };
-        for path in [&attempt.parts.files, &attempt.learned, &attempt.staging] {
-            std::fs::create_dir_all(path).map_err(|error| Error::io(path, error))?;
+        let attempt = attempt_in(&Place::Local(folder));
+        for place in [&attempt.parts.files, &attempt.learned, &attempt.staging] {
+            place
+                .make_folder()
+                .map_err(|error| Error::io(place, error))?;
         }
         Ok(attempt)
     }
 
-    /// Publishes an attempt. The manifest is the commit.
-    pub fn publish(self, attempt: &Attempt, manifest: &Manifest) -> Result<()> {
+    pub(super) fn publish(self, attempt: &Attempt, manifest: &Manifest) -> Result<()> {
         let changes = self.prepare(attempt, manifest)?;
         changes.iter().try_for_each(Change::carry_out)
     }
@@ -132,7 +94,11 @@ impl OutputFolder {
     /// Readies an attempt; gives the changes that publish it.
     fn prepare(&self, attempt: &Attempt, manifest: &Manifest) -> Result<Vec<Change>> {
         let content = serde_json::to_vec_pretty(manifest)?;
-        write_durably(&attempt.parts.files.join(Manifest::NAME), &content)?;
+        let new = attempt.parts.files.join(Manifest::NAME);
+        new.write(&content)
+            .map_err(|error| Error::io(&new, error))?;
+        let files = attempt.parts.files.local();
+        let files = files.ok_or(Error::Bug("an attempt outside of the output's file system"))?;
         let work = self.root.join(WORK);
         let replaced = work.join("replaced");
         std::fs::create_dir_all(&replaced).map_err(|error| Error::io(&replaced, error))?;
@@ -144,7 +110,7 @@ impl OutputFolder {
             });
             moved.collect()
         };
-        let folders = CONTENT.iter().map(|name| attempt.parts.files.join(name));
+        let folders = CONTENT.iter().map(|name| files.join(name));
         let mut changes: Vec<Change> = folders
             .filter(|path| path.is_dir())
             .map(Change::Sync)
@@ -152,16 +118,15 @@ impl OutputFolder {
         changes.extend(moves(&[Manifest::NAME], &self.root, &replaced));
         changes.push(Change::Sync(self.root.clone()));
         changes.extend(moves(CONTENT, &self.root, &replaced));
-        changes.extend(moves(CONTENT, &attempt.parts.files, &self.root));
+        changes.extend(moves(CONTENT, files, &self.root));
         changes.push(Change::Sync(self.root.clone()));
-        changes.extend(moves(&[Manifest::NAME], &attempt.parts.files, &self.root));
+        changes.extend(moves(&[Manifest::NAME], files, &self.root));
         changes.push(Change::Sync(self.root.clone()));
         changes.push(Change::Remove(work));
         Ok(changes)
     }
 
-    /// Ends without an output: what the attempt wrote is removed.
-    pub fn abandon(self) -> Result<()> {
+    pub(super) fn abandon(self) -> Result<()> {
         self.sweep()?;
         if self.root.join(Manifest::NAME).exists() {
             return remove(&self.root.join(WORK));
@@ -289,7 +254,7 @@ mod tests {
             let paths: Vec<String> = if name.contains('.') {
                 vec![(*name).to_owned()]
             } else {
-                std::fs::create_dir(attempt.parts.files.join(name)).unwrap();
+                attempt.parts.files.join(name).make_folder().unwrap();
                 parts.collect()
             };
             let write = |path: &String| {

@@ -1,13 +1,12 @@
 //! The manifest: an output without it does not exist.
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::file::hex;
 use crate::error::{Error, Result};
+use crate::storage::Place;
 
 /// A file of an output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,9 +24,11 @@ pub struct FileEntry {
 
 impl FileEntry {
     /// Writes a document under `root` and tells what it is.
-    pub fn write(root: &Path, name: &str, content: &[u8]) -> Result<Self> {
-        let path = root.join(name);
-        write_durably(&path, content)?;
+    pub fn write(root: &Place, name: &str, content: &[u8]) -> Result<Self> {
+        let place = root.join(name);
+        place
+            .write(content)
+            .map_err(|error| Error::io(&place, error))?;
         Ok(Self {
             path: name.to_owned(),
             rows: None,
@@ -68,13 +69,4 @@ pub struct Manifest {
 impl Manifest {
     /// Name of the manifest.
     pub const NAME: &'static str = "metadata.json";
-}
-
-/// Writes a file so that it is there in full after a power cut, or not at all.
-pub(super) fn write_durably(path: &Path, content: &[u8]) -> Result<()> {
-    use std::io::Write;
-    let io = |error| Error::io(path, error);
-    let mut file = std::fs::File::create(path).map_err(io)?;
-    file.write_all(content).map_err(io)?;
-    file.sync_all().map_err(io)
 }

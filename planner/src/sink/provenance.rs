@@ -104,7 +104,7 @@ impl ProvenanceWriter {
         let (file, sink) = OutputFile::create(folder, name)?;
         let (schema, properties) = (Arc::clone(&table.schema), Arc::clone(&table.properties));
         let writer = SerializedFileWriter::new(sink, schema, properties)
-            .map_err(|error| at(file.path(), error))?;
+            .map_err(|error| at(file.place(), error))?;
         Ok(Self {
             group: Group::new()?,
             table,
@@ -130,7 +130,7 @@ impl ProvenanceWriter {
     fn end_group(&mut self) -> Result<()> {
         self.group
             .flush(&self.table, &mut self.writer)
-            .map_err(|error| at(self.file.path(), error))
+            .map_err(|error| at(self.file.place(), error))
     }
 
     /// Ends the file.
@@ -141,7 +141,7 @@ impl ProvenanceWriter {
         let sink = self
             .writer
             .into_inner()
-            .map_err(|error| at(self.file.path(), error))?;
+            .map_err(|error| at(self.file.place(), error))?;
         self.file.finish(sink, self.rows)
     }
 }
@@ -310,8 +310,8 @@ mod tests {
     ) -> (FileEntry, Vec<Row>) {
         let folder = tempfile::tempdir().unwrap();
         let place = PartFolder {
-            files: folder.path().to_owned(),
-            unfinished: folder.path().to_owned(),
+            files: folder.path().into(),
+            unfinished: folder.path().into(),
         };
         let mut writer =
             ProvenanceWriter::create(Arc::clone(table), &place, "part".to_owned()).unwrap();

@@ -43,7 +43,7 @@ impl TableWriter {
                     .with_properties(properties)
                     .with_skip_arrow_metadata(!keep_arrow_schema);
                 let writer = ArrowWriter::try_new_with_options(sink, schema.clone(), options);
-                Encoder::Parquet(Box::new(writer.map_err(|error| at(file.path(), error))?))
+                Encoder::Parquet(Box::new(writer.map_err(|error| at(file.place(), error))?))
             }
             OutputFormat::Csv => {
                 let mut writer = csv::WriterBuilder::new().with_header(true).build(sink);
@@ -75,7 +75,7 @@ impl TableWriter {
         match &mut self.encoder {
             Encoder::Parquet(writer) => writer
                 .write(batch)
-                .map_err(|error| at(self.file.path(), error)),
+                .map_err(|error| at(self.file.place(), error)),
             Encoder::Csv(writer) => Ok(writer.write(batch)?),
             Encoder::Jsonl(writer) => Ok(writer.write(batch)?),
         }
@@ -87,7 +87,7 @@ impl TableWriter {
         let sink = match self.encoder {
             Encoder::Parquet(writer) => writer
                 .into_inner()
-                .map_err(|error| at(file.path(), error))?,
+                .map_err(|error| at(file.place(), error))?,
             Encoder::Csv(writer) => writer.into_inner(),
             Encoder::Jsonl(mut writer) => {
                 writer.finish()?;

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::dialect::RECORD_LIMIT;
 use super::error::SourceError;
-use super::store::ByteFile;
+use crate::storage::ByteFile;
 
 /// Bytes read at a time.
 pub(super) const BLOCK: usize = 1024 * 1024;

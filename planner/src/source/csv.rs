@@ -19,7 +19,7 @@ use super::error::SourceError;
 use super::fields::{Marks, plain_close, view};
 use super::index::Mark;
 use super::rows::{Rows, null_rows};
-use super::store::ByteFile;
+use crate::storage::ByteFile;
 
 /// A side buffer is closed at this size: offsets of views are 32 bits wide.
 const SIDE_LIMIT: usize = 256 * 1024 * 1024;

@@ -17,7 +17,7 @@ use super::locate::{Located, locate};
 use super::options::{Format, SourceOptions};
 use super::prepare::{Prepared, prepare};
 use super::split::SplitReader;
-use super::store::ByteFile;
+use crate::storage::{ByteFile, Place};
 
 /// Bytes of views that a split may have: what decides how many rows it has.
 const SPLIT_BYTES: u64 = 64 * 1024 * 1024;
@@ -123,7 +123,7 @@ impl Source {
         locations: &[String],
         base_dir: &Path,
         options: &SourceOptions,
-        staging: &Path,
+        staging: &Place,
     ) -> Result<Self, SourceError> {
         options
             .check()
@@ -297,7 +297,7 @@ fn rows_per_split(columns: usize) -> u64 {
 fn prepare_all(
     files: &[Located],
     options: &SourceOptions,
-    staging: &Path,
+    staging: &Place,
 ) -> Result<Vec<Prepared>, SourceError> {
     let Some((first, others)) = files.split_first() else {
         return Ok(Vec::new());

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::blocks::{Block, Blocks};
 use super::dialect::{Dialect, Step};
 use super::error::SourceError;
-use super::store::ByteFile;
 use crate::learn::in_threads;
+use crate::storage::ByteFile;
 
 /// A place is kept every so many records.
 const MARK_ROWS: u64 = 4096;

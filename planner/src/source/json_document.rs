@@ -7,7 +7,7 @@ use super::error::SourceError;
 use super::json_text::{Fault, compact, skip_space, value_end};
 use super::options::Format;
 use super::stage::Stage;
-use super::store::ByteFile;
+use crate::storage::ByteFile;
 
 /// Whether a JSON text has to be staged, judged by its head.
 ///

@@ -12,7 +12,7 @@ use super::error::SourceError;
 use super::index::{Mark, TextIndex, index_text};
 use super::json_text::{compact, object, unescape};
 use super::rows::Rows;
-use super::store::ByteFile;
+use crate::storage::ByteFile;
 
 /// More names in one file are no columns of a table.
 const MAX_COLUMNS: usize = 10_000;

@@ -71,6 +71,9 @@ impl Compression {
     }
 }
 
+use super::fetch::FetchLimits;
+use crate::spec::Secret;
+
 /// What a person says about a source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceOptions {
@@ -94,6 +97,10 @@ pub struct SourceOptions {
     pub sheet: Option<String>,
     /// Lines (rows of a sheet) to skip at the start of each file.
     pub skip_rows: usize,
+    /// Name of the object store's settings; those of the environment when left out.
+    pub credentials: Option<Secret>,
+    /// How much is fetched of a document of the web, and for how long.
+    pub fetch: FetchLimits,
 }
 
 impl SourceOptions {

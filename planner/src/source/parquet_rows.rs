@@ -24,7 +24,7 @@ use super::dataset::SourceColumn;
 use super::error::SourceError;
 use super::header::column_names;
 use super::rows::Rows;
-use super::store::ByteFile;
+use crate::storage::{ByteFile, CachedFile};
 
 /// What the footer of a Parquet file tells.
 pub(super) struct Footer {
@@ -57,12 +57,13 @@ pub(super) fn read_footer(
     if tail == b"PARE" {
         return Err(broken("it is encrypted".to_owned()));
     }
+    let cached = CachedFile::from(file);
     let metadata = guard(|| {
-        ArrowReaderMetadata::load(file, ArrowReaderOptions::new())
+        ArrowReaderMetadata::load(&cached, ArrowReaderOptions::new())
             // The Arrow schema stored in the file is a hint that may be broken or strange.
             .or_else(|_| {
                 let plain = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-                ArrowReaderMetadata::load(file, plain)
+                ArrowReaderMetadata::load(&cached, plain)
             })
             .map_err(|e| e.to_string())
     })
@@ -177,13 +178,16 @@ impl ParquetReader {
             .map_err(|reason| SourceError::content(path, Some(rows.start + 1), reason))?;
         }
         let reader = guard(|| {
-            ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), metadata.clone())
-                .with_row_groups(groups)
-                .with_offset(usize::try_from(before).unwrap_or(usize::MAX))
-                .with_limit(limit)
-                .with_batch_size(batch_rows.min(limit).max(1))
-                .build()
-                .map_err(|e| e.to_string())
+            ParquetRecordBatchReaderBuilder::new_with_metadata(
+                CachedFile::from(file),
+                metadata.clone(),
+            )
+            .with_row_groups(groups)
+            .with_offset(usize::try_from(before).unwrap_or(usize::MAX))
+            .with_limit(limit)
+            .with_batch_size(batch_rows.min(limit).max(1))
+            .build()
+            .map_err(|e| e.to_string())
         })
         .map_err(|reason| SourceError::content(path, Some(rows.start + 1), reason))?;
         Ok(Self {

@@ -1,6 +1,5 @@
 //! What is found out about one file before it is read.
 
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use encoding_rs::UTF_8;
@@ -9,16 +8,17 @@ use super::dataset::{Content, LineUnit, SourceColumn};
 use super::dialect::SHEET_DIALECT;
 use super::encoding::{judge, legacy};
 use super::error::SourceError;
+use super::fetch::fetch;
 use super::index::{Mark, TextIndex};
 use super::json_document::{is_document, stage_document};
 use super::jsonl::index_json;
-use super::locate::Located;
+use super::locate::{Located, Whereabouts};
 use super::options::{Compression, Format, SourceOptions};
 use super::parquet_rows::read_footer;
 use super::separated::{separated, skip_lines};
 use super::sheet::stage_sheet;
 use super::stage::Stage;
-use super::store::ByteFile;
+use crate::storage::{ByteFile, Place};
 
 /// Bytes of a file by which its format and encoding are judged.
 const HEAD: usize = 1024 * 1024;
@@ -52,11 +52,16 @@ pub(super) fn prepare(
     located: &Located,
     number: usize,
     options: &SourceOptions,
-    staging: &Path,
+    staging: &Place,
 ) -> Result<Prepared, SourceError> {
     let path = &located.shown;
-    let original = ByteFile::local(&located.path).map_err(|e| SourceError::io(path, "open", e))?;
     let stage = Stage::new(staging, number, path);
+    let original = match &located.at {
+        Whereabouts::Place(place) => {
+            ByteFile::find(place).map_err(|e| SourceError::io(path, "open", e))?
+        }
+        Whereabouts::Web(url) => fetch(url, path, options.fetch, &stage)?,
+    };
     let mut notes = Vec::new();
     let mut file = original.clone();
     let compression = match options.compression {

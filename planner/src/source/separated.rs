@@ -10,7 +10,7 @@ use super::header::{column_names, is_header, numbered_names};
 use super::index::{Mark, PIECE, TextIndex, index_in_pieces};
 use super::options::{Format, SourceOptions};
 use super::sniff::{sample, sniff, split_fields, usual_fields};
-use super::store::ByteFile;
+use crate::storage::ByteFile;
 
 /// Bytes of a file by which its dialect is judged.
 const HEAD: usize = 256 * 1024;

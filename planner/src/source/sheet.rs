@@ -1,14 +1,13 @@
 //! Sheets of workbooks, staged as separated text: one staged record a row of the sheet.
 
-use std::fs::File;
-use std::io::{BufReader, Read, Write};
+use std::io::{Read, Write};
 
 use calamine::{Data, ExcelDateTime, Ods, Range, Reader, Xls, Xlsb, Xlsx};
 
 use super::dialect::SHEET_DIALECT;
 use super::error::SourceError;
 use super::stage::Stage;
-use super::store::ByteFile;
+use crate::storage::{ByteFile, SeekableFile};
 
 /// A workbook whose used range has more cells is refused: it would be laid out whole in memory.
 const MAX_CELLS: u64 = 100_000_000;
@@ -22,10 +21,10 @@ pub(super) struct Sheet {
 }
 
 enum Workbook {
-    Xls(Xls<BufReader<File>>),
-    Xlsx(Xlsx<BufReader<File>>),
-    Xlsb(Xlsb<BufReader<File>>),
-    Ods(Ods<BufReader<File>>),
+    Xls(Xls<SeekableFile>),
+    Xlsx(Xlsx<SeekableFile>),
+    Xlsb(Xlsb<SeekableFile>),
+    Ods(Ods<SeekableFile>),
 }
 
 macro_rules! each {
@@ -119,11 +118,7 @@ pub(super) fn stage_sheet(
 }
 
 fn open(file: &ByteFile, path: &str) -> Result<Workbook, SourceError> {
-    let reader = || {
-        File::open(file.path())
-            .map(BufReader::new)
-            .map_err(|e| SourceError::io(path, "open", e))
-    };
+    let reader = || SeekableFile::open(file).map_err(|e| SourceError::io(path, "open", e));
     let refuse = |reason: String| {
         SourceError::content(path, None, format!("the workbook cannot be read: {reason}"))
     };
@@ -154,7 +149,7 @@ fn open(file: &ByteFile, path: &str) -> Result<Workbook, SourceError> {
 }
 
 fn refuse_unknown(
-    xls: Option<Xls<BufReader<File>>>,
+    xls: Option<Xls<SeekableFile>>,
     refuse: impl Fn(String) -> SourceError,
 ) -> Result<Workbook, SourceError> {
     // Before version 5 a workbook lay bare in its file.

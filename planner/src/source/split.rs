@@ -17,7 +17,7 @@ use super::index::Mark;
 use super::jsonl::JsonReader;
 use super::parquet_rows::{ParquetReader, read_footer};
 use super::rows::Rows;
-use super::store::ByteFile;
+use crate::storage::ByteFile;
 
 /// The batches of a split, in order.
 pub struct SplitReader {

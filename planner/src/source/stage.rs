@@ -1,15 +1,13 @@
 //! Decoding what cannot be cut into a plain UTF-8 file that can, once, in bounded memory.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io::{self, Read, Write};
 
 use encoding_rs::{CoderResult, Encoding};
 
 use super::error::SourceError;
 use super::options::Compression;
-use super::store::ByteFile;
+use crate::storage::{ByteFile, Place, PlaceWriter};
 
 /// Bytes decoded at a time.
 const CHUNK: usize = 256 * 1024;
@@ -17,15 +15,15 @@ const CHUNK: usize = 256 * 1024;
 /// Where the stages of one source file are put.
 #[derive(Debug, Clone)]
 pub(super) struct Stage {
-    directory: PathBuf,
+    directory: Place,
     number: usize,
     shown: String,
 }
 
 impl Stage {
-    pub fn new(directory: &Path, number: usize, shown: &str) -> Self {
+    pub fn new(directory: &Place, number: usize, shown: &str) -> Self {
         Self {
-            directory: directory.to_path_buf(),
+            directory: directory.clone(),
             number,
             shown: shown.to_owned(),
         }
@@ -35,25 +33,22 @@ impl Stage {
     pub fn write<T>(
         &self,
         step: &str,
-        fill: impl FnOnce(&mut BufWriter<File>) -> Result<T, SourceError>,
+        fill: impl FnOnce(&mut PlaceWriter) -> Result<T, SourceError>,
     ) -> Result<(ByteFile, T), SourceError> {
         let failed = |e| SourceError::io(&self.shown, "write a staged copy of", e);
-        fs::create_dir_all(&self.directory).map_err(failed)?;
-        let path = self.directory.join(format!("{:06}-{step}", self.number));
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
-            _ => {}
+        self.directory.make_folder().map_err(failed)?;
+        let place = self.directory.join(&format!("{:06}-{step}", self.number));
+        // What an earlier try has left.
+        if let Place::Local(path) = &place
+            && let Err(e) = fs::remove_file(path)
+            && e.kind() != io::ErrorKind::NotFound
+        {
+            return Err(failed(e));
         }
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed)?;
-        let mut out = BufWriter::with_capacity(CHUNK, file);
+        let mut out = place.create().map_err(failed)?;
         let done = fill(&mut out)?;
-        out.flush().map_err(failed)?;
-        Ok((ByteFile::local(&path).map_err(failed)?, done))
+        out.close().map_err(failed)?;
+        Ok((ByteFile::find(&place).map_err(failed)?, done))
     }
 
     /// Takes the compression off.

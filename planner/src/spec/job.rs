@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::DatasetSpec;
+use super::{DatasetSpec, Secret};
 use crate::steps::StepSpec;
 
 /// A cleaning job.
@@ -47,7 +47,8 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourceSpec {
-    /// A path, a directory, a glob or a URL, or a list of them. Relative paths are relative to the spec.
+    /// A path, a directory, a glob or a URL (`file://`, `s3://`, `gs://`, `az://`, `http://`,
+    /// `https://`), or a list of them. Relative paths are relative to the spec.
     pub location: Locations,
     /// Format of the files; from their names, then their content, when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,6 +56,11 @@ pub struct SourceSpec {
     /// How the files are written, where detection should not decide.
     #[serde(default, skip_serializing_if = "is_default")]
     pub options: ReadOptions,
+    /// Where the settings of the object store come from: `env:NAME` for the variables whose names
+    /// begin with `NAME_` (such as `NAME_AWS_ACCESS_KEY_ID`), `file:PATH` for a file of lines
+    /// `NAME=VALUE`. Left out: the environment of each process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Secret>,
 }
 
 /// One location or several.
@@ -137,6 +143,12 @@ pub struct ReadOptions {
     /// Lines to leave out at the start of each file.
     #[serde(default, skip_serializing_if = "is_default")]
     pub skip_rows: usize,
+    /// Most bytes of a document fetched from the web, such as `2GiB`; 100 GiB when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<ByteSize>,
+    /// Most seconds for fetching a document from the web; an hour when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<u64>,
 }
 
 /// One ASCII character.
@@ -213,9 +225,13 @@ pub enum CompressionSpec {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OutputSpec {
-    /// A directory: empty, new, or an earlier output. Relative paths are relative to the spec.
+    /// A directory or the URL of a place in an object store (`s3://`, `gs://`, `az://`): empty, new,
+    /// or an earlier output. Relative paths are relative to the spec.
     #[serde(default)]
     pub location: String,
+    /// Where the settings of the object store come from, as in `source`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Secret>,
     /// Format of the files under `data/`.
     #[serde(default)]
     pub format: OutputFormat,

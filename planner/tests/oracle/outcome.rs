@@ -78,7 +78,7 @@ pub fn of_engine(job: &Job) -> Outcome {
         .unwrap();
     let run = JobRun::new(spec, folder.path().to_owned());
     match runtime.block_on(run.run()) {
-        Ok(finished) => read(&finished.output),
+        Ok(finished) => read(finished.output.local().unwrap()),
         Err(error) => {
             assert_eq!(error.kind(), planner::ErrorKind::Invalid, "{error}");
             Outcome::Refused

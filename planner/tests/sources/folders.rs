@@ -48,15 +48,19 @@ fn read_file(path: &Path) -> Result<Table, SourceError> {
         let staging = tempfile::tempdir().unwrap();
         let location = [owned.to_str().unwrap().to_owned()];
         let options = SourceOptions::default();
-        let read =
-            planner::source::Source::discover(&location, Path::new("/"), &options, staging.path())
-                .and_then(|mut source| {
-                    let table = read(&source, 8192)?;
-                    // Any other cut reads the same.
-                    source.rows_per_split = 1 + source.total_rows / 3;
-                    assert_eq!(table, read(&source, 7)?, "{}", owned.display());
-                    Ok(table)
-                });
+        let read = planner::source::Source::discover(
+            &location,
+            Path::new("/"),
+            &options,
+            &staging.path().into(),
+        )
+        .and_then(|mut source| {
+            let table = read(&source, 8192)?;
+            // Any other cut reads the same.
+            source.rows_per_split = 1 + source.total_rows / 3;
+            assert_eq!(table, read(&source, 7)?, "{}", owned.display());
+            Ok(table)
+        });
         let _ = sender.send(read);
     });
     match receiver.recv_timeout(TIME_LIMIT) {

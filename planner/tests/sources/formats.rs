@@ -58,7 +58,8 @@ fn compressed_files_read_as_plain_ones() {
         fs::write(dir.path().join(&name), &bytes).unwrap();
         let staging = dir.path().join("staging");
         let locations = [name.clone()];
-        let source = Source::discover(&locations, dir.path(), &options, &staging).unwrap();
+        let source =
+            Source::discover(&locations, dir.path(), &options, &staging.as_path().into()).unwrap();
         assert_eq!(read(&source, 8192).unwrap(), plain, "{by}");
         for staged in fs::read_dir(&staging).unwrap() {
             assert_eq!(

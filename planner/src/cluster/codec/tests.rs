@@ -42,7 +42,7 @@ fn job(folder: &Path, spec: &str) -> (JobRun, Arc<Source>) {
     let staging = folder.join("staging");
     std::fs::create_dir_all(&staging).unwrap();
     let rows = run.spec.output.rows_per_file;
-    let source = open_source(&run.spec.source, rows, folder, &staging).unwrap();
+    let source = open_source(&run.spec.source, rows, folder, &staging.into()).unwrap();
     (run, source)
 }
 
@@ -166,7 +166,7 @@ fn passes_of_every_step() {
         let (run, source) = job(folder.path(), &spec);
         let made = recipe(&run, &source);
         let file = LearnedFile::Repeats(RepeatsFiles {
-            folder: folder.path().join("learned"),
+            folder: folder.path().join("learned").into(),
             op: 3,
             buckets: vec![0, 63],
         });
@@ -175,8 +175,8 @@ fn passes_of_every_step() {
         let scan: Arc<dyn ExecutionPlan> = scan_splits(&source, &[0], 1);
         let sink = SinkOrder {
             folder: PartFolder {
-                files: folder.path().join("files"),
-                unfinished: folder.path().join("unfinished"),
+                files: folder.path().join("files").into(),
+                unfinished: folder.path().join("unfinished").into(),
             },
             job_id: "job".to_owned(),
             various: vec![true, false],
@@ -187,7 +187,7 @@ fn passes_of_every_step() {
             Arc::new(PublishExec::new(scan, Arc::clone(&state), sink.clone()));
         let order = RepeatsOrder {
             keys: vec![(1, Keep::Last), (4, Keep::MostComplete)],
-            folder: folder.path().join("learned"),
+            folder: folder.path().join("learned").into(),
             splits: Splits { count: 1, rows: 1 },
             told: Some(RowSample::of(9, 3, 1)),
         };
