@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::UInt64Type;
 use ballista_core::client::BallistaClient;
-use ballista_core::config::{BALLISTA_ADAPTIVE_PLANNER_ENABLED, BALLISTA_JOB_NAME};
+use ballista_core::config::{
+    BALLISTA_ADAPTIVE_PLANNER_ENABLED, BALLISTA_JOB_NAME,
+    BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK,
+};
 use ballista_core::serde::protobuf::execute_query_params::Query;
 use ballista_core::serde::protobuf::execute_query_result::Result as Submitted;
 use ballista_core::serde::protobuf::job_status::Status;
@@ -145,6 +148,8 @@ impl Cluster {
                 setting(BALLISTA_JOB_NAME, &name),
                 // The adaptive planner has given wrong results, and there is nothing to adapt.
                 setting(BALLISTA_ADAPTIVE_PLANNER_ENABLED, "false"),
+                // A task of several splits frees its slots when the last of them is done.
+                setting(BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, "1"),
             ],
             operation_id: Uuid::now_v7().to_string(),
             query: Some(Query::PhysicalPlan(node.encode_to_vec())),
