@@ -1,6 +1,6 @@
 //! The client of a cluster: hands it a plan, waits, and fetches what the executors have kept.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arrow::array::{AsArray, RecordBatch};
@@ -8,7 +8,7 @@ use arrow::datatypes::UInt64Type;
 use ballista_core::client::BallistaClient;
 use ballista_core::config::{
     BALLISTA_ADAPTIVE_PLANNER_ENABLED, BALLISTA_JOB_NAME,
-    BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK,
+    BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, BALLISTA_SHUFFLE_COMPRESSION_CODEC,
 };
 use ballista_core::serde::protobuf::execute_query_params::Query;
 use ballista_core::serde::protobuf::execute_query_result::Result as Submitted;
@@ -44,6 +44,9 @@ const POLL: Duration = Duration::from_millis(50);
 
 /// Time to connect, and for which a scheduler may be silent.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Parts of the results that are fetched at the same time.
+const FETCHES: usize = 4;
 
 /// How often what got lost with an executor is computed again.
 const ROUNDS: usize = 4;
@@ -100,20 +103,23 @@ impl Cluster {
                 .await?;
             let mut lost = None;
             let mut done = HashSet::new();
-            // An executor that has failed once is not waited for again.
-            let mut silent = HashSet::new();
-            for location in results {
+            // Executors that have failed once are not waited for again.
+            let silent: Arc<Mutex<HashSet<String>>> = Arc::default();
+            let fetches = results.into_iter().map(|location| {
+                let silent = Arc::clone(&silent);
+                async move { tokio::spawn(fetch_once(location, silent)).await }
+            });
+            let mut fetched = futures::stream::iter(fetches).buffered(FETCHES);
+            while let Some(batches) = fetched.next().await {
                 progress.check()?;
-                let executor = location.executor_meta.as_ref().map(|meta| meta.id.clone());
-                if silent.contains(&executor) {
-                    continue;
-                }
-                match self.fetch(location, &mut done, &mut take).await {
-                    Ok(()) => {}
-                    Err(error @ Error::Cluster { .. }) => {
-                        silent.insert(executor);
-                        lost = Some(error);
+                match batches.map_err(|_| Error::Bug("fetching results panicked"))? {
+                    Ok(batches) => {
+                        for batch in batches {
+                            done.extend(splits_of(&batch));
+                            take(batch)?;
+                        }
                     }
+                    Err(error @ Error::Cluster { .. }) => lost = Some(error),
                     Err(error) => return Err(error),
                 }
             }
@@ -150,6 +156,8 @@ impl Cluster {
                 setting(BALLISTA_ADAPTIVE_PLANNER_ENABLED, "false"),
                 // A task of several splits frees its slots when the last of them is done.
                 setting(BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, "1"),
+                // Hashes do not shrink; trying takes longer than sending them.
+                setting(BALLISTA_SHUFFLE_COMPRESSION_CODEC, "none"),
             ],
             operation_id: Uuid::now_v7().to_string(),
             query: Some(Query::PhysicalPlan(node.encode_to_vec())),
@@ -225,62 +233,74 @@ impl Cluster {
             tokio::time::sleep(POLL).await;
         }
     }
+}
 
-    /// Fetches one part of the results; adds its splits to `done` once it is there in full.
-    async fn fetch(
-        &self,
-        location: PartitionLocation,
-        done: &mut HashSet<u64>,
-        take: &mut impl FnMut(RecordBatch) -> Result<()>,
-    ) -> Result<()> {
-        let layout = location.layout();
-        let (Some(executor), Some(partition)) = (location.executor_meta, location.partition_id)
-        else {
-            return Err(Error::Bug("a result without a place"));
+/// Splits that a batch tells of.
+fn splits_of(batch: &RecordBatch) -> Vec<u64> {
+    let splits = batch.column_by_name(SPLIT);
+    let splits = splits.and_then(|splits| splits.as_primitive_opt::<UInt64Type>());
+    splits.map_or_else(Vec::new, |splits| splits.values().to_vec())
+}
+
+/// Fetches one part of the results, unless its executor is known to be silent.
+async fn fetch_once(
+    location: PartitionLocation,
+    silent: Arc<Mutex<HashSet<String>>>,
+) -> Result<Vec<RecordBatch>> {
+    let known = || silent.lock().map_err(|_| Error::Bug("a lock was poisoned"));
+    let executor = location.executor_meta.as_ref().map(|meta| meta.id.clone());
+    let executor = executor.unwrap_or_default();
+    if known()?.contains(&executor) {
+        return Err(cluster_failure("an executor does not give its results"));
+    }
+    let fetched = fetch(location).await;
+    if matches!(fetched, Err(Error::Cluster { .. })) {
+        known()?.insert(executor);
+    }
+    fetched
+}
+
+/// Fetches one part of the results.
+async fn fetch(location: PartitionLocation) -> Result<Vec<RecordBatch>> {
+    let layout = location.layout();
+    let (Some(executor), Some(partition)) = (location.executor_meta, location.partition_id) else {
+        return Err(Error::Bug("a result without a place"));
+    };
+    let lost = |error: &dyn std::fmt::Display| {
+        cluster_failure(&format!(
+            "executor {}:{} does not give its results: {error}",
+            executor.host, executor.port
+        ))
+    };
+    let port = u16::try_from(executor.port).map_err(|error| lost(&error))?;
+    let client = BallistaClient::try_new(
+        &executor.host,
+        port,
+        MAX_MESSAGE_BYTES,
+        false,
+        None,
+        3,
+        500,
+        0,
+        0,
+    );
+    let client = tokio::time::timeout(PATIENCE, client).await;
+    let mut client = client
+        .map_err(|error| lost(&error))?
+        .map_err(|error| lost(&error))?;
+    let partition = partition.into();
+    let stream = client.fetch_partition(&executor.id, &partition, location.file_id, layout, true);
+    let stream = tokio::time::timeout(PATIENCE, stream).await;
+    let mut stream = stream
+        .map_err(|error| lost(&error))?
+        .map_err(|error| lost(&error))?;
+    let mut batches = Vec::new();
+    loop {
+        // A stopped process keeps its connections.
+        let batch = tokio::time::timeout(PATIENCE, stream.next()).await;
+        let Some(batch) = batch.map_err(|error| lost(&error))? else {
+            return Ok(batches);
         };
-        let lost = |error: &dyn std::fmt::Display| {
-            cluster_failure(&format!(
-                "executor {}:{} does not give its results: {error}",
-                executor.host, executor.port
-            ))
-        };
-        let port = u16::try_from(executor.port).map_err(|error| lost(&error))?;
-        let client = BallistaClient::try_new(
-            &executor.host,
-            port,
-            MAX_MESSAGE_BYTES,
-            false,
-            None,
-            3,
-            500,
-            0,
-            0,
-        );
-        let client = tokio::time::timeout(PATIENCE, client).await;
-        let mut client = client
-            .map_err(|error| lost(&error))?
-            .map_err(|error| lost(&error))?;
-        let partition = partition.into();
-        let stream =
-            client.fetch_partition(&executor.id, &partition, location.file_id, layout, true);
-        let stream = tokio::time::timeout(PATIENCE, stream).await;
-        let mut stream = stream
-            .map_err(|error| lost(&error))?
-            .map_err(|error| lost(&error))?;
-        let mut seen = Vec::new();
-        loop {
-            // A stopped process keeps its connections.
-            let batch = tokio::time::timeout(PATIENCE, stream.next()).await;
-            let Some(batch) = batch.map_err(|error| lost(&error))? else {
-                break;
-            };
-            let batch = batch.map_err(|error| lost(&error))?;
-            if let Some(splits) = batch.column_by_name(SPLIT) {
-                seen.extend(splits.as_primitive::<UInt64Type>().values().iter().copied());
-            }
-            take(batch)?;
-        }
-        done.extend(seen);
-        Ok(())
+        batches.push(batch.map_err(|error| lost(&error))?);
     }
 }

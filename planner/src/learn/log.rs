@@ -43,6 +43,11 @@ impl SplitLog {
         }
     }
 
+    /// Whether these are keys, which are summed up bucket by bucket.
+    pub fn is_keys(&self) -> bool {
+        matches!(self, Self::Keys(_))
+    }
+
     /// Takes down a frame; gives the bytes that this took.
     pub fn observe(&mut self, frame: &Frame) -> Result<usize> {
         match self {

@@ -14,7 +14,7 @@ use super::pass::{PassExec, PassWork, SplitWorker};
 use super::state::{PassState, SplitKnowledge, Workplace};
 use super::{LOG_TIME, STEP_TIME};
 use crate::error::{Error, Result};
-use crate::learn::SplitLog;
+use crate::learn::{KEY_BUCKETS, SplitLog};
 use crate::profile::Profiler;
 use crate::program::{Action, Frame};
 use crate::source::Source;
@@ -190,12 +190,15 @@ impl OpenSplit {
         // All logs in one buffer, which is the column as it stands.
         let mut logs = Vec::with_capacity(self.bytes + self.bytes / 8);
         let mut lengths = Vec::new();
+        // What is no key goes to any bucket, so that all partitions have some.
+        let any = (self.number % KEY_BUCKETS as u64) as u16;
         for (op, log) in self.logs {
+            let spread = (!log.is_keys()).then_some(any);
             for entry in log.finish()? {
                 let start = logs.len();
                 entry.encode(&mut logs)?;
                 ops.push(op as u16);
-                buckets.push(entry.bucket);
+                buckets.push(spread.unwrap_or(entry.bucket));
                 lengths.push(logs.len() - start);
             }
         }
@@ -203,7 +206,7 @@ impl OpenSplit {
             let start = logs.len();
             serde_json::to_writer(&mut logs, &before.finish())?;
             ops.push(PROFILE_OP);
-            buckets.push(0);
+            buckets.push(any);
             lengths.push(logs.len() - start);
         }
         let splits = UInt64Array::from(vec![self.number; ops.len()]);

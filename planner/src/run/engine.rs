@@ -32,7 +32,7 @@ use crate::storage::Place;
 const KEY_BYTES: u64 = 32;
 
 /// Bytes of keys that one partition of a sum holds.
-const SUM_BYTES: u64 = 32 << 20;
+const SUM_BYTES: u64 = 16 << 20;
 
 /// What was learned by a job's passes.
 pub(super) struct AllLearned {

@@ -66,23 +66,34 @@ impl PassLogs {
         std::mem::take(&mut self.before)
     }
 
+    /// Logs of an operation, in the order of the splits.
+    fn take_op(&mut self, op: usize) -> Vec<RecordBatch> {
+        let mut logs: Vec<_> = self.take_logs(op).into_iter().collect();
+        logs.sort_by_key(|((_, _, split), _)| *split);
+        logs.into_iter().map(|(_, log)| log).collect()
+    }
+
     /// Logs of an operation, by bucket, each in the order of the splits.
-    fn take_op(&mut self, op: usize) -> BTreeMap<u16, Vec<RecordBatch>> {
+    fn take_buckets(&mut self, op: usize) -> BTreeMap<u16, Vec<RecordBatch>> {
         let mut buckets: BTreeMap<u16, Vec<RecordBatch>> = BTreeMap::new();
-        let mut rest = self.logs.split_off(&(op, 0, 0));
-        let mut behind = rest.split_off(&(op + 1, 0, 0));
-        self.logs.append(&mut behind);
-        for ((_, bucket, _), log) in rest {
+        for ((_, bucket, _), log) in self.take_logs(op) {
             buckets.entry(bucket).or_default().push(log);
         }
         buckets
+    }
+
+    fn take_logs(&mut self, op: usize) -> BTreeMap<(usize, u16, u64), RecordBatch> {
+        let mut rest = self.logs.split_off(&(op, 0, 0));
+        let mut behind = rest.split_off(&(op + 1, 0, 0));
+        self.logs.append(&mut behind);
+        rest
     }
 
     /// The buckets in which workers have found repeats of an operation's keys; the rows of which they
     /// tell join those that are `gone`.
     pub(super) fn found_buckets(&mut self, op: usize, gone: &mut GoneRows) -> Result<Vec<u16>> {
         let mut buckets = Vec::new();
-        for (bucket, told) in self.take_op(op) {
+        for (bucket, told) in self.take_buckets(op) {
             buckets.push(bucket);
             for batch in told {
                 gone.extend(told_rows(&LogEntry { bucket, batch })?.iter().copied());
@@ -102,13 +113,9 @@ impl PassLogs {
     ) -> Result<Learned> {
         let op_of = &program.ops[op].op;
         let need = op_of.need().ok_or(Error::Bug("nothing to learn"))?;
-        let logs = self.take_op(op);
-        let flat = |logs: BTreeMap<u16, Vec<RecordBatch>>| -> Vec<RecordBatch> {
-            logs.into_values().flatten().collect()
-        };
         Ok(match &need {
             Need::Repeats(need) => {
-                let repeats = all_repeats(need.keep, logs, summing)?;
+                let repeats = all_repeats(need.keep, self.take_buckets(op), summing)?;
                 if op_of.drops_rows() {
                     summing
                         .memory
@@ -119,12 +126,12 @@ impl PassLogs {
             }
             Need::Figures(need) => {
                 let (sampled, threads) = (summing.sampled, summing.threads);
-                let logs = flat(logs);
+                let logs = self.take_op(op);
                 let figures = sum_figures(need, &logs, sampled, threads, gone, summing.memory)?;
                 Learned::Figures(figures)
             }
             Need::Values(columns) => {
-                let values = sum_values(columns.len(), &flat(logs), summing.memory)?;
+                let values = sum_values(columns.len(), &self.take_op(op), summing.memory)?;
                 Learned::Values(values.into_iter().map(CanonicalValues::new).collect())
             }
         })
