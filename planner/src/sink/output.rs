@@ -41,7 +41,7 @@ pub enum Output {
     /// A folder of a file system.
     Folder(OutputFolder),
     /// The objects of a store whose names begin alike.
-    Prefix(OutputPrefix),
+    Prefix(Box<OutputPrefix>),
 }
 
 impl Output {
@@ -49,7 +49,7 @@ impl Output {
     pub fn open(root: &Place) -> Result<Self> {
         Ok(match root {
             Place::Local(path) => Self::Folder(OutputFolder::open(path)?),
-            Place::Object(object) => Self::Prefix(OutputPrefix::open(object)?),
+            Place::Object(object) => Self::Prefix(Box::new(OutputPrefix::open(object)?)),
         })
     }
 

@@ -27,7 +27,7 @@ pub enum PlaceWriter {
     /// Of a file system.
     Local(BufWriter<File>),
     /// Of a store.
-    Object(ObjectWriter),
+    Object(Box<ObjectWriter>),
 }
 
 impl PlaceWriter {
@@ -48,10 +48,10 @@ impl PlaceWriter {
             }
             Place::Object(object) => {
                 let buffer = ObjectBuffer::with_capacity(object.store()?, object.path(), PART);
-                Self::Object(ObjectWriter {
+                Self::Object(Box::new(ObjectWriter {
                     buffer: Some(buffer.with_max_concurrency(PARTS_AT_ONCE)),
                     chunk: Vec::new(),
-                })
+                }))
             }
         })
     }
