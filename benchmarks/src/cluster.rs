@@ -34,6 +34,8 @@ pub struct ClusterOptions {
     pub no_executors_grace_seconds: u64,
     /// Environment of all processes.
     pub environment: Vec<(String, String)>,
+    /// Programs of the scheduler and of executors; the subcommands of `sanitizer` when none.
+    pub programs: Option<(PathBuf, PathBuf)>,
 }
 
 impl Default for ClusterOptions {
@@ -45,6 +47,7 @@ impl Default for ClusterOptions {
             executor_timeout_seconds: 4,
             no_executors_grace_seconds: 6,
             environment: Vec::new(),
+            programs: None,
         }
     }
 }
@@ -69,8 +72,7 @@ impl LocalCluster {
     /// Starts the members from this program (`sanitizer`) and waits until they are ready.
     pub fn start(program: &Path, options: ClusterOptions) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let arguments = [
-            "scheduler".to_owned(),
+        let mut arguments = vec![
             "--bind=127.0.0.1:0".to_owned(),
             "--external-host=127.0.0.1".to_owned(),
             format!(
@@ -83,7 +85,13 @@ impl LocalCluster {
             ),
         ];
         let log = folder.path().join("scheduler.log");
-        let command = Command::new(program);
+        let command = match &options.programs {
+            Some((scheduler, _)) => Command::new(scheduler),
+            None => {
+                arguments.insert(0, "scheduler".to_owned());
+                Command::new(program)
+            }
+        };
         let scheduler = Member::start(command, &arguments, &options.environment, log)?;
         let mut cluster = Self {
             program: program.to_owned(),
@@ -127,7 +135,6 @@ impl LocalCluster {
         let number = self.executors.len();
         let work = self.folder.path().join(format!("work-{number}"));
         let mut arguments = vec![
-            "executor".to_owned(),
             format!("--scheduler={}", self.url()),
             "--bind-host=127.0.0.1".to_owned(),
             "--external-host=127.0.0.1".to_owned(),
@@ -142,7 +149,13 @@ impl LocalCluster {
         }
         let log = self.folder.path().join(format!("executor-{number}.log"));
         let environment = &self.options.environment;
-        let command = program(&self.program);
+        let command = match &self.options.programs {
+            Some((_, executor)) => program(executor),
+            None => {
+                arguments.insert(0, "executor".to_owned());
+                program(&self.program)
+            }
+        };
         let member = Member::start(command, &arguments, environment, log)?;
         member.wait_healthy()?;
         self.executors.push(member);

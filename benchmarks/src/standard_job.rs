@@ -96,3 +96,10 @@ fn list<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
     let items: Vec<_> = items.into_iter().map(quoted).collect();
     format!("[{}]", items.join(", "))
 }
+
+/// Arguments of a run that gives `customers.csv` another format, in a folder of that name.
+pub fn conversion(format: &str) -> Vec<String> {
+    let line =
+        format!("run customers.csv --output {format} --set output.format={format} --set steps=[]");
+    line.split(' ').map(str::to_owned).collect()
+}

@@ -1,12 +1,11 @@
 //! What may stand on the command line.
 
-use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use cli::member::{ExecutorArguments, SchedulerArguments};
 use planner::cluster::ClusterAddress;
-use planner::spec::{ByteSize, PiiStrategy};
-use serde::Serialize;
+use planner::spec::PiiStrategy;
 
 /// Clean dirty tables, with an account of every cell changed and every row dropped.
 #[derive(Debug, Parser)]
@@ -72,108 +71,6 @@ pub(crate) struct RunArguments {
     pub(crate) json: bool,
 }
 
-/// How the log is written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// For people
-    #[default]
-    Text,
-    /// One JSON object a line
-    Json,
-}
-
-/// `sanitizer scheduler`. What is left out comes from the environment (SANITIZER_SCHEDULER_BIND and
-/// so on), the file, or the defaults.
-#[derive(Debug, Args, Serialize)]
-pub(crate) struct SchedulerArguments {
-    /// Settings in TOML
-    #[arg(long, value_name = "FILE")]
-    #[serde(skip)]
-    pub(crate) config: Option<PathBuf>,
-    /// How the log is written
-    #[arg(long, value_enum, default_value_t, env = "SANITIZER_LOG_FORMAT")]
-    #[serde(skip)]
-    pub(crate) log_format: LogFormat,
-    /// Address to listen on; port 0 takes a free one [default: 0.0.0.0:50050]
-    #[arg(long, value_name = "ADDRESS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bind: Option<SocketAddr>,
-    /// Host under which executors and drivers reach the scheduler [default: localhost]
-    #[arg(long, value_name = "HOST")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    external_host: Option<String>,
-    /// Silence after which an executor is given up [default: 60]
-    #[arg(long, value_name = "SECONDS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    executor_timeout_seconds: Option<u64>,
-    /// Time for which jobs wait for an executor when there is none [default: 120]
-    #[arg(long, value_name = "SECONDS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    no_executors_grace_seconds: Option<u64>,
-    /// How often a task is tried before its job fails [default: 4]
-    #[arg(long, value_name = "COUNT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    task_attempts: Option<usize>,
-    /// Time for which executors keep the results of a finished job [default: 3600]
-    #[arg(long, value_name = "SECONDS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    keep_results_seconds: Option<u64>,
-}
-
-/// `sanitizer executor`. What is left out comes from the environment (SANITIZER_EXECUTOR_SLOTS and
-/// so on), the file, or the defaults.
-#[derive(Debug, Args, Serialize)]
-pub(crate) struct ExecutorArguments {
-    /// Settings in TOML
-    #[arg(long, value_name = "FILE")]
-    #[serde(skip)]
-    pub(crate) config: Option<PathBuf>,
-    /// How the log is written
-    #[arg(long, value_enum, default_value_t, env = "SANITIZER_LOG_FORMAT")]
-    #[serde(skip)]
-    pub(crate) log_format: LogFormat,
-    /// The scheduler [default: df://localhost:50050]
-    #[arg(long, value_name = "URL")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scheduler: Option<String>,
-    /// Address to listen on [default: 0.0.0.0]
-    #[arg(long, value_name = "IP")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bind_host: Option<IpAddr>,
-    /// Port that gives results and tells of the executor's health; 0 takes a free one [default: 50051]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    port: Option<u16>,
-    /// Port that takes tasks; 0 takes a free one [default: 50052]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    task_port: Option<u16>,
-    /// Host under which scheduler and drivers reach the executor [default: localhost]
-    #[arg(long, value_name = "HOST")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    external_host: Option<String>,
-    /// Tasks at the same time; 0 for as many as there are cores [default: 0]
-    #[arg(long, value_name = "COUNT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    slots: Option<usize>,
-    /// Memory of all tasks together, such as 2GiB [default: three quarters of all]
-    #[arg(long, value_name = "SIZE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    memory_limit: Option<ByteSize>,
-    /// Folder of results that nobody has fetched yet [default: a temporary one]
-    #[arg(long, value_name = "DIR")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    work_dir: Option<PathBuf>,
-    /// Time between two signs of life [default: 10]
-    #[arg(long, value_name = "SECONDS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    heartbeat_seconds: Option<u64>,
-    /// Time to wait for the scheduler when starting [default: 60]
-    #[arg(long, value_name = "SECONDS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    connect_seconds: Option<u16>,
-}
-
 /// `sanitizer init`.
 #[derive(Debug, Args)]
 pub(crate) struct InitArguments {
@@ -228,18 +125,6 @@ impl From<PiiChoice> for PiiStrategy {
         }
     }
 }
-
-/// A command line that cannot be carried out.
-#[derive(Debug)]
-pub(crate) struct UsageError(pub(crate) String);
-
-impl std::fmt::Display for UsageError {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for UsageError {}
 
 impl JobArguments {
     /// The path, if the job is a spec rather than data.

@@ -1,6 +1,8 @@
 //! `benchmarks determinism`: the same jobs in one process and on clusters, compared byte by byte.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,7 +16,7 @@ use crate::every_step::every_step;
 use crate::figure_table::figure_table;
 use crate::generator::{CustomerGenerator, write_table};
 use crate::object_server::ObjectServer;
-use crate::standard_job::StandardJob;
+use crate::standard_job::{StandardJob, conversion};
 use crate::workspace::{BENCHMARK_SALT, Workspace, remove_folder};
 
 /// Compare the outputs of one process with those of clusters.
@@ -126,18 +128,7 @@ impl Bench {
         let every = every_step("customers.csv", "out", salt);
         std::fs::write(self.folder.join("every_step.yaml"), every)?;
         for format in ["jsonl", "parquet"] {
-            let set = format!("output.format={format}");
-            let arguments = [
-                "run",
-                "customers.csv",
-                "--output",
-                format,
-                "--set",
-                &set,
-                "--set",
-                "steps=[]",
-            ];
-            self.sanitizer(&arguments)?;
+            self.sanitizer(&conversion(format))?;
         }
         for part in std::fs::read_dir(self.folder.join("parquet/data"))? {
             let part = part?;
@@ -217,7 +208,7 @@ impl Bench {
         })
     }
 
-    fn sanitizer(&self, arguments: &[&str]) -> Result<()> {
+    fn sanitizer(&self, arguments: &[impl AsRef<OsStr> + Debug]) -> Result<()> {
         let output = Command::new(&self.program)
             .args(arguments)
             .current_dir(&self.folder)

@@ -1,8 +1,14 @@
 //! A job on a cluster of real processes gives the bytes that one process gives.
 
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
 use benchmarks::cluster::ClusterOptions;
 use benchmarks::every_step::every_step;
 use benchmarks::generator::{CustomerGenerator, write_table};
+use planner::run::{JobRun, Phase};
+use planner::spec::JobSpec;
 
 use super::output::{content, document};
 use super::sandbox::{SALT, Sandbox, files_under};
@@ -25,19 +31,7 @@ fn a_cluster_changes_nothing() {
     let generator = CustomerGenerator::new(7);
     write_table(generator, 20_000, 40, &pieces.join("customers.csv"), None).unwrap();
     for format in ["jsonl", "parquet"] {
-        let set = format!("output.format={format}");
-        let steps = "steps=[]";
-        let arguments = [
-            "run",
-            "customers.csv",
-            "--output",
-            format,
-            "--set",
-            &set,
-            "--set",
-            steps,
-        ];
-        sandbox.succeed(&arguments);
+        sandbox.convert(format);
     }
     let jobs: [&[&str]; 5] = [
         &["job.yaml"],
@@ -196,4 +190,72 @@ fn the_report_is_the_same() {
         assert_eq!(left, right);
     }
     assert_eq!(here.len(), there.len());
+}
+
+/// While a job runs on a cluster its rows are counted, pass by pass, up to all of them at most.
+#[test]
+fn progress_is_told() {
+    let sandbox = Sandbox::with_customers(120_000);
+    sandbox.write("salt", SALT);
+    let salt = format!("file:{}", sandbox.path("salt").display());
+    let job = std::fs::read_to_string(sandbox.path("job.yaml")).unwrap();
+    let job = job.replace("env:TEST_SALT", &salt);
+    let sets = ["output.rows_per_file=8192".to_owned()];
+    let spec = JobSpec::parse(&job, "job.yaml", &sets).unwrap();
+    let cluster = sandbox.cluster(ClusterOptions {
+        executors: 1,
+        slots: 1,
+        ..ClusterOptions::default()
+    });
+    let mut run = JobRun::new(spec, sandbox.path(""));
+    run.cluster = Some(cluster.url().parse().unwrap());
+    let progress = Arc::clone(&run.progress);
+    let job = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(run.run()).unwrap();
+    });
+    let mut seen: Vec<(Option<Phase>, u64)> = Vec::new();
+    while !job.is_finished() {
+        let (phase, rows, total) = progress.now();
+        assert!(rows <= total, "{phase:?}: {rows} of {total}");
+        match seen.last_mut() {
+            Some((last, most)) if *last == phase => {
+                assert!(rows >= *most, "{phase:?}: rows do not come back");
+                *most = rows;
+            }
+            _ => seen.push((phase, rows)),
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    job.join().unwrap();
+    for phase in [Phase::Learn(1), Phase::Write] {
+        let counted = seen.iter().find(|(seen, _)| *seen == Some(phase));
+        assert!(counted.is_some_and(|(_, rows)| *rows > 0), "{seen:?}");
+    }
+}
+
+/// The members as programs of their own are the members that `sanitizer` starts.
+#[test]
+fn programs_of_their_own() {
+    let sandbox = Sandbox::with_customers(300);
+    let scheduler = env!("CARGO_BIN_EXE_sanitizer-scheduler");
+    let executor = env!("CARGO_BIN_EXE_sanitizer-executor");
+    let cluster = sandbox.cluster(ClusterOptions {
+        programs: Some((scheduler.into(), executor.into())),
+        ..ClusterOptions::default()
+    });
+    sandbox.succeed(&["run", "job.yaml", "--cluster", &cluster.url()]);
+    for (program, name) in [(scheduler, "scheduler"), (executor, "executor")] {
+        let help = Command::new(program).arg("--help").output().unwrap();
+        let own = String::from_utf8(help.stdout).unwrap();
+        for line in sandbox.succeed(&[name, "--help"]).lines() {
+            let flag = line.split_whitespace().find(|word| word.starts_with("--"));
+            assert!(flag.is_none_or(|flag| own.contains(flag)), "{line}");
+        }
+        let wrong = Command::new(program)
+            .arg("--bind=nowhere")
+            .output()
+            .unwrap();
+        assert_eq!(wrong.status.code(), Some(2));
+    }
 }

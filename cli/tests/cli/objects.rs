@@ -1,7 +1,7 @@
 //! Data and outputs in an object store, in one process and on a cluster.
 
 use std::collections::BTreeMap;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use benchmarks::cluster::ClusterOptions;
@@ -38,6 +38,12 @@ impl Scene {
         let mut command = self.sandbox.command(arguments);
         command.envs(self.server.environment());
         command
+    }
+
+    fn begin(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command.stderr(Stdio::piped()).stdout(Stdio::null());
+        command.spawn().unwrap()
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
@@ -116,18 +122,7 @@ fn a_store_is_like_a_disk() {
         .add("pieces/notes.txt", &pieces.with_file_name("../job.yaml"))
         .unwrap();
     for format in ["jsonl", "parquet"] {
-        let set = format!("output.format={format}");
-        let job = [
-            "run",
-            "customers.csv",
-            "--output",
-            format,
-            "--set",
-            &set,
-            "--set",
-            "steps=[]",
-        ];
-        sandbox.succeed(&job);
+        sandbox.convert(format);
         for part in files_under(&sandbox.path(&format!("{format}/data"))) {
             let name = part.file_name().unwrap().to_string_lossy().into_owned();
             scene
@@ -342,12 +337,7 @@ fn a_killed_driver_leaves_no_output() {
         "--set",
         "options.partitions=1",
     ];
-    let mut command = scene.command(&arguments);
-    let mut driver = command
-        .stderr(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut driver = scene.begin(&arguments);
     wait_for(&scene, "files/data/part-00000");
     driver.kill().unwrap();
     driver.wait().unwrap();
@@ -356,12 +346,7 @@ fn a_killed_driver_leaves_no_output() {
     scene.job(&input, &output, &[]);
     assert_eq!(tables(scene.output("out")), right);
 
-    let mut command = scene.command(&arguments);
-    let mut first = command
-        .stderr(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut first = scene.begin(&arguments);
     wait_for(&scene, "out/_sanitizer/lock");
     std::thread::sleep(Duration::from_millis(200));
     let stopped = |signal| {
@@ -370,12 +355,7 @@ fn a_killed_driver_leaves_no_output() {
     };
     // Long enough for the second to come, not for the first to be taken for dead.
     stopped(rustix::process::Signal::STOP);
-    let second = scene
-        .command(&arguments)
-        .stderr(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn();
-    let second = second.unwrap();
+    let second = scene.begin(&arguments);
     std::thread::sleep(Duration::from_secs(2));
     assert!(
         scene.server.file("out/metadata.json").exists(),

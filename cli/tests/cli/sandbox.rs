@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use benchmarks::cluster::{ClusterOptions, LocalCluster};
 use benchmarks::generator::{CustomerGenerator, write_table};
-use benchmarks::standard_job::StandardJob;
+use benchmarks::standard_job::{StandardJob, conversion};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sanitizer");
 
@@ -72,6 +72,13 @@ impl Sandbox {
     /// Runs the program.
     pub fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
+    }
+
+    /// Gives the customers another format, in a folder of that name.
+    pub fn convert(&self, format: &str) {
+        let arguments = conversion(format);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        self.succeed(&arguments);
     }
 
     /// Runs the program, which must succeed; gives what it printed.

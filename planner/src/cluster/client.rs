@@ -31,6 +31,7 @@ use tonic::transport::{Channel, Endpoint};
 use uuid::Uuid;
 
 use super::failure::{cluster_failure, unreachable};
+use super::progress::StageWatch;
 use super::{ClusterAddress, SanitizerCodec};
 use crate::error::{Error, Result};
 use crate::run::Progress;
@@ -59,6 +60,7 @@ pub struct Cluster {
     address: ClusterAddress,
     scheduler: SchedulerGrpcClient<Channel>,
     codec: Arc<dyn PhysicalExtensionCodec>,
+    web: reqwest::Client,
 }
 
 impl Cluster {
@@ -82,6 +84,7 @@ impl Cluster {
             address: address.clone(),
             scheduler,
             codec: Arc::new(SanitizerCodec::default()),
+            web: reqwest::Client::new(),
         })
     }
 
@@ -97,9 +100,12 @@ impl Cluster {
         mut take: impl FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
         let mut round = 1;
+        let all = splits.len();
         loop {
+            // The rows of splits that are done already count.
+            let advance = |done: usize| progress.reach(all - splits.len() + done, all);
             let results = self
-                .execute(plan(&splits)?, progress, &mut measured)
+                .execute(plan(&splits)?, (progress, advance), &mut measured)
                 .await?;
             let mut lost = None;
             let mut done = HashSet::new();
@@ -139,7 +145,7 @@ impl Cluster {
     async fn execute(
         &self,
         plan: Arc<dyn ExecutionPlan>,
-        progress: &Progress,
+        (progress, advance): (&Progress, impl Fn(usize)),
         measured: &mut impl FnMut(&str, u64),
     ) -> Result<Vec<PartitionLocation>> {
         let name = plan.name().to_owned();
@@ -175,7 +181,7 @@ impl Cluster {
             }
             None => return Err(cluster_failure("the scheduler did not answer")),
         };
-        let results = self.wait(&job, progress).await;
+        let results = self.wait(&job, progress, advance).await;
         if results.is_err() {
             // Whatever the reason, nobody will fetch the results.
             let _ = scheduler.cancel_job(CancelJobParams { job_id: job }).await;
@@ -202,9 +208,15 @@ impl Cluster {
         }
     }
 
-    /// Waits for the end of a job.
-    async fn wait(&self, job: &str, progress: &Progress) -> Result<Vec<PartitionLocation>> {
+    /// Waits for the end of a job; tells `advance` how many of its splits are done.
+    async fn wait(
+        &self,
+        job: &str,
+        progress: &Progress,
+        advance: impl Fn(usize),
+    ) -> Result<Vec<PartitionLocation>> {
         let mut scheduler = self.scheduler.clone();
+        let mut watch = StageWatch::new(&self.web, &self.address, job);
         let mut heard = Instant::now();
         loop {
             progress.check()?;
@@ -229,6 +241,9 @@ impl Cluster {
                     return Err(cluster_failure("the scheduler has forgotten the job"));
                 }
                 None => {}
+            }
+            if let Some(done) = watch.partitions_done().await {
+                advance(done);
             }
             tokio::time::sleep(POLL).await;
         }

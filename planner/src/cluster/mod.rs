@@ -5,6 +5,7 @@ mod client;
 mod codec;
 mod failure;
 mod message;
+mod progress;
 
 pub use address::ClusterAddress;
 pub use client::{Cluster, MAX_MESSAGE_BYTES};

@@ -60,6 +60,14 @@ impl Progress {
         self.rows.fetch_add(rows, Ordering::Relaxed);
     }
 
+    /// Tells that so many of `all` equal parts of the phase are done.
+    pub(crate) fn reach(&self, parts: usize, all: usize) {
+        let total = u128::from(self.total.load(Ordering::Relaxed));
+        let rows = total * parts.min(all) as u128 / all.max(1) as u128;
+        // A share of the total, which is a u64.
+        self.rows.fetch_max(rows as u64, Ordering::Relaxed);
+    }
+
     /// The phase, rows done, and rows in all.
     pub fn now(&self) -> (Option<Phase>, u64, u64) {
         let phase = self.phase.lock().ok().and_then(|phase| *phase);

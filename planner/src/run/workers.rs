@@ -24,7 +24,7 @@ pub(super) enum Workers {
         threads: usize,
     },
     /// The executors of a Ballista cluster.
-    Cluster(Cluster),
+    Cluster(Box<Cluster>),
 }
 
 impl Workers {
@@ -42,7 +42,7 @@ impl Workers {
 
     /// The executors of a cluster.
     pub(super) async fn cluster(address: &ClusterAddress) -> Result<Self> {
-        Ok(Self::Cluster(Cluster::connect(address).await?))
+        Ok(Self::Cluster(Box::new(Cluster::connect(address).await?)))
     }
 
     /// Partitions into which so many splits are divided.

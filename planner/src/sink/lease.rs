@@ -6,10 +6,11 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use object_store::{ObjectStoreExt, PutMode, PutOptions, PutResult, UpdateVersion};
+use object_store::path::Path as ObjectPath;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutResult, UpdateVersion};
 use tokio::sync::oneshot;
 
 use crate::error::{Error, Result};
@@ -30,7 +31,10 @@ pub(super) struct Lease {
     root: ObjectPlace,
     object: ObjectPlace,
     lost: Arc<AtomicBool>,
-    stop: Mutex<Option<oneshot::Sender<()>>>,
+    // Dropped to stop the renewal.
+    stop: Option<oneshot::Sender<()>>,
+    // Its other end goes with the renewal.
+    stopped: mpsc::Receiver<()>,
 }
 
 /// Puts the lease's object, if it is still that of `version`; gives its new version.
@@ -46,6 +50,21 @@ fn version(result: PutResult) -> UpdateVersion {
         e_tag: result.e_tag,
         version: result.version,
     }
+}
+
+/// The version of a lease that is still its owner's.
+async fn own_version(
+    store: &dyn ObjectStore,
+    path: &ObjectPath,
+    owner: &str,
+) -> Option<UpdateVersion> {
+    let found = store.get(path).await.ok()?;
+    let version = UpdateVersion {
+        e_tag: found.meta.e_tag.clone(),
+        version: found.meta.version.clone(),
+    };
+    let content = found.bytes().await.ok()?;
+    content.starts_with(owner.as_bytes()).then_some(version)
 }
 
 impl Lease {
@@ -102,12 +121,14 @@ impl Lease {
         mut held: UpdateVersion,
     ) -> Result<Self> {
         let lost = Arc::new(AtomicBool::new(false));
-        let (stop, mut stopped) = oneshot::channel();
+        let (stop, mut stopping) = oneshot::channel::<()>();
+        let (renewal, stopped) = mpsc::channel::<()>();
         let (told, place) = (Arc::clone(&lost), object.clone());
         let renewing = object.spawn(|store, path| async move {
+            let _renewal = renewal;
             for count in 1_u64.. {
                 tokio::select! {
-                    _ = &mut stopped => return,
+                    _ = &mut stopping => return,
                     () = tokio::time::sleep(RENEWAL) => {}
                 }
                 let options = PutOptions::from(PutMode::Update(held.clone()));
@@ -118,6 +139,11 @@ impl Lease {
                         object_store::Error::Precondition { .. }
                         | object_store::Error::NotFound { .. },
                     ) => {
+                        // The answer to an earlier renewal may have been lost.
+                        if let Some(version) = own_version(&*store, &path, &owner).await {
+                            held = version;
+                            continue;
+                        }
                         tracing::error!(lease = %place, "another job has taken the place over");
                         told.store(true, Ordering::Relaxed);
                         return;
@@ -132,7 +158,8 @@ impl Lease {
             root: root.clone(),
             object: object.clone(),
             lost,
-            stop: Mutex::new(Some(stop)),
+            stop: Some(stop),
+            stopped,
         })
     }
 
@@ -152,28 +179,20 @@ impl Lease {
     pub(super) fn key(&self) -> &str {
         self.object.key()
     }
+}
 
+impl Drop for Lease {
     /// Gives the place back.
-    pub(super) fn end(self) {
-        self.stop_renewing();
+    fn drop(&mut self) {
+        // Without its sender the renewal ends, and after that its own.
+        self.stop = None;
+        let _ = self.stopped.recv_timeout(RENEWAL);
         if self.check().is_ok() {
             // A lease that stays is found silent.
             let _ = self
                 .object
                 .request(|store, path| async move { store.delete(&path).await });
         }
-    }
-
-    fn stop_renewing(&self) {
-        if let Some(stop) = self.stop.lock().ok().and_then(|mut stop| stop.take()) {
-            let _ = stop.send(());
-        }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.stop_renewing();
     }
 }
 

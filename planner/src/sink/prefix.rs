@@ -8,8 +8,8 @@
 use std::io;
 
 use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectStoreExt;
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectMeta, ObjectStoreExt};
 
 use super::lease::Lease;
 use super::output::{Attempt, CONTENT, WORK, attempt_in};
@@ -30,8 +30,7 @@ pub struct OutputPrefix {
 impl OutputPrefix {
     /// Takes a place without objects, with an earlier output, or with what a crashed attempt left.
     pub(super) fn open(root: &ObjectPlace) -> Result<Self> {
-        let found = root.list().map_err(|error| failed(root, error))?;
-        check_ours(root, &found)?;
+        check_ours(root)?;
         Ok(Self {
             lease: Lease::take(root, &root.join(WORK).join("lock"))?,
             root: root.clone(),
@@ -62,14 +61,11 @@ impl OutputPrefix {
         if let Err(error) = self.sweep() {
             tracing::warn!(%error, "an attempt was left behind");
         }
-        self.lease.end();
         Ok(())
     }
 
     pub(super) fn abandon(self) -> Result<()> {
-        let swept = self.sweep();
-        self.lease.end();
-        swept
+        self.sweep()
     }
 
     /// Copies the listed files of an attempt to their places.
@@ -161,14 +157,8 @@ fn failed(place: &ObjectPlace, error: io::Error) -> Error {
 }
 
 /// Refuses a place that holds what no job of ours wrote.
-fn check_ours(root: &ObjectPlace, found: &[ObjectMeta]) -> Result<()> {
-    let below = |object: &ObjectMeta| {
-        let key = object.location.as_ref();
-        let name = key.strip_prefix(root.key()).unwrap_or(key);
-        let name = name.trim_start_matches('/');
-        name.split('/').next().unwrap_or_default().to_owned()
-    };
-    let names: Vec<String> = found.iter().map(below).collect();
+fn check_ours(root: &ObjectPlace) -> Result<()> {
+    let names = root.names().map_err(|error| failed(root, error))?;
     let manifest = || {
         let content = root.join(Manifest::NAME).get().ok()?;
         serde_json::from_slice::<Manifest>(&content).ok()

@@ -261,6 +261,18 @@ impl ObjectPlace {
         })
     }
 
+    /// The first parts of the names below this one.
+    pub(crate) fn names(&self) -> io::Result<Vec<String>> {
+        let prefix = (!self.key.is_empty()).then(|| self.path());
+        let store = self.store()?;
+        let found = wait(async move { store.list_with_delimiter(prefix.as_ref()).await })?;
+        let objects = found.objects.into_iter().map(|object| object.location);
+        let paths = found.common_prefixes.into_iter().chain(objects);
+        Ok(paths
+            .filter_map(|path| path.filename().map(str::to_owned))
+            .collect())
+    }
+
     /// The objects whose names begin with this one and a slash, in the order of their names.
     pub(crate) fn list(&self) -> io::Result<Vec<ObjectMeta>> {
         let prefix = (!self.key.is_empty()).then(|| self.path());

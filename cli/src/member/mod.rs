@@ -1,4 +1,6 @@
-//! `sanitizer scheduler` and `sanitizer executor`: the members of a cluster.
+//! The members of a cluster.
+
+mod arguments;
 
 use std::path::Path;
 
@@ -11,11 +13,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::arguments::{ExecutorArguments, SchedulerArguments, UsageError};
-use crate::lines::print_line;
+pub use self::arguments::{ExecutorArguments, SchedulerArguments};
+use crate::ending::UsageError;
 
 /// Runs a scheduler until it is interrupted or terminated.
-pub(crate) fn scheduler(arguments: &SchedulerArguments) -> anyhow::Result<()> {
+pub fn scheduler(arguments: &SchedulerArguments) -> anyhow::Result<()> {
     let options: SchedulerOptions = options(
         arguments.config.as_deref(),
         "SANITIZER_SCHEDULER_",
@@ -24,7 +26,7 @@ pub(crate) fn scheduler(arguments: &SchedulerArguments) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let scheduler = Scheduler::bind(&options).await?;
         let address = scheduler.address();
-        print_line(&format!("scheduler listens on {address}"));
+        println!("scheduler listens on {address}");
         let mut terminated = signal(SignalKind::terminate())?;
         let stop = async {
             tokio::select! {
@@ -37,7 +39,7 @@ pub(crate) fn scheduler(arguments: &SchedulerArguments) -> anyhow::Result<()> {
 }
 
 /// Runs an executor until it is interrupted or terminated.
-pub(crate) fn executor(arguments: &ExecutorArguments) -> anyhow::Result<()> {
+pub fn executor(arguments: &ExecutorArguments) -> anyhow::Result<()> {
     let options: ExecutorOptions = options(
         arguments.config.as_deref(),
         "SANITIZER_EXECUTOR_",
@@ -46,7 +48,7 @@ pub(crate) fn executor(arguments: &ExecutorArguments) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let executor = Executor::bind(&options).await?;
         let address = executor.address();
-        print_line(&format!("executor listens on {address}"));
+        println!("executor listens on {address}");
         Ok(executor.run().await?)
     })
 }

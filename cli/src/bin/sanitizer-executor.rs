@@ -1,0 +1,25 @@
+//! `sanitizer-executor`: `sanitizer executor` as a program of its own, for images.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use cli::member::ExecutorArguments;
+use cli::{allocator, ending, log, member};
+
+/// Start an executor of a cluster.
+#[derive(Debug, Parser)]
+#[command(name = "sanitizer-executor", version, max_term_width = 100)]
+struct Arguments {
+    #[command(flatten)]
+    member: ExecutorArguments,
+}
+
+fn main() -> ExitCode {
+    allocator::set_up();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments.member,
+        Err(error) => return ending::end_early(&error),
+    };
+    log::start("info", arguments.log_format);
+    ending::end(member::executor(&arguments))
+}

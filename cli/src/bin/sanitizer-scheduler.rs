@@ -1,0 +1,25 @@
+//! `sanitizer-scheduler`: `sanitizer scheduler` as a program of its own, for images.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use cli::member::SchedulerArguments;
+use cli::{allocator, ending, log, member};
+
+/// Start the scheduler of a cluster.
+#[derive(Debug, Parser)]
+#[command(name = "sanitizer-scheduler", version, max_term_width = 100)]
+struct Arguments {
+    #[command(flatten)]
+    member: SchedulerArguments,
+}
+
+fn main() -> ExitCode {
+    allocator::set_up();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments.member,
+        Err(error) => return ending::end_early(&error),
+    };
+    log::start("info", arguments.log_format);
+    ending::end(member::scheduler(&arguments))
+}

@@ -1,0 +1,67 @@
+//! How a program ends: its exit status, and an error in one line.
+
+use std::process::ExitCode;
+
+/// A command line that cannot be carried out.
+#[derive(Debug)]
+pub struct UsageError(pub String);
+
+impl std::fmt::Display for UsageError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// Tells an error; gives the exit status.
+pub fn end(done: anyhow::Result<()>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", told(&error));
+            ExitCode::from(exit_status(&error))
+        }
+    }
+}
+
+/// Tells what is wrong with a command line, or the help that it asks for; gives the exit status.
+pub fn end_early(error: &clap::Error) -> ExitCode {
+    // Help and version are answers, not errors.
+    let status = if error.use_stderr() { 2 } else { 0 };
+    let _ = error.print();
+    ExitCode::from(status)
+}
+
+/// The error and its causes in one line; some errors tell their cause themselves.
+fn told(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if line.is_empty() {
+            line = cause;
+        } else if !line.contains(&cause) {
+            line.push_str(": ");
+            line.push_str(&cause);
+        }
+    }
+    line
+}
+
+/// 1 when the job failed, 2 when the command line or the spec is wrong.
+fn exit_status(error: &anyhow::Error) -> u8 {
+    use planner::ErrorKind;
+    let kind = error.chain().find_map(|cause| {
+        let own = cause
+            .downcast_ref::<planner::Error>()
+            .map(planner::Error::kind);
+        own.or_else(|| {
+            cause
+                .downcast_ref::<UsageError>()
+                .map(|_| ErrorKind::Invalid)
+        })
+    });
+    match kind {
+        Some(ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Conflict) => 2,
+        _ => 1,
+    }
+}

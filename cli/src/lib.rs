@@ -1,0 +1,6 @@
+//! What the program `sanitizer` and the programs of a cluster's members have in common.
+
+pub mod allocator;
+pub mod ending;
+pub mod log;
+pub mod member;
