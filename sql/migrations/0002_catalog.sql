@@ -1,0 +1,23 @@
+-- What each tenant has named.
+CREATE TABLE schemas (
+    tenant TEXT NOT NULL,
+    name   TEXT NOT NULL,
+    PRIMARY KEY (tenant, name)
+) STRICT;
+
+CREATE TABLE tables (
+    tenant     TEXT NOT NULL,
+    schema     TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    definition TEXT NOT NULL,          -- JSON
+    version    INTEGER NOT NULL,       -- counts the changes of the definition
+    PRIMARY KEY (tenant, schema, name),
+    FOREIGN KEY (tenant, schema) REFERENCES schemas (tenant, name)
+) STRICT;
+
+CREATE TABLE specs (
+    tenant TEXT NOT NULL,
+    name   TEXT NOT NULL,
+    spec   TEXT NOT NULL,              -- JSON
+    PRIMARY KEY (tenant, name)
+) STRICT;

@@ -1,0 +1,149 @@
+//! What can go wrong with a statement, and what kind of wrong it is.
+
+use datafusion::common::SchemaError;
+use datafusion::error::DataFusionError;
+use planner::ErrorKind;
+
+/// An error of planning or running a statement.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The statement is wrong.
+    #[error("{0}")]
+    Invalid(String),
+    /// Something that the statement names is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// Something of the same name is there already, or somebody else changed it.
+    #[error("{0}")]
+    Conflict(String),
+    /// Nobody with this name and password, or a token that is not, or no longer, one.
+    #[error("{0}")]
+    Unauthenticated(String),
+    /// Cleaning failed.
+    #[error(transparent)]
+    Planner(#[from] planner::Error),
+    /// The engine failed.
+    #[error("{}", told(.0))]
+    Engine(#[source] DataFusionError),
+    /// The catalog's store failed.
+    #[error("the catalog: {0}")]
+    Store(#[from] sqlx::Error),
+    /// Reading or writing a file failed.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// File.
+        path: std::path::PathBuf,
+        /// Cause.
+        source: std::io::Error,
+    },
+    /// A document of our own could not be written or read.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    /// A state that cannot be.
+    #[error("internal error: {0}")]
+    Bug(&'static str),
+}
+
+/// Result of planning or running a statement.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// Reading or writing `path` failed.
+    pub(crate) fn io(path: impl Into<std::path::PathBuf>, source: std::io::Error) -> Self {
+        Self::Io {
+            path: path.into(),
+            source,
+        }
+    }
+
+    /// Kind of the error.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Invalid(_) | Self::Unauthenticated(_) => ErrorKind::Invalid,
+            Self::NotFound(_) => ErrorKind::NotFound,
+            Self::Conflict(_) => ErrorKind::Conflict,
+            Self::Planner(error) => error.kind(),
+            Self::Engine(error) => engine_kind(error),
+            Self::Store(_) | Self::Io { .. } => ErrorKind::Unavailable,
+            Self::Json(_) | Self::Bug(_) => ErrorKind::Bug,
+        }
+    }
+}
+
+/// A wrong statement is its author's mistake, not the engine's.
+fn engine_kind(error: &DataFusionError) -> ErrorKind {
+    match error.find_root() {
+        DataFusionError::SQL(..)
+        | DataFusionError::Plan(_)
+        | DataFusionError::Configuration(_)
+        | DataFusionError::NotImplemented(_)
+        | DataFusionError::SchemaError(..)
+        | DataFusionError::Diagnostic(..) => ErrorKind::Invalid,
+        // What values do to an expression: a cast that fails, a division by zero, an overflow.
+        DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => ErrorKind::Refused,
+        DataFusionError::ResourcesExhausted(_) => ErrorKind::Exhausted,
+        DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) => ErrorKind::Unavailable,
+        DataFusionError::External(inner) => match inner.downcast_ref::<planner::Error>() {
+            Some(own) => own.kind(),
+            None => inner
+                .downcast_ref::<Error>()
+                .map_or(ErrorKind::Bug, Error::kind),
+        },
+        DataFusionError::Collection(errors) => errors
+            .first()
+            .map_or(ErrorKind::Bug, engine_kind),
+        _ => ErrorKind::Bug,
+    }
+}
+
+/// What an error of the engine says, without the names of the engine's own kinds of errors.
+fn told(error: &DataFusionError) -> String {
+    match error.find_root() {
+        DataFusionError::SchemaError(error, _) => match error.as_ref() {
+            // One line is enough for a person who has mistyped a name.
+            SchemaError::FieldNotFound { .. } => error.to_string(),
+            other => other.to_string(),
+        },
+        DataFusionError::Plan(text)
+        | DataFusionError::Configuration(text)
+        | DataFusionError::NotImplemented(text)
+        | DataFusionError::Execution(text)
+        | DataFusionError::ResourcesExhausted(text) => text.clone(),
+        DataFusionError::SQL(error, _) => error.to_string(),
+        DataFusionError::ArrowError(error, _) => error.to_string(),
+        DataFusionError::External(inner) => inner.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// An error of ours that went through the engine comes back as it was.
+impl From<DataFusionError> for Error {
+    fn from(error: DataFusionError) -> Self {
+        match error {
+            DataFusionError::External(inner) => match inner.downcast::<Self>() {
+                Ok(own) => *own,
+                Err(inner) => match inner.downcast::<planner::Error>() {
+                    Ok(own) => Self::Planner(*own),
+                    Err(inner) => Self::Engine(DataFusionError::External(inner)),
+                },
+            },
+            other => Self::Engine(other),
+        }
+    }
+}
+
+impl From<Error> for DataFusionError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Engine(error) => error,
+            Error::Planner(error) => error.into(),
+            other => Self::External(Box::new(other)),
+        }
+    }
+}
+
+impl From<arrow::error::ArrowError> for Error {
+    fn from(error: arrow::error::ArrowError) -> Self {
+        Self::Engine(error.into())
+    }
+}

@@ -1,0 +1,16 @@
+//! The SQL front end: `sanitize(*)` and the cleaning steps as relations, a catalog that lasts, and
+//! the Flight SQL service.
+//!
+//! An [`Engine`] is what a process shares; a [`Session`] is one person's; a [`Statement`] is parsed,
+//! then [`Planned`], then run to an [`Answer`].
+
+mod engine;
+mod error;
+mod session;
+mod statement;
+mod store;
+
+pub use engine::{Engine, EngineOptions, Identity};
+pub use error::{Error, Result};
+pub use session::{Ingest, IngestMode, Session};
+pub use statement::{Answer, Planned, Statement};
