@@ -18,11 +18,13 @@ use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConve
 use prost::Message;
 
 use super::message::{
-    CleanMessage, GroupMessage, MARK, Node, NodeMessage, PassMessage, PublishMessage, SampleMessage, ScanMessage,
+    CleanMessage, GroupMessage, MARK, Node, NodeMessage, PassMessage, PublishMessage,
+    SampleMessage, ScanMessage,
 };
 use crate::error::{Error, Result};
 use crate::operators::{
-    CleanExec, Known, LearnExec, PassState, PublishExec, RepeatsExec, SplitScan, scan_groups, scan_of,
+    CleanExec, Known, LearnExec, PassState, PublishExec, RepeatsExec, SplitScan, scan_groups,
+    scan_of,
 };
 use crate::profile::RowSample;
 use crate::program::{ImpliedSteps, LearnedFile, Recipe};

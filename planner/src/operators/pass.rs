@@ -159,6 +159,9 @@ impl<W: PassWork> ExecutionPlan for PassExec<W> {
         let given = input
             .map(move |batch| take(batch).map_err(told))
             .try_filter_map(|given| futures::future::ready(Ok(given)));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.work.schema(), given)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            self.work.schema(),
+            given,
+        )))
     }
 }

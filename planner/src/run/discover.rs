@@ -36,7 +36,11 @@ pub fn open_source(
 
 /// What tells the present content of a spec's source from a later one; see [`Source::stamp`].
 pub fn source_stamp(spec: &SourceSpec, base: &Path) -> Result<Option<String>> {
-    Ok(Source::stamp(&spec.location.0, base, &source_options(spec))?)
+    Ok(Source::stamp(
+        &spec.location.0,
+        base,
+        &source_options(spec),
+    )?)
 }
 
 fn source_options(spec: &SourceSpec) -> SourceOptions {

@@ -12,8 +12,8 @@ use super::engine::{AllLearned, Engine};
 use super::job::JobRun;
 use crate::error::Result;
 use crate::operators::{CleanExec, PassState, scan_groups};
-use crate::program::{ImpliedSteps, Program, Recipe};
 use crate::profile::RowSample;
+use crate::program::{ImpliedSteps, Program, Recipe};
 use crate::source::Source;
 use crate::storage::Place;
 

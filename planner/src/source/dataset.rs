@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use hashbrown::HashMap;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use serde::{Deserialize, Serialize};
@@ -170,7 +170,10 @@ impl Source {
             ..file.clone()
         });
         Self {
-            columns: columns.iter().map(|column| self.columns[*column].clone()).collect(),
+            columns: columns
+                .iter()
+                .map(|column| self.columns[*column].clone())
+                .collect(),
             files: files.collect(),
             total_rows: self.total_rows,
             rows_per_split: self.rows_per_split,
@@ -200,6 +203,20 @@ impl Source {
             stamp.push('\n');
         }
         Ok(Some(stamp))
+    }
+
+    /// Names and types of the columns.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        let columns = self.columns.iter();
+        let fields = columns.map(|c| Field::new(&c.name, c.data_type.clone(), true));
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+
+    /// Whether folders name values of columns.
+    #[must_use]
+    pub fn has_partition_columns(&self) -> bool {
+        self.files.iter().any(|file| !file.constants.is_empty())
     }
 
     /// The file with this number.
@@ -342,8 +359,13 @@ fn add_partition_columns(source: &mut Source, names: &[String]) -> Result<(), So
         });
         source.columns[column].data_type = DataType::Utf8View;
         for file in &mut source.files {
-            let folders = file.path.rsplit_once('/').map_or("", |(folders, _)| folders);
-            let mut values = folders.split('/').filter_map(|folder| folder.split_once('='));
+            let folders = file
+                .path
+                .rsplit_once('/')
+                .map_or("", |(folders, _)| folders);
+            let mut values = folders
+                .split('/')
+                .filter_map(|folder| folder.split_once('='));
             let Some((_, value)) = values.rfind(|(of, _)| of == name) else {
                 let reason = format!("no folder of its path names a value of {name} ({name}=…)");
                 return Err(SourceError::content(&file.path, None, reason));
@@ -362,6 +384,17 @@ fn add_partition_columns(source: &mut Source, names: &[String]) -> Result<(), So
 }
 
 impl SourceFile {
+    /// Where its bytes lie: a decoded copy where it was staged; none of a file without rows.
+    #[must_use]
+    pub fn place(&self) -> Option<&Place> {
+        match &self.content {
+            Content::Empty => None,
+            Content::Csv { file, .. }
+            | Content::Jsonl { file, .. }
+            | Content::Parquet { file, .. } => Some(file.place()),
+        }
+    }
+
     /// Keeps only the marks that a split begins behind.
     fn thin_out(&mut self, rows_per_split: u64) {
         let (Content::Csv { marks, .. } | Content::Jsonl { marks, .. }) = &mut self.content else {
