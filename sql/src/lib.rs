@@ -6,11 +6,15 @@
 
 mod engine;
 mod error;
+mod flight;
 mod session;
 mod statement;
 mod store;
+mod users;
 
 pub use engine::{Engine, EngineOptions, Identity};
 pub use error::{Error, Result};
+pub use flight::{Endpoints, FlightOptions, FlightServer, Tls};
 pub use session::{Ingest, IngestMode, Session};
 pub use statement::{Answer, Planned, Statement};
+pub use users::{ApiKey, User, Users};
