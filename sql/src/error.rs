@@ -89,7 +89,9 @@ fn engine_kind(error: &DataFusionError) -> ErrorKind {
                 .downcast_ref::<Error>()
                 .map_or(ErrorKind::Bug, Error::kind),
         },
-        DataFusionError::Collection(errors) => errors.first().map_or(ErrorKind::Bug, engine_kind),
+        DataFusionError::Collection(errors) => errors
+            .first()
+            .map_or(ErrorKind::Bug, engine_kind),
         _ => ErrorKind::Bug,
     }
 }
