@@ -40,6 +40,7 @@ pub(super) fn answer_schema(question: &Command) -> Result<SchemaRef, Status> {
 
 /// Answers a question about the catalog.
 pub(super) async fn answer(session: &Session, question: Command) -> Result<RecordBatch, Status> {
+    session.refresh().await.map_err(status)?;
     match question {
         Command::CommandGetCatalogs(question) => catalogs(session, question),
         Command::CommandGetDbSchemas(question) => schemas(session, question),

@@ -172,6 +172,7 @@ async fn run(
         return Ok(Stage::Done(schema, written, content));
     }
     let mut rows = Arc::clone(&run).rows().await?;
+    let schema = Arc::clone(&rows.schema);
     // The first rows are waited for here: all the work before them is done then.
     let first = rows.batches.next().await.transpose()?;
     let rows = Rows {

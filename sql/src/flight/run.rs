@@ -3,8 +3,10 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use planner::run::Progress;
@@ -74,18 +76,28 @@ impl Run {
         self.cancelled.send_replace(true);
     }
 
-    /// Starts it and gives its rows. Rows are made as they are taken.
+    /// Starts it and gives its rows. Rows are made as they are taken. Their schema is the one that
+    /// was planned, unless the values of parameters of open types decided about it.
     pub(super) async fn rows(self: Arc<Self>) -> Result<Rows, Status> {
-        let schema = Arc::clone(&self.schema);
-        let first = Arc::clone(&self).rows_with(0).await?;
-        let run = Arc::clone(&self);
+        let first = match Arc::clone(&self).answer(0).await? {
+            Answer::Rows(rows) => rows,
+            Answer::Written(_) | Answer::Done => return Ok(Rows::none(Arc::clone(&self.schema))),
+        };
+        let schema = wire_schema(&first.schema());
+        let first = wire_rows(Arc::clone(&schema), first);
+        let (run, told) = (Arc::clone(&self), Arc::clone(&schema));
         let rest = futures::stream::iter(1..self.values.len())
-            .then(move |turn| Arc::clone(&run).rows_with(turn))
+            .then(move |turn| Arc::clone(&run).rows_as(turn, Arc::clone(&told)))
             .try_flatten();
         Ok(Rows {
             schema,
             batches: self.until_cancelled(first.chain(rest).boxed()),
         })
+    }
+
+    /// Whether the schema of its rows is known for sure before it runs.
+    pub(super) fn is_settled(&self) -> bool {
+        self.values.iter().all(Vec::is_empty)
     }
 
     /// Runs it for the sake of what it changes. Gives the number of rows written, if it writes any.
@@ -105,24 +117,25 @@ impl Run {
         Ok(written)
     }
 
-    /// Rows for one list of values.
-    async fn rows_with(
+    /// Rows for one list of values, under a schema that was told.
+    async fn rows_as(
         self: Arc<Self>,
         turn: usize,
-    ) -> Result<BoxStream<'static, Result<arrow::array::RecordBatch, Status>>, Status> {
-        let schema = Arc::clone(&self.schema);
+        schema: SchemaRef,
+    ) -> Result<BoxStream<'static, Result<RecordBatch, Status>>, Status> {
         match self.answer(turn).await? {
             Answer::Rows(rows) => Ok(wire_rows(schema, rows)),
             Answer::Written(_) | Answer::Done => Ok(futures::stream::empty().boxed()),
         }
     }
 
+    fn turn(self: Arc<Self>, turn: usize) -> BoxFuture<'static, Result<Answer, Error>> {
+        let none = Values::new();
+        async move { self.planned.run(self.values.get(turn).unwrap_or(&none)).await }.boxed()
+    }
+
     async fn answer(self: Arc<Self>, turn: usize) -> Result<Answer, Status> {
-        let run = Arc::clone(&self);
-        let work = async move {
-            let none = Values::new();
-            run.planned.run(run.values.get(turn).unwrap_or(&none)).await
-        };
+        let work = Arc::clone(&self).turn(turn);
         let mut cancelled = self.cancelled.subscribe();
         tokio::select! {
             answer = apart(self.progress(), work) => self.told(answer),
@@ -188,7 +201,7 @@ pub(super) fn was_cancelled() -> Status {
 }
 
 async fn count(
-    mut batches: BoxStream<'static, Result<arrow::array::RecordBatch, Status>>,
+    mut batches: BoxStream<'static, Result<RecordBatch, Status>>,
 ) -> Result<u64, Status> {
     let mut rows = 0;
     while let Some(batch) = batches.try_next().await? {

@@ -71,15 +71,20 @@ impl Service {
             let nothing = Content::Nothing(Arc::clone(&schema));
             return client.info(&schema, vec![nothing], written);
         }
-        let parts = match self.endpoints {
-            Endpoints::Several(number) if !has_order(run.planned().statement()) => {
-                let parts = Parts::of(run);
-                (0..number.get())
-                    .map(|_| Content::Part(Arc::clone(&parts)))
-                    .collect()
-            }
-            _ => vec![Content::Query(run)],
+        let several = match self.endpoints {
+            Endpoints::Several(number) if !has_order(run.planned().statement()) => number.get(),
+            _ => 1,
         };
+        let (schema, parts) = match (run.is_settled(), several) {
+            (true, 1) => return client.info(&schema, vec![Content::Query(run)], None),
+            (true, _) => (schema, Parts::of(run)),
+            (false, _) => {
+                // Planned anew with the values, it is started here: its rows wait for their reader.
+                let rows = Arc::clone(&run).rows().await?;
+                (Arc::clone(&rows.schema), Parts::running(run, rows))
+            }
+        };
+        let parts = std::iter::repeat_n(Content::Part(parts), several).collect();
         client.info(&schema, parts, None)
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use arrow_flight::FlightData;
 use arrow_flight::encode::{DictionaryHandling, FlightDataEncoderBuilder};
 use arrow_flight::error::FlightError;
@@ -76,6 +77,11 @@ pub(super) fn wire_batch(batch: &RecordBatch, schema: &SchemaRef) -> Result<Reco
         .map(
             |(column, field)| match column.data_type() == field.data_type() {
                 true => Ok(Arc::clone(column)),
+                // A cast to nothing would lose the values.
+                false if field.data_type().is_null() => Err(ArrowError::CastError(format!(
+                    "{} has no type for some of the bound rows: cast its parameter",
+                    field.name()
+                ))),
                 false => cast_with_options(column, field.data_type(), &options),
             },
         )

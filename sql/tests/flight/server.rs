@@ -36,6 +36,7 @@ pub async fn serve(change: impl FnOnce(&mut FlightOptions)) -> Served {
         cluster: None,
         memory_limit: 512 << 20,
         threads: 2,
+        access: Default::default(),
     })
     .await
     .unwrap();
