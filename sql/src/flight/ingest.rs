@@ -1,5 +1,8 @@
 //! Rows that a client sends for a table.
 
+use std::sync::Arc;
+
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::sql::server::PeekableFlightDataStream;
 use arrow_flight::sql::{CommandStatementIngest, TableExistsOption, TableNotExistOption};
@@ -45,9 +48,14 @@ pub(super) async fn ingest(
     if schema.fields().is_empty() {
         return Err(Status::invalid_argument("a table needs a column"));
     }
+    let schema = nullable(&schema);
+    let told = Arc::clone(&schema);
     let rows = futures::stream::iter(first.map(Ok))
         .chain(batches)
-        .map_err(|error| DataFusionError::from(refused(unreadable(error))));
+        .map(move |batch| match batch {
+            Ok(batch) => Ok(batch.with_schema(Arc::clone(&told))?),
+            Err(error) => Err(DataFusionError::from(refused(unreadable(error)))),
+        });
     Ok(Ingest {
         table: command.table,
         schema: schema_name(session, command.catalog, command.schema)?,
@@ -66,6 +74,16 @@ fn refused(status: Status) -> Error {
         tonic::Code::Cancelled => Error::Planner(planner::Error::Cancelled),
         _ => Error::Invalid(format!("the rows that were sent: {}", status.message())),
     }
+}
+
+/// Columns of a table may be null unless a statement says otherwise, whatever the first rows are like.
+fn nullable(schema: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| match field.is_nullable() {
+        true => Arc::clone(field),
+        false => Arc::new(field.as_ref().clone().with_nullable(true)),
+    });
+    let fields: Vec<FieldRef> = fields.collect();
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }
 
 /// The schema to look in. Tables are sent for the session's own catalog only.

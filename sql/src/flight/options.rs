@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::status::status;
 use crate::error::Error;
@@ -182,17 +182,16 @@ fn is_there(session: &Session, name: &str, value: Option<&str>) -> bool {
     true
 }
 
+/// What is wrong with an option that `SET` refuses: its value where there is such an option.
 fn kind(session: &Session, name: &str, error: Error) -> OptionErrorKind {
-    match status(error).code() {
-        tonic::Code::InvalidArgument | tonic::Code::NotFound => {
-            let options = session.context().state();
-            let known = options.config_options().entries();
-            match known.iter().any(|entry| entry.key == name) {
-                true => OptionErrorKind::InvalidValue,
-                false => OptionErrorKind::InvalidName,
-            }
-        }
-        _ => OptionErrorKind::Error,
+    if matches!(status(error).code(), Code::Unavailable | Code::ResourceExhausted) {
+        return OptionErrorKind::Error;
+    }
+    let state = session.context().state();
+    let options = state.config_options().entries();
+    match options.iter().any(|entry| entry.key == name) {
+        true => OptionErrorKind::InvalidValue,
+        false => OptionErrorKind::InvalidName,
     }
 }
 
