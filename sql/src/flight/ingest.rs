@@ -78,10 +78,13 @@ fn refused(status: Status) -> Error {
 
 /// Columns of a table may be null unless a statement says otherwise, whatever the first rows are like.
 fn nullable(schema: &Schema) -> SchemaRef {
-    let fields = schema.fields().iter().map(|field| match field.is_nullable() {
-        true => Arc::clone(field),
-        false => Arc::new(field.as_ref().clone().with_nullable(true)),
-    });
+    let fields = schema
+        .fields()
+        .iter()
+        .map(|field| match field.is_nullable() {
+            true => Arc::clone(field),
+            false => Arc::new(field.as_ref().clone().with_nullable(true)),
+        });
     let fields: Vec<FieldRef> = fields.collect();
     Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }

@@ -101,6 +101,11 @@ pub(super) async fn set(
     session: &Session,
     request: SetSessionOptionsRequest,
 ) -> SetSessionOptionsResult {
+    // What is there now may be newer than the session's last statement. Where it cannot be told, what
+    // was there then is what counts.
+    if let Err(error) = session.refresh().await {
+        tracing::warn!(%error, "the catalog cannot be read");
+    }
     let mut errors = HashMap::new();
     // In the order of their names: the catalog is there before the schema that lies in it.
     let mut options: Vec<_> = request.session_options.into_iter().collect();
@@ -184,7 +189,10 @@ fn is_there(session: &Session, name: &str, value: Option<&str>) -> bool {
 
 /// What is wrong with an option that `SET` refuses: its value where there is such an option.
 fn kind(session: &Session, name: &str, error: Error) -> OptionErrorKind {
-    if matches!(status(error).code(), Code::Unavailable | Code::ResourceExhausted) {
+    if matches!(
+        status(error).code(),
+        Code::Unavailable | Code::ResourceExhausted
+    ) {
         return OptionErrorKind::Error;
     }
     let state = session.context().state();

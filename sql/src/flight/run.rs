@@ -131,7 +131,12 @@ impl Run {
 
     fn turn(self: Arc<Self>, turn: usize) -> BoxFuture<'static, Result<Answer, Error>> {
         let none = Values::new();
-        async move { self.planned.run(self.values.get(turn).unwrap_or(&none)).await }.boxed()
+        async move {
+            self.planned
+                .run(self.values.get(turn).unwrap_or(&none))
+                .await
+        }
+        .boxed()
     }
 
     async fn answer(self: Arc<Self>, turn: usize) -> Result<Answer, Status> {
