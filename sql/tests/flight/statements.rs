@@ -7,17 +7,22 @@ use std::time::{Duration, Instant};
 
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Int64Type};
+use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::{
+    ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
+    ActionCreatePreparedStatementResult, Any, CommandPreparedStatementQuery,
     CommandStatementIngest, CommandStatementQuery, ProstMessageExt, TableDefinitionOptions,
     TableExistsOption, TableNotExistOption,
 };
 use arrow_flight::{
-    CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightDescriptor, FlightInfo,
-    IpcMessage, PollInfo,
+    CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightData, FlightDescriptor,
+    FlightInfo, IpcMessage, PollInfo,
 };
 use futures::TryStreamExt;
 use prost::Message;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use sql::Endpoints;
 use tonic::{Code, Request, Status};
 
@@ -250,10 +255,41 @@ async fn parameters_are_bound() {
         text(&counted)
     );
 
-    let mut closed = insert.clone();
-    insert.close().await.unwrap_or(());
-    let _ = &mut closed;
+    // The client sends no token along when it closes a statement, so this is done by hand.
+    let handle = refused_handle(&mut ada, "SELECT 1").await;
+    assert_eq!(handle, Code::NotFound);
     served.stop().await;
+}
+
+/// Prepares a statement, closes it, and asks for its rows.
+async fn refused_handle(client: &mut Client, sql: &str) -> Code {
+    let create = ActionCreatePreparedStatementRequest {
+        query: sql.to_owned(),
+        transaction_id: None,
+    };
+    let made = act(
+        client,
+        "CreatePreparedStatement",
+        create.as_any().encode_to_vec(),
+    )
+    .await;
+    let made = Any::decode(&*made.unwrap()).unwrap();
+    let made: ActionCreatePreparedStatementResult = made.unpack().unwrap().unwrap();
+    let close = ActionClosePreparedStatementRequest {
+        prepared_statement_handle: made.prepared_statement_handle.clone(),
+    };
+    act(
+        client,
+        "ClosePreparedStatement",
+        close.as_any().encode_to_vec(),
+    )
+    .await
+    .unwrap();
+    let query = CommandPreparedStatementQuery {
+        prepared_statement_handle: made.prepared_statement_handle,
+    };
+    let descriptor = FlightDescriptor::new_cmd(query.as_any().encode_to_vec());
+    poll(client, descriptor).await.unwrap_err().code()
 }
 
 /// Rows are sent for tables that are made, filled, made anew, as the client wants.
@@ -303,27 +339,76 @@ async fn rows_are_ingested() {
         code(ingest(&mut ada, "t", (Refuse, Replace), batches()).await),
         Code::InvalidArgument
     );
-    // A stream that breaks leaves no table behind.
-    let broken: Vec<Result<RecordBatch, FlightError>> = vec![
-        Ok(numbers(0..10)),
-        Err(FlightError::from_external_error("the client fails".into())),
-    ];
+    served.stop().await;
+}
+
+/// Rows that cannot be read, wherever they break, are the client's mistake and leave no table behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn unreadable_rows_are_refused() {
+    let served = serve(|_| {}).await;
+    let mut ada = served.client(ADA).await;
     let command = CommandStatementIngest {
         table: "broken".to_owned(),
         ..Default::default()
     };
-    assert!(
-        ada.execute_ingest(command, futures::stream::iter(broken))
-            .await
-            .is_err()
-    );
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let descriptor = FlightDescriptor::new_cmd(command.as_any().encode_to_vec());
+    let batches = futures::stream::iter([Ok(numbers(0..10)), Ok(numbers(10..20))]);
+    let whole: Vec<FlightData> = FlightDataEncoderBuilder::new()
+        .with_flight_descriptor(Some(descriptor))
+        .build(batches)
+        .try_collect()
+        .await
+        .unwrap();
+    let mut random = StdRng::seed_from_u64(11);
+    for turn in 0..150 {
+        let mut sent = whole.clone();
+        let last = sent.last_mut().unwrap();
+        let mut header = last.data_header.to_vec();
+        let mut body = last.data_body.to_vec();
+        match turn % 3 {
+            0 => body.truncate(random.random_range(0..body.len() / 2)),
+            1 => header.truncate(random.random_range(1..header.len() - 8)),
+            _ => {
+                let place = random.random_range(0..header.len());
+                header[place] ^= random.random_range(1..=255_u8);
+            }
+        }
+        (last.data_header, last.data_body) = (header.into(), body.into());
+        let ended = tokio::time::timeout(Duration::from_secs(10), async {
+            match ada.do_put(futures::stream::iter(sent)).await {
+                Ok(mut results) => results.message().await.err(),
+                Err(error) => Some(refused::<()>(Err(error))),
+            }
+        });
+        match ended.await.expect("a call hangs") {
+            Some(status) => assert_eq!(status.code(), Code::InvalidArgument, "{turn}: {status}"),
+            // A changed bit need not make a message unreadable.
+            None => {
+                assert_eq!(turn % 3, 2);
+                update(&mut ada, "DROP TABLE broken").await.unwrap();
+            }
+        }
+    }
     assert!(query(&mut ada, "SELECT * FROM broken").await.is_err());
     served.stop().await;
 }
 
-/// Rows are asked for and answered without holding all of them: a reader who stops sees no more, and
-/// cancelling ends a statement that runs.
+/// Rows are made as they are read: the first of very many are there at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_streamed() {
+    let served = serve(|_| {}).await;
+    let mut ada = served.client(ADA).await;
+    let sql = "SELECT x FROM generate_series(1, 1000000000000) AS s (x)";
+    let info = ada.execute(sql.to_owned(), None).await.unwrap();
+    let ticket = info.endpoint[0].ticket.clone().unwrap();
+    let mut rows = ada.do_get(ticket).await.unwrap();
+    let first = tokio::time::timeout(Duration::from_secs(10), rows.try_next());
+    assert!(first.await.unwrap().unwrap().unwrap().num_rows() > 0);
+    drop(rows);
+    served.stop().await;
+}
+
+/// Cancelling ends a statement that runs; so does the end of its session.
 #[tokio::test(flavor = "multi_thread")]
 async fn statements_are_cancelled() {
     let served = serve(|_| {}).await;

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use arrow_flight::sql::{
-    Any, CommandPreparedStatementQuery, ProstMessageExt, TicketStatementQuery,
+    ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, Any,
+    CommandPreparedStatementQuery, ProstMessageExt, TicketStatementQuery,
 };
 use arrow_flight::{
     CancelFlightInfoRequest, FlightData, FlightDescriptor, FlightInfo, RenewFlightEndpointRequest,
@@ -53,14 +54,34 @@ async fn tickets_of_others_are_unknown() {
     assert!(text(&fetch(&mut ada, &info).await.unwrap()).contains("secret"));
 
     // A handle of a prepared statement is as private.
-    let prepared = ada
-        .prepare("SELECT 'secret' AS x".to_owned(), None)
+    let create = ActionCreatePreparedStatementRequest {
+        query: "SELECT 'secret' AS x".to_owned(),
+        transaction_id: None,
+    };
+    let create = create.as_any().encode_to_vec();
+    let made = act(&mut ada, "CreatePreparedStatement", create)
         .await
         .unwrap();
-    let handle = format!("{prepared:?}");
-    assert!(handle.contains("handle"));
-    let mut own = prepared;
-    assert!(own.execute().await.is_ok());
+    let made: ActionCreatePreparedStatementResult =
+        Any::decode(&*made).unwrap().unpack().unwrap().unwrap();
+    let query = CommandPreparedStatementQuery {
+        prepared_statement_handle: made.prepared_statement_handle,
+    };
+    let descriptor = FlightDescriptor::new_cmd(query.as_any().encode_to_vec());
+    for other in &mut others {
+        let mut request = Request::new(descriptor.clone());
+        let token = format!("Bearer {}", other.token().unwrap());
+        request
+            .metadata_mut()
+            .insert("authorization", token.parse().unwrap());
+        let refused = other
+            .inner_mut()
+            .get_flight_info(request)
+            .await
+            .err()
+            .unwrap();
+        assert_eq!(refused.code(), Code::NotFound);
+    }
     served.stop().await;
 }
 
