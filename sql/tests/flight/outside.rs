@@ -84,7 +84,7 @@ fn flight_sql_client() -> PathBuf {
                 "--version",
                 ARROW_FLIGHT,
             ])
-            .args(["--features", "cli,flight-sql,tls-ring", "--root"])
+            .args(["--features", "cli,flight-sql,tls-ring", "--debug", "--root"])
             .arg(&folder)
             .env("CARGO_TARGET_DIR", folder.join("target"))
             .env_remove("RUSTFLAGS"));
