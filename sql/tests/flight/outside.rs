@@ -88,6 +88,7 @@ fn flight_sql_client() -> PathBuf {
             .arg(&folder)
             .env("CARGO_TARGET_DIR", folder.join("target"))
             .env_remove("RUSTFLAGS"));
+        let _ = std::fs::remove_dir_all(folder.join("target"));
     });
     program
 }

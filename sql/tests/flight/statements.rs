@@ -438,8 +438,17 @@ async fn statements_are_cancelled() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     act(&mut ada, "CloseSession", Vec::new()).await.unwrap();
     assert_eq!(reading.await.unwrap(), Code::Cancelled);
+
+    // So does the end of the server, whatever runs.
+    let mut ada = served.client(ADA).await;
+    let endless = format!("CREATE TABLE never AS {ENDLESS}");
+    let writing = tokio::spawn(async move { code(update(&mut ada, &endless).await) });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!writing.is_finished());
+    let stopping = tokio::spawn(served.stop());
+    assert_eq!(writing.await.unwrap(), Code::Cancelled);
+    stopping.await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(20));
-    served.stop().await;
 }
 
 /// A statement may be polled for: it runs by itself, and its rows are there when it is done.
