@@ -48,14 +48,14 @@ impl Gate {
                 }
                 let statement = session.statement(&query.query).map_err(status)?;
                 start(
-                    &client,
+                    client,
                     Polled::start(Work::Statement(statement), Vec::new()),
                 )
             }
             Command::CommandPreparedStatementQuery(query) => {
                 let prepared = client.prepared.get(&query.prepared_statement_handle)?;
                 let values = prepared.bound()?;
-                start(&client, Polled::start(prepared.work(session)?, values))
+                start(client, Polled::start(prepared.work(session)?, values))
             }
             // What takes no time is done at once.
             question => {
