@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod entrance;
+mod ingest;
 mod metadata;
+mod options;
 mod outside;
 mod server;
 mod statements;

@@ -1,69 +1,31 @@
 //! Statements, their parameters and their results.
 
-use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Int64Type};
-use arrow_flight::encode::FlightDataEncoderBuilder;
-use arrow_flight::error::FlightError;
 use arrow_flight::sql::{
     ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
-    ActionCreatePreparedStatementResult, Any, CommandPreparedStatementQuery,
-    CommandStatementIngest, CommandStatementQuery, ProstMessageExt, TableDefinitionOptions,
-    TableExistsOption, TableNotExistOption,
+    ActionCreatePreparedStatementResult, Any, CommandPreparedStatementQuery, CommandStatementQuery,
+    ProstMessageExt,
 };
 use arrow_flight::{
-    CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightData, FlightDescriptor,
-    FlightInfo, IpcMessage, PollInfo,
+    CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightDescriptor, FlightInfo,
+    IpcMessage, PollInfo,
 };
 use futures::TryStreamExt;
 use prost::Message;
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 use sql::Endpoints;
 use tonic::{Code, Request, Status};
 
+use super::ingest::{CREATE, ingest, numbers};
 use super::server::{ADA, BOB, Client, act, code, fetch, query, refused, serve, text, update};
 
 /// A statement that takes hours.
 const ENDLESS: &str =
     "SELECT count(*) AS n FROM generate_series(1, 1000000000000) AS s (x) WHERE x % 7 = 8";
-
-fn numbers(range: std::ops::Range<i64>) -> RecordBatch {
-    let words = range.clone().map(|number| format!("word {number}"));
-    RecordBatch::try_from_iter([
-        (
-            "x",
-            Arc::new(Int64Array::from_iter_values(range.clone())) as _,
-        ),
-        ("word", Arc::new(StringArray::from_iter_values(words)) as _),
-    ])
-    .unwrap()
-}
-
-async fn ingest(
-    client: &mut Client,
-    table: &str,
-    modes: (TableNotExistOption, TableExistsOption),
-    batches: Vec<RecordBatch>,
-) -> Result<i64, FlightError> {
-    let command = CommandStatementIngest {
-        table_definition_options: Some(TableDefinitionOptions {
-            if_not_exist: modes.0 as i32,
-            if_exists: modes.1 as i32,
-        }),
-        table: table.to_owned(),
-        ..Default::default()
-    };
-    let batches = futures::stream::iter(batches.into_iter().map(Ok));
-    client.execute_ingest(command, batches).await
-}
-
-const CREATE: (TableNotExistOption, TableExistsOption) =
-    (TableNotExistOption::Create, TableExistsOption::Fail);
 
 async fn poll(client: &mut Client, descriptor: FlightDescriptor) -> Result<PollInfo, Status> {
     let mut request = Request::new(descriptor);
@@ -201,7 +163,7 @@ async fn parameters_are_bound() {
     let sql = "SELECT x, $2 AS tag FROM t WHERE x >= $1 AND x < 5 ORDER BY x";
     let mut prepared = ada.prepare(sql.to_owned(), None).await.unwrap();
     assert_eq!(prepared.parameter_schema().unwrap().fields().len(), 2);
-    let unbound = refused(prepared.execute().await.map_err(FlightError::from));
+    let unbound = refused(prepared.execute().await);
     assert_eq!(unbound.code(), Code::InvalidArgument);
     for from in [3, 1] {
         let values = RecordBatch::try_from_iter([
@@ -236,7 +198,7 @@ async fn parameters_are_bound() {
     let one =
         RecordBatch::try_from_iter([("1", Arc::new(Int64Array::from(vec![1])) as Arc<dyn Array>)]);
     prepared.set_parameters(one.unwrap()).unwrap();
-    let few = refused(prepared.execute().await.map_err(FlightError::from));
+    let few = refused(prepared.execute().await);
     assert_eq!(few.code(), Code::InvalidArgument);
 
     let mut insert = ada
@@ -290,107 +252,6 @@ async fn refused_handle(client: &mut Client, sql: &str) -> Code {
     };
     let descriptor = FlightDescriptor::new_cmd(query.as_any().encode_to_vec());
     poll(client, descriptor).await.unwrap_err().code()
-}
-
-/// Rows are sent for tables that are made, filled, made anew, as the client wants.
-#[tokio::test(flavor = "multi_thread")]
-async fn rows_are_ingested() {
-    use TableExistsOption::{Append, Fail, Replace};
-    use TableNotExistOption::{Create, Fail as Refuse};
-    let served = serve(|_| {}).await;
-    let mut ada = served.client(ADA).await;
-    let batches = || vec![numbers(0..1000), numbers(1000..1500)];
-    assert_eq!(
-        code(ingest(&mut ada, "t", (Refuse, Append), batches()).await),
-        Code::NotFound
-    );
-    assert_eq!(
-        ingest(&mut ada, "t", (Create, Fail), batches())
-            .await
-            .unwrap(),
-        1500
-    );
-    assert_eq!(
-        code(ingest(&mut ada, "t", (Create, Fail), batches()).await),
-        Code::AlreadyExists
-    );
-    assert_eq!(
-        ingest(&mut ada, "t", (Refuse, Append), batches())
-            .await
-            .unwrap(),
-        1500
-    );
-    assert_eq!(
-        ingest(&mut ada, "t", (Create, Append), batches())
-            .await
-            .unwrap(),
-        1500
-    );
-    let count = "SELECT count(*) AS n, count(DISTINCT word) AS w FROM t";
-    assert!(text(&query(&mut ada, count).await.unwrap()).contains("| 4500 | 1500 |"));
-    assert_eq!(
-        ingest(&mut ada, "t", (Create, Replace), batches())
-            .await
-            .unwrap(),
-        1500
-    );
-    assert!(text(&query(&mut ada, count).await.unwrap()).contains("| 1500 | 1500 |"));
-    assert_eq!(
-        code(ingest(&mut ada, "t", (Refuse, Replace), batches()).await),
-        Code::InvalidArgument
-    );
-    served.stop().await;
-}
-
-/// Rows that cannot be read, wherever they break, are the client's mistake and leave no table behind.
-#[tokio::test(flavor = "multi_thread")]
-async fn unreadable_rows_are_refused() {
-    let served = serve(|_| {}).await;
-    let mut ada = served.client(ADA).await;
-    let command = CommandStatementIngest {
-        table: "broken".to_owned(),
-        ..Default::default()
-    };
-    let descriptor = FlightDescriptor::new_cmd(command.as_any().encode_to_vec());
-    let batches = futures::stream::iter([Ok(numbers(0..10)), Ok(numbers(10..20))]);
-    let whole: Vec<FlightData> = FlightDataEncoderBuilder::new()
-        .with_flight_descriptor(Some(descriptor))
-        .build(batches)
-        .try_collect()
-        .await
-        .unwrap();
-    let mut random = StdRng::seed_from_u64(11);
-    for turn in 0..150 {
-        let mut sent = whole.clone();
-        let last = sent.last_mut().unwrap();
-        let mut header = last.data_header.to_vec();
-        let mut body = last.data_body.to_vec();
-        match turn % 3 {
-            0 => body.truncate(random.random_range(0..body.len() / 2)),
-            1 => header.truncate(random.random_range(1..header.len() - 8)),
-            _ => {
-                let place = random.random_range(0..header.len());
-                header[place] ^= random.random_range(1..=255_u8);
-            }
-        }
-        (last.data_header, last.data_body) = (header.into(), body.into());
-        let ended = tokio::time::timeout(Duration::from_secs(10), async {
-            match ada.do_put(futures::stream::iter(sent)).await {
-                Ok(mut results) => results.message().await.err(),
-                Err(error) => Some(refused::<()>(Err(error))),
-            }
-        });
-        match ended.await.expect("a call hangs") {
-            Some(status) => assert_eq!(status.code(), Code::InvalidArgument, "{turn}: {status}"),
-            // A changed bit need not make a message unreadable.
-            None => {
-                assert_eq!(turn % 3, 2);
-                update(&mut ada, "DROP TABLE broken").await.unwrap();
-            }
-        }
-    }
-    assert!(query(&mut ada, "SELECT * FROM broken").await.is_err());
-    served.stop().await;
 }
 
 /// Rows are made as they are read: the first of very many are there at once.
@@ -533,94 +394,6 @@ async fn rows_come_from_several_endpoints() {
     let mut ada = served.client(ADA).await;
     let info = ada.execute("SELECT 1".to_owned(), None).await.unwrap();
     assert_eq!((info.endpoint.len(), info.ordered), (1, true));
-    served.stop().await;
-}
-
-/// The value of an option, as the protocol carries it: here, a text.
-#[derive(Clone, PartialEq, prost::Message)]
-struct OptionValue {
-    #[prost(string, optional, tag = "1")]
-    text: Option<String>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct Options {
-    #[prost(map = "string, message", tag = "1")]
-    options: HashMap<String, OptionValue>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct OptionError {
-    #[prost(int32, tag = "1")]
-    value: i32,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct OptionErrors {
-    #[prost(map = "string, message", tag = "1")]
-    errors: HashMap<String, OptionError>,
-}
-
-async fn set(client: &mut Client, name: &str, value: Option<&str>) -> Option<i32> {
-    let text = value.map(str::to_owned);
-    let options = HashMap::from([(name.to_owned(), OptionValue { text })]);
-    let body = Options { options }.encode_to_vec();
-    let result = act(client, "SetSessionOptions", body).await.unwrap();
-    let errors = OptionErrors::decode(&*result).unwrap().errors;
-    errors.get(name).map(|error| error.value)
-}
-
-async fn options(client: &mut Client) -> HashMap<String, Option<String>> {
-    let body = act(client, "GetSessionOptions", Vec::new()).await.unwrap();
-    let options = Options::decode(&*body).unwrap().options;
-    options
-        .into_iter()
-        .map(|(name, value)| (name, value.text))
-        .collect()
-}
-
-/// Options are set in one session and in no other; wrong ones are told of.
-#[tokio::test(flavor = "multi_thread")]
-async fn sessions_have_options() {
-    let served = serve(|_| {}).await;
-    let mut ada = served.client(ADA).await;
-    let mut other = served.client(ADA).await;
-    update(&mut ada, "CREATE SCHEMA cleaned").await.unwrap();
-    update(&mut ada, "CREATE TABLE cleaned.t AS SELECT 1 AS x")
-        .await
-        .unwrap();
-    assert_eq!(options(&mut ada).await["schema"].as_deref(), Some("public"));
-    assert_eq!(set(&mut ada, "schema", Some("cleaned")).await, None);
-    assert_eq!(
-        options(&mut ada).await["schema"].as_deref(),
-        Some("cleaned")
-    );
-    query(&mut ada, "SELECT * FROM t").await.unwrap();
-    assert!(query(&mut other, "SELECT * FROM t").await.is_err());
-    let size = "datafusion.execution.batch_size";
-    assert_eq!(set(&mut ada, size, Some("100")).await, None);
-    assert_eq!(options(&mut ada).await[size].as_deref(), Some("100"));
-    assert_ne!(options(&mut other).await[size].as_deref(), Some("100"));
-    assert_eq!(set(&mut ada, size, None).await, None);
-    assert_ne!(options(&mut ada).await[size].as_deref(), Some("100"));
-    let (invalid_name, invalid_value) = (Some(1), Some(2));
-    assert_eq!(
-        set(&mut ada, "schema", Some("nowhere")).await,
-        invalid_value
-    );
-    assert_eq!(set(&mut ada, size, Some("many")).await, invalid_value);
-    assert_eq!(
-        set(&mut ada, "datafusion.nothing", Some("1")).await,
-        invalid_name
-    );
-    assert_eq!(
-        set(&mut ada, "x = 1; DROP TABLE t", Some("1")).await,
-        invalid_name
-    );
-    assert_eq!(
-        set(&mut ada, size, Some("1'; SELECT 1 --")).await,
-        invalid_value
-    );
     served.stop().await;
 }
 
