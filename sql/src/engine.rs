@@ -17,6 +17,10 @@ use crate::session::Session;
 use crate::store;
 use crate::table::OpenedSources;
 
+/// Bytes of stack of the threads on which statements are planned: the trees of a long statement are
+/// deep, and what walks and drops them calls itself.
+pub const STACK_BYTES: usize = 64 << 20;
+
 /// How an engine runs.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {

@@ -2,6 +2,7 @@
 
 use datafusion::error::DataFusionError;
 use planner::ErrorKind;
+use udfs::scalar::secret::SecretError;
 
 /// An error of planning or running a statement.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +85,7 @@ fn engine_kind(error: &DataFusionError) -> ErrorKind {
         DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) => ErrorKind::Unavailable,
         DataFusionError::External(inner) => match inner.downcast_ref::<planner::Error>() {
             Some(own) => own.kind(),
+            None if inner.is::<SecretError>() => ErrorKind::Invalid,
             None => inner
                 .downcast_ref::<Error>()
                 .map_or(ErrorKind::Bug, Error::kind),

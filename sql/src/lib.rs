@@ -15,7 +15,7 @@ mod store;
 mod table;
 mod users;
 
-pub use engine::{Access, Engine, EngineOptions, Identity};
+pub use engine::{Access, Engine, EngineOptions, Identity, STACK_BYTES};
 pub use error::{Error, Result};
 pub use flight::{Endpoints, FlightOptions, FlightServer, Tls};
 pub use session::{Ingest, IngestMode, Session};

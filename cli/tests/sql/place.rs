@@ -24,6 +24,7 @@ pub(crate) fn cluster() -> LocalCluster {
 /// Runs something on the threads that a server has.
 pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread()
+        .thread_stack_size(sql::STACK_BYTES)
         .enable_all()
         .build()
         .unwrap()

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use arrow::datatypes::{Fields, Schema};
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider};
 use datafusion::datasource::{TableProvider, TableType};
@@ -117,6 +118,13 @@ pub(super) fn provider(engine: &Engine, definition: &Definition) -> Result<Arc<d
     Ok(match definition {
         Definition::File(file) => {
             let schema = decode_schema(&file.schema)?;
+            // NOT NULL is for what goes in: a reader that casts cannot vouch for it, and the engine
+            // takes it for a mistake if the plan and its operators do not agree on it.
+            let fields = schema.fields().iter();
+            let fields: Fields = fields
+                .map(|field| field.as_ref().clone().with_nullable(true))
+                .collect();
+            let schema = Arc::new(Schema::new(fields));
             let source = file.source.clone();
             Arc::new(FileTable::new(engine, source, schema, file.declared))
         }

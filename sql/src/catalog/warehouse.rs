@@ -134,7 +134,7 @@ fn write_all(
 
 enum RowWriter {
     Parquet(Box<ArrowWriter<WholeFile>>),
-    Csv(arrow::csv::Writer<WholeFile>),
+    Csv(Box<arrow::csv::Writer<WholeFile>>),
     Jsonl(arrow::json::LineDelimitedWriter<WholeFile>),
 }
 
@@ -159,7 +159,7 @@ impl RowWriter {
                     write_header(&mut whole, *delimiter, schema)?;
                 }
                 let builder = arrow::csv::WriterBuilder::new().with_header(false);
-                Self::Csv(builder.with_delimiter(*delimiter).build(whole))
+                Self::Csv(Box::new(builder.with_delimiter(*delimiter).build(whole)))
             }
             RowFormat::Jsonl => Self::Jsonl(arrow::json::LineDelimitedWriter::new(whole)),
         })

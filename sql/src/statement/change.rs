@@ -97,7 +97,9 @@ async fn run_sql(scope: &Arc<Scope>, sql: Sql) -> Result<Answer> {
 async fn engine_statement(scope: &Arc<Scope>, statement: Parsed) -> Result<Answer> {
     let context = scope.session.context();
     let plan = context.state().statement_to_plan(statement).await?;
-    context.execute_logical_plan(plan).await?;
+    // A setting that is not known, or a value that is none, is the author's mistake.
+    let set = context.execute_logical_plan(plan).await;
+    set.map_err(|error| Error::Invalid(Error::from(error).to_string()))?;
     Ok(Answer::Done)
 }
 

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::{LogicalPlan, Statement as PlannedStatement};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::{Expr, Statement as Sql, Value};
 use futures::StreamExt;
+use planner::ErrorKind;
 
 use super::{Scope, execute};
 use crate::error::{Error, Result};
@@ -62,13 +64,24 @@ pub(super) async fn plan(scope: &Arc<Scope>, mut statement: Parsed) -> Result<Qu
     rewrite(&mut statement)?;
     check_explained(&statement)?;
     let state = scope.state()?;
-    let plan = state.statement_to_plan(statement).await?;
+    let plan = state.statement_to_plan(statement).await;
+    let plan = plan.map_err(wrong_statement)?;
     check(&plan)?;
     Ok(QueryPlan {
         scope: Arc::clone(scope),
         state,
         plan,
     })
+}
+
+/// What the engine takes for a mistake of its own while it plans is a statement that it cannot plan.
+fn wrong_statement(error: DataFusionError) -> Error {
+    match Error::from(error) {
+        error if error.kind() == ErrorKind::Bug => {
+            Error::Invalid(format!("the statement cannot be planned: {error}"))
+        }
+        error => error,
+    }
 }
 
 /// Plans the text of a query with a state of its statement.
@@ -164,7 +177,8 @@ impl QueryPlan {
     /// Runs the plan.
     pub(super) async fn run(self) -> Result<SendableRecordBatchStream> {
         let schema = self.schema();
-        let physical = self.state.create_physical_plan(&self.plan).await?;
+        let physical = self.state.create_physical_plan(&self.plan).await;
+        let physical = physical.map_err(wrong_statement)?;
         let rows = execute::rows(&self.scope, physical, &self.state).await?;
         Ok(advertised(rows, schema))
     }

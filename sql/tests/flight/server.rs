@@ -31,6 +31,7 @@ pub struct Served {
 pub async fn serve(change: impl FnOnce(&mut FlightOptions)) -> Served {
     let home = tempfile::tempdir().unwrap();
     let engine = Engine::open(EngineOptions {
+        rows_per_split: None,
         home: home.path().join("home"),
         base: home.path().to_owned(),
         cluster: None,

@@ -1,0 +1,316 @@
+//! Statements that nobody should write: no panic, no hang, no mistake that is taken for the engine's.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use futures::StreamExt;
+use planner::ErrorKind;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use sql::{Access, Answer, Error, Session};
+
+use crate::place::{Place, block_on, data, rows};
+
+/// Time for one statement.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Rows of a result that are looked at: a mutated join may give billions.
+const LOOKED_AT: usize = 4;
+
+/// An engine whose statements see a copy of the data, and nothing else.
+async fn fenced() -> Place {
+    let place = Place::with(|options| {
+        let data_copy = options.home.join("data");
+        copy_folder(&data(), &data_copy);
+        options.base = data_copy.clone();
+        options.access = Access::Below(vec![data_copy.to_string_lossy().into_owned()]);
+        options.memory_limit = 64 << 20;
+    })
+    .await;
+    let session = place.session();
+    session
+        .execute("CREATE EXTERNAL TABLE people STORED AS CSV LOCATION 'people.csv'")
+        .await
+        .unwrap();
+    place
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Plans a statement, and looks at the first rows that it gives.
+async fn try_statement(session: &Session, sql: &str) -> Result<(), Error> {
+    let work = async {
+        if let Answer::Rows(mut rows) = session.execute(sql).await? {
+            for _ in 0..LOOKED_AT {
+                match rows.next().await {
+                    Some(batch) => drop(batch?),
+                    None => break,
+                }
+            }
+        }
+        Ok(())
+    };
+    let done = tokio::time::timeout(PATIENCE, work).await;
+    done.unwrap_or_else(|_| panic!("no answer: {sql}"))
+}
+
+/// The statements of all files of `slt/`.
+fn statements() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sql/slt");
+    let mut statements = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        for record in text.split("\n\n") {
+            let mut lines = record.lines();
+            let first = lines.next().unwrap_or_default();
+            if first.starts_with("statement") || first.starts_with("query") {
+                statements.push(
+                    lines
+                        .take_while(|line| *line != "----")
+                        .collect::<Vec<_>>()
+                        .join(" "),
+                );
+            }
+        }
+    }
+    statements.sort();
+    statements
+}
+
+/// The words and signs of a text.
+fn tokens(text: &str) -> Vec<String> {
+    let mut tokens: Vec<String> = Vec::new();
+    let mut word = false;
+    for c in text.chars() {
+        let of_word = c.is_alphanumeric() || c == '_';
+        match tokens.last_mut() {
+            Some(last) if word && of_word => last.push(c),
+            _ => tokens.push(c.to_string()),
+        }
+        word = of_word;
+    }
+    tokens
+}
+
+fn mutate(random: &mut ChaCha8Rng, corpus: &[Vec<String>]) -> String {
+    let mut tokens = corpus.choose(random).unwrap().clone();
+    for _ in 0..random.random_range(1..5) {
+        let at = random.random_range(0..=tokens.len());
+        let other = corpus.choose(random).unwrap();
+        match random.random_range(0..7) {
+            0 if at < tokens.len() => drop(tokens.remove(at)),
+            1 if at < tokens.len() => tokens.insert(at, tokens[at].clone()),
+            2 if at < tokens.len() => {
+                let with = random.random_range(0..tokens.len());
+                tokens.swap(at, with);
+            }
+            3 => tokens.insert(at, other.choose(random).unwrap().clone()),
+            4 => {
+                let end = random.random_range(0..=other.len());
+                tokens.truncate(at);
+                tokens.extend(other[end..].iter().cloned());
+            }
+            5 => {
+                let odd = [
+                    "\u{0}",
+                    "'",
+                    "\"",
+                    "$1",
+                    "?",
+                    "--",
+                    "/*",
+                    "(",
+                    ")",
+                    "[",
+                    "{",
+                    ";",
+                    "::",
+                    "\u{202e}",
+                    "9999999999999999999999",
+                    "1e999",
+                    "sanitize",
+                    "*",
+                    "é",
+                ];
+                tokens.insert(at, (*odd.choose(random).unwrap()).to_owned());
+            }
+            _ => {
+                let end = random.random_range(0..=other.len());
+                let start = random.random_range(0..=end);
+                for (place, token) in other[start..end].iter().enumerate() {
+                    tokens.insert(at + place, token.clone());
+                }
+            }
+        }
+    }
+    tokens.concat()
+}
+
+/// 10,000 statements made of those of the other tests by taking out, doubling, exchanging and mixing
+/// their words: each is answered or refused, and none is taken for a mistake of the engine's.
+#[test]
+fn mutated_statements() {
+    let corpus: Vec<Vec<String>> = statements().iter().map(|text| tokens(text)).collect();
+    assert!(corpus.len() > 100);
+    block_on(async {
+        let place = fenced().await;
+        let mut session = place.session();
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        let mut outcomes: BTreeMap<String, u32> = BTreeMap::new();
+        let mut bugs = Vec::new();
+        for number in 0..10_000 {
+            if number % 100 == 0 {
+                // What a statement sets or prepares does not last.
+                session = place.session();
+            }
+            let sql = mutate(&mut random, &corpus);
+            let outcome = match try_statement(&session, &sql).await {
+                Ok(()) => "answered".to_owned(),
+                Err(error) if error.kind() == ErrorKind::Bug => {
+                    bugs.push(format!("{sql}\n  {error}"));
+                    "bug".to_owned()
+                }
+                Err(error) => format!("{:?}", error.kind()),
+            };
+            *outcomes.entry(outcome).or_default() += 1;
+        }
+        assert!(
+            bugs.is_empty(),
+            "{} of 10,000:\n{}",
+            bugs.len(),
+            bugs.join("\n")
+        );
+        // The mutations are not so wild that nothing is left to plan.
+        assert!(outcomes["answered"] > 500, "{outcomes:?}");
+        assert!(outcomes["Invalid"] > 500, "{outcomes:?}");
+    });
+}
+
+/// Long and deep statements are answered, or refused with a word on why.
+#[test]
+fn long_and_deep_statements() {
+    let nested = |open: &str, close: &str, levels: usize| {
+        format!("SELECT {}1{}", open.repeat(levels), close.repeat(levels))
+    };
+    let list: Vec<String> = (0..100_000).map(|n| n.to_string()).collect();
+    let list = list.join(",");
+    let refused = [
+        nested("(", ")", 1_000),
+        nested("[", "]", 1_000),
+        nested("abs(", ")", 1_000),
+        nested("CASE WHEN true THEN ", " END", 10_000),
+        format!("SELECT {}1", "-".repeat(0) + &"NOT ".repeat(100_000)),
+        format!("SELECT 1{}", " + 1".repeat(250_000)),
+        format!("SELECT 1{}", "::int".repeat(100_000)),
+        format!(
+            "SELECT * FROM {}people{}",
+            "(SELECT * FROM ".repeat(1_000),
+            ")".repeat(1_000)
+        ),
+        format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(50_000)),
+        format!("SELECT * FROM people{}", ", people".repeat(100_000)),
+        format!(
+            "SELECT * FROM {}people{}",
+            "sanitize(".repeat(1_000),
+            ")".repeat(1_000)
+        ),
+        format!("{}SELECT 1", "EXPLAIN ".repeat(50_000)),
+        format!("SELECT '{}", "x".repeat(1 << 20)),
+        "SELECT ".repeat(100_000),
+        "(".repeat(1 << 20),
+        "x".repeat(8 << 20),
+        String::new(),
+        ";;;".to_owned(),
+    ];
+    let answered = [
+        format!("SELECT '{}'", "x".repeat(1 << 20)),
+        format!("SELECT count(*) FROM people WHERE id IN ({list})"),
+        format!("SELECT 1 /* {} */", "x".repeat(1 << 20)),
+        format!("SELECT 1{}", " + 1".repeat(1_000)),
+        nested("(", ")", 40),
+        format!(
+            "SELECT count(*) FROM people WHERE {}",
+            vec!["id = '1'"; 2_000].join(" OR ")
+        ),
+    ];
+    block_on(async {
+        let place = fenced().await;
+        let session = place.session();
+        for sql in refused {
+            let start: String = sql.chars().take(60).collect();
+            // As a task, so that it runs on the small stack of a worker.
+            let session = session.clone();
+            let tried = tokio::spawn(async move { try_statement(&session, &sql).await });
+            let error = tried.await.unwrap().expect_err(&start);
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{start}: {error}");
+            assert!(error.to_string().len() < 1_000, "{start}");
+        }
+        for sql in answered {
+            let start: String = sql.chars().take(60).collect();
+            let session = session.clone();
+            let tried = tokio::spawn(async move { try_statement(&session, &sql).await });
+            tried
+                .await
+                .unwrap()
+                .unwrap_or_else(|error| panic!("{start}: {error}"));
+        }
+    });
+}
+
+/// Statements of a server see the folders that they may see, however they name others.
+#[test]
+fn fenced_statements() {
+    block_on(async {
+        let place = fenced().await;
+        let session = place.session();
+        let secret = place.home.path().join("secret.csv");
+        std::fs::write(&secret, "a\n1\n").unwrap();
+        std::os::unix::fs::symlink(&secret, place.home.path().join("data/link.csv")).unwrap();
+        let outside = secret.display();
+        for sql in [
+            format!("SELECT * FROM '{outside}'"),
+            "SELECT * FROM '../secret.csv'".to_owned(),
+            "SELECT * FROM 'visits/../../secret.csv'".to_owned(),
+            "SELECT * FROM 'link.csv'".to_owned(),
+            format!("SELECT * FROM 'file://{outside}'"),
+            "SELECT * FROM 'http://127.0.0.1:9/x.csv'".to_owned(),
+            format!("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '{outside}'"),
+            format!(
+                "COPY people TO '{}'",
+                place.home.path().join("out.csv").display()
+            ),
+            "COPY people TO '../out.csv'".to_owned(),
+            format!("SELECT * FROM sanitize('{outside}')"),
+            "SELECT * FROM '../catalog.sqlite'".to_owned(),
+        ] {
+            let error = try_statement(&session, &sql).await.expect_err(&sql);
+            assert!(
+                error.to_string().contains("statements may name"),
+                "{sql}: {error}"
+            );
+        }
+        assert!(!place.home.path().join("out.csv").exists());
+        assert_eq!(
+            rows(&session, "SELECT count(*) FROM 'people.csv'")
+                .await
+                .unwrap(),
+            [["6"]]
+        );
+        try_statement(&session, "COPY people TO 'copy.csv'")
+            .await
+            .unwrap();
+    });
+}
