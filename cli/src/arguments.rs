@@ -7,6 +7,8 @@ use cli::member::{ExecutorArguments, SchedulerArguments};
 use planner::cluster::ClusterAddress;
 use planner::spec::PiiStrategy;
 
+use crate::shell::SqlArguments;
+
 /// Clean dirty tables, with an account of every cell changed and every row dropped.
 #[derive(Debug, Parser)]
 #[command(name = "sanitizer", version, max_term_width = 100)]
@@ -27,6 +29,8 @@ pub(crate) enum Command {
     Profile(ProfileArguments),
     /// Show the passes of a job
     Explain(JobArguments),
+    /// Run SQL over files, tables and the cleaning functions
+    Sql(Box<SqlArguments>),
     /// Print the JSON Schema of a document
     Schema(SchemaArguments),
     /// Start the scheduler of a cluster

@@ -2,5 +2,7 @@
 
 pub mod allocator;
 pub mod ending;
+pub mod home;
 pub mod log;
 pub mod member;
+pub mod password;

@@ -6,6 +6,7 @@ mod describe;
 mod draft;
 mod lines;
 mod progress;
+mod shell;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Profile(arguments) => describe::profile(&arguments),
         Command::Explain(arguments) => clean::explain(&arguments),
         Command::Schema(arguments) => describe::schema(&arguments),
+        Command::Sql(arguments) => shell::run(&arguments),
         Command::Scheduler(arguments) => member::scheduler(&arguments),
         Command::Executor(arguments) => member::executor(&arguments),
     })
