@@ -11,7 +11,12 @@ use crate::ending::UsageError;
 pub struct HomeArguments {
     /// Folder of the catalog and of the tables that statements make
     /// [default: data-sanitizer in $XDG_DATA_HOME or ~/.local/share]
-    #[arg(long = "home", value_name = "DIR", env = "SANITIZER_HOME")]
+    #[arg(
+        long = "home",
+        value_name = "DIR",
+        env = "SANITIZER_HOME",
+        global = true
+    )]
     pub folder: Option<PathBuf>,
 }
 

@@ -6,3 +6,6 @@ pub mod home;
 pub mod log;
 pub mod member;
 pub mod password;
+pub mod period;
+pub mod serve;
+mod settings;
