@@ -21,3 +21,11 @@ CREATE TABLE specs (
     spec   TEXT NOT NULL,              -- JSON
     PRIMARY KEY (tenant, name)
 ) STRICT;
+
+CREATE TABLE finished_jobs (
+    tenant      TEXT NOT NULL,
+    name        TEXT NOT NULL,
+    output      TEXT NOT NULL,         -- a Place, in JSON
+    finished_at TEXT NOT NULL,         -- RFC 3339
+    PRIMARY KEY (tenant, name)
+) STRICT;

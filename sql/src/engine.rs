@@ -1,14 +1,21 @@
 //! What the sessions of a process share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use planner::cluster::ClusterAddress;
+use planner::spec::Secret;
+use planner::storage::Place;
 use sqlx::SqlitePool;
 
-use crate::error::Result;
+use crate::catalog::{CatalogStore, FinishedOutput};
+use crate::error::{Error, Result};
 use crate::session::Session;
 use crate::store;
+use crate::table::OpenedSources;
 
 /// How an engine runs.
 #[derive(Debug, Clone)]
@@ -24,6 +31,73 @@ pub struct EngineOptions {
     pub memory_limit: usize,
     /// Threads that a statement uses.
     pub threads: usize,
+    /// Which locations statements may name.
+    pub access: Access,
+}
+
+/// Which locations statements may name, beside the tables of the catalog's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Any that the process can reach: whoever writes statements is who runs the process.
+    #[default]
+    All,
+    /// Those that begin with one of these: folders of this machine, and URLs.
+    Below(Vec<String>),
+}
+
+impl EngineOptions {
+    /// Refuses locations that statements may not name.
+    pub(crate) fn check_access(&self, locations: &[String]) -> Result<()> {
+        let Access::Below(allowed) = &self.access else {
+            return Ok(());
+        };
+        let own = self.home.join("warehouse");
+        for location in locations {
+            let place = self.whole(location);
+            let inside = |folder: &str| {
+                let folder = self.whole(folder);
+                place == folder
+                    || place
+                        .strip_prefix(&folder)
+                        .is_some_and(|rest| rest.starts_with('/') || folder.ends_with('/'))
+            };
+            if !inside(&own.to_string_lossy()) && !allowed.iter().any(|folder| inside(folder)) {
+                return Err(Error::Invalid(format!(
+                    "{location} is not among the locations that statements may name here"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// A location without detours: links and `..` do not lead out of a folder.
+    fn whole(&self, location: &str) -> String {
+        if location.contains("://") && !location.starts_with("file://") {
+            return location.to_owned();
+        }
+        let path = match Place::parse(location, &self.base, None) {
+            Ok(place) => place.local().map(Path::to_owned),
+            Err(_) => None,
+        };
+        let path = path.unwrap_or_else(|| self.base.join(location));
+        let mut known = path.as_path();
+        let mut rest = PathBuf::new();
+        // What is not there yet has no links.
+        let real = loop {
+            match known.canonicalize() {
+                Ok(real) => break real,
+                Err(_) => match (known.parent(), known.file_name()) {
+                    (Some(parent), Some(name)) => {
+                        rest = Path::new(name).join(rest);
+                        known = parent;
+                    }
+                    _ => break PathBuf::from("/"),
+                },
+            }
+        };
+        let whole = real.join(rest);
+        whole.to_string_lossy().trim_end_matches('/').to_owned()
+    }
 }
 
 /// Who works in a session.
@@ -46,19 +120,64 @@ pub struct Engine {
 pub(crate) struct Shared {
     pub(crate) options: EngineOptions,
     pub(crate) store: SqlitePool,
+    pub(crate) sources: OpenedSources,
+    pub(crate) runtime: Arc<RuntimeEnv>,
 }
 
 impl Engine {
     /// Opens the catalog in the engine's home, making both where there are none.
-    pub async fn open(options: EngineOptions) -> Result<Self> {
+    pub async fn open(mut options: EngineOptions) -> Result<Self> {
+        std::fs::create_dir_all(&options.home).map_err(|error| Error::io(&options.home, error))?;
+        // Names of files in plans mean the same to every process.
+        let home = options.home.canonicalize();
+        options.home = home.map_err(|error| Error::io(&options.home, error))?;
         let store = store::open(&options.home).await?;
+        let spill = options.home.join("staging");
+        std::fs::create_dir_all(&spill).map_err(|error| Error::io(&spill, error))?;
+        let disk =
+            DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![spill]));
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_limit)))
+            .with_disk_manager_builder(disk)
+            .build_arc()?;
         Ok(Self {
-            shared: Arc::new(Shared { options, store }),
+            shared: Arc::new(Shared {
+                options,
+                store,
+                sources: OpenedSources::default(),
+                runtime,
+            }),
         })
     }
 
     /// A session of somebody.
     pub fn session(&self, identity: Identity) -> Result<Session> {
         Session::new(self.clone(), identity)
+    }
+
+    /// How it runs.
+    pub fn options(&self) -> &EngineOptions {
+        &self.shared.options
+    }
+
+    /// Remembers the output of a job that has finished: its tables are `jobs.<name>.data` and so on.
+    /// The files are those that the manifest names.
+    pub async fn remember_job(
+        &self,
+        tenant: &str,
+        name: &str,
+        output: &Place,
+        credentials: Option<Secret>,
+        files: impl IntoIterator<Item = String>,
+    ) -> Result<()> {
+        let output = FinishedOutput::of(output, credentials, files);
+        let store = CatalogStore::new(self.shared.store.clone(), tenant);
+        store
+            .finish_job(name, &serde_json::to_string(&output)?)
+            .await
+    }
+
+    pub(crate) fn memory(&self) -> Arc<dyn MemoryPool> {
+        Arc::clone(&self.shared.runtime.memory_pool)
     }
 }

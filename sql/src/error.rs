@@ -89,9 +89,7 @@ fn engine_kind(error: &DataFusionError) -> ErrorKind {
                 .downcast_ref::<Error>()
                 .map_or(ErrorKind::Bug, Error::kind),
         },
-        DataFusionError::Collection(errors) => errors
-            .first()
-            .map_or(ErrorKind::Bug, engine_kind),
+        DataFusionError::Collection(errors) => errors.first().map_or(ErrorKind::Bug, engine_kind),
         _ => ErrorKind::Bug,
     }
 }
@@ -139,6 +137,12 @@ impl From<Error> for DataFusionError {
             Error::Planner(error) => error.into(),
             other => Self::External(Box::new(other)),
         }
+    }
+}
+
+impl From<parquet::errors::ParquetError> for Error {
+    fn from(error: parquet::errors::ParquetError) -> Self {
+        Self::Planner(error.into())
     }
 }
 

@@ -4,13 +4,16 @@
 //! An [`Engine`] is what a process shares; a [`Session`] is one person's; a [`Statement`] is parsed,
 //! then [`Planned`], then run to an [`Answer`].
 
+mod catalog;
 mod engine;
 mod error;
+mod front;
 mod session;
 mod statement;
 mod store;
+mod table;
 
-pub use engine::{Engine, EngineOptions, Identity};
+pub use engine::{Access, Engine, EngineOptions, Identity};
 pub use error::{Error, Result};
 pub use session::{Ingest, IngestMode, Session};
 pub use statement::{Answer, Planned, Statement};

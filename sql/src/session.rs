@@ -1,14 +1,24 @@
 //! One person's session: settings, and the tables of their tenant.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::datatypes::SchemaRef;
+use datafusion::catalog::CatalogProvider;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::prelude::SessionContext;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement as Parsed;
+use datafusion::sql::sqlparser::ast::{Ident, ObjectName};
+use planner::session::session_in;
 
+use crate::catalog::{
+    CATALOG, CatalogStore, JOBS, JobsCatalog, PUBLIC, TenantCatalog, decode_schema,
+};
 use crate::engine::{Engine, Identity};
 use crate::error::{Error, Result};
-use crate::statement::Statement;
+use crate::statement::{Answer, Scope, Statement, append, conform, file_table, store_rows};
+
+/// Statements that a session keeps prepared.
+const MAX_PREPARED: usize = 1_000;
 
 /// One person's session. Cheap to clone: the clones are the same session.
 #[derive(Clone)]
@@ -16,11 +26,14 @@ pub struct Session {
     engine: Engine,
     identity: Arc<Identity>,
     context: SessionContext,
+    catalog: Arc<TenantCatalog>,
+    store: CatalogStore,
+    prepared: Arc<Mutex<HashMap<String, Parsed>>>,
 }
 
 /// Rows that a client sends for a table.
 pub struct Ingest {
-    /// Name of the table, perhaps with a schema.
+    /// Name of the table.
     pub table: String,
     /// Schema of the catalog that the table lies in; the session's when none.
     pub schema: Option<String>,
@@ -45,10 +58,31 @@ pub enum IngestMode {
 
 impl Session {
     pub(crate) fn new(engine: Engine, identity: Identity) -> Result<Self> {
+        let options = engine.options();
+        let mut config = SessionConfig::new()
+            .with_target_partitions(options.threads.max(1))
+            .with_information_schema(true)
+            .with_create_default_catalog_and_schema(false)
+            .with_default_catalog_and_schema(CATALOG, PUBLIC)
+            // The partitions of a table, one after the other, are its rows in order.
+            .with_round_robin_repartition(false);
+        if options.cluster.is_some() {
+            // A filter that one operator gives another while they run does not travel.
+            config = config.set_bool("datafusion.optimizer.enable_dynamic_filter_pushdown", false);
+        }
+        let context = session_in(config, Arc::clone(&engine.shared.runtime));
+        let catalog = Arc::new(TenantCatalog::new(engine.clone()));
+        let jobs = JobsCatalog::new(engine.clone(), Arc::clone(&catalog));
+        let tenant: Arc<dyn CatalogProvider> = Arc::clone(&catalog) as _;
+        context.register_catalog(CATALOG, tenant);
+        context.register_catalog(JOBS, Arc::new(jobs));
         Ok(Self {
+            store: CatalogStore::new(engine.shared.store.clone(), &identity.tenant),
             engine,
             identity: Arc::new(identity),
-            context: SessionContext::new(),
+            context,
+            catalog,
+            prepared: Arc::default(),
         })
     }
 
@@ -67,26 +101,172 @@ impl Session {
         &self.context
     }
 
+    /// Looks the catalog's names up anew, as every statement does; what [`Session::context`] lists is
+    /// what they were then.
+    pub async fn refresh(&self) -> Result<()> {
+        self.catalog.set_snapshot(self.store.load().await?);
+        Ok(())
+    }
+
+    /// Names of the stored specs.
+    pub fn spec_names(&self) -> Vec<String> {
+        self.catalog.snapshot().specs.keys().cloned().collect()
+    }
+
     /// Parses a text of one statement.
     pub fn statement(&self, sql: &str) -> Result<Statement> {
-        Statement::parse(self, sql)
+        let mut statements = Statement::parse(self, sql)?;
+        match (statements.pop(), statements.len()) {
+            (Some(statement), 0) => Ok(statement),
+            (None, _) => Err(Error::Invalid("a statement is expected".to_owned())),
+            (Some(_), others) => Err(Error::Invalid(format!(
+                "one statement is expected, not {}",
+                others + 1
+            ))),
+        }
     }
 
     /// Parses a text of any number of statements.
     pub fn statements(&self, sql: &str) -> Result<Vec<Statement>> {
-        Ok(vec![self.statement(sql)?])
+        Statement::parse(self, sql)
     }
 
     /// Parses, plans and runs one statement.
-    pub async fn execute(&self, sql: &str) -> Result<crate::Answer> {
+    pub async fn execute(&self, sql: &str) -> Result<Answer> {
         self.statement(sql)?.plan().await?.run(&[]).await
     }
 
     /// Puts rows into a table; gives their number.
     pub async fn ingest(&self, ingest: Ingest) -> Result<u64> {
-        let _: SchemaRef = ingest.rows.schema();
-        Err(Error::Bug("not yet"))
+        self.refresh().await?;
+        let schema = match ingest.schema {
+            Some(schema) => schema,
+            None => self.default_schema(),
+        };
+        let name = (schema, ingest.table);
+        let exists = file_table(self, &name.0, &name.1);
+        let exists = match exists {
+            Err(Error::NotFound(_)) => None,
+            other => Some(other?),
+        };
+        let scope = Scope::of_session(self);
+        match (ingest.mode, exists) {
+            (IngestMode::Append | IngestMode::CreateAppend, Some(table)) => {
+                let schema = decode_schema(&table.schema)?;
+                let rows = conform(ingest.rows, &schema, &name.1)?;
+                append(&scope, &table, rows).await
+            }
+            (IngestMode::Append, None) => {
+                Err(Error::NotFound(format!("there is no table {}", name.1)))
+            }
+            (IngestMode::Create, Some(_)) => Err(Error::Conflict(format!(
+                "there is a table {} already",
+                name.1
+            ))),
+            (mode, _) => {
+                let replace = mode == IngestMode::Replace;
+                store_rows(&scope, &name, vec![ingest.rows], (replace, false)).await
+            }
+        }
     }
+
+    pub(crate) fn catalog(&self) -> &Arc<TenantCatalog> {
+        &self.catalog
+    }
+
+    pub(crate) fn store(&self) -> &CatalogStore {
+        &self.store
+    }
+
+    fn default_schema(&self) -> String {
+        let state = self.context.state();
+        state.config_options().catalog.default_schema.clone()
+    }
+
+    /// Schema and name of a table of the catalog's own, which a statement makes, fills or drops.
+    pub(crate) fn own_table(&self, name: &ObjectName) -> Result<(String, String)> {
+        let parts = parts(name)?;
+        match parts.as_slice() {
+            [table] => Ok((self.default_schema(), table.clone())),
+            [schema, table] => Ok((schema.clone(), table.clone())),
+            [catalog, schema, table] if catalog == CATALOG => Ok((schema.clone(), table.clone())),
+            _ => Err(Error::Invalid(format!(
+                "{name} is not a table of the catalog {CATALOG}"
+            ))),
+        }
+    }
+
+    /// Name of a schema of the catalog's own.
+    pub(crate) fn own_schema(&self, name: &ObjectName) -> Result<String> {
+        let parts = parts(name)?;
+        match parts.as_slice() {
+            [schema] => Ok(schema.clone()),
+            [catalog, schema] if catalog == CATALOG => Ok(schema.clone()),
+            _ => Err(Error::Invalid(format!(
+                "{name} is not a schema of the catalog {CATALOG}"
+            ))),
+        }
+    }
+
+    /// The last part of a name.
+    pub(crate) fn last_part(&self, name: &ObjectName) -> Result<String> {
+        parts(name)?
+            .pop()
+            .ok_or_else(|| Error::Invalid("a name is expected".to_owned()))
+    }
+
+    /// Keeps a statement under a name.
+    pub(crate) fn prepare(&self, name: &str, statement: Parsed) -> Result<()> {
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        if prepared.len() >= MAX_PREPARED {
+            return Err(Error::Invalid(format!(
+                "a session prepares {MAX_PREPARED} statements at most; DEALLOCATE some"
+            )));
+        }
+        if prepared.contains_key(name) {
+            return Err(Error::Conflict(format!(
+                "there is a prepared statement {name} already; DEALLOCATE it first"
+            )));
+        }
+        prepared.insert(name.to_owned(), statement);
+        Ok(())
+    }
+
+    /// The statement that was prepared under a name.
+    pub(crate) fn prepared(&self, name: &str) -> Result<Parsed> {
+        let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = prepared.get(name).cloned();
+        found.ok_or_else(|| Error::NotFound(format!("there is no prepared statement {name}")))
+    }
+
+    /// Forgets a prepared statement.
+    pub(crate) fn deallocate(&self, name: &str) -> Result<()> {
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        match prepared.remove(name) {
+            Some(_) => Ok(()),
+            None => Err(Error::NotFound(format!(
+                "there is no prepared statement {name}"
+            ))),
+        }
+    }
+}
+
+/// The parts of a name: as written where they stand in quotation marks, else in small letters.
+fn parts(name: &ObjectName) -> Result<Vec<String>> {
+    let parts = name.0.iter().map(|part| match part.as_ident() {
+        Some(Ident {
+            value,
+            quote_style: Some(_),
+            ..
+        }) => Ok(value.clone()),
+        Some(ident) => Ok(ident.value.to_lowercase()),
+        None => Err(Error::Invalid(format!("{name} is no name of a table"))),
+    });
+    let parts = parts.collect::<Result<Vec<_>>>()?;
+    if parts.iter().any(String::is_empty) {
+        return Err(Error::Invalid("an empty name".to_owned()));
+    }
+    Ok(parts)
 }
 
 impl std::fmt::Debug for Session {

@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
+use crate::aggregate::mode::ModeFunction;
 use crate::scalar::cell_function::CellFunction;
+use crate::scalar::minhash_lsh::MinHashLshFunction;
 use crate::scalar::pii_hash::PiiHashFunction;
 use crate::scalar::row_hash::RowHashFunction;
-use crate::scalar::{addresses, dates, personal_data, quantities, texts};
+use crate::scalar::{addresses, dates, personal_data, quantities, similarity, texts};
+use crate::window::impute;
 
 /// Every scalar function, in the order of the reference documentation.
 pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     let cell_functions: Vec<CellFunction> = vec![
         texts::normalize_text(),
+        texts::fix_mojibake(),
         texts::normalize_phone(),
         texts::canonicalize(),
         addresses::normalize_email(),
@@ -22,6 +26,7 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         quantities::normalize_number(),
         quantities::normalize_boolean(),
         quantities::normalize_currency(),
+        quantities::normalize_iban(),
         personal_data::pii_detect(),
         personal_data::pii_redact(),
     ];
@@ -31,9 +36,24 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         .chain([
             ScalarUDF::from(PiiHashFunction::default()),
             ScalarUDF::from(RowHashFunction::default()),
+            ScalarUDF::from(MinHashLshFunction::default()),
+            ScalarUDF::from(similarity::jaccard_similarity()),
+            ScalarUDF::from(similarity::jaro_winkler_similarity()),
         ])
         .map(Arc::new)
         .collect()
+}
+
+/// Every aggregate function, in the order of the reference documentation.
+pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
+    vec![Arc::new(AggregateUDF::from(ModeFunction::default()))]
+}
+
+/// Every window function, in the order of the reference documentation.
+pub fn window_functions() -> Vec<Arc<WindowUDF>> {
+    [impute::impute_median(), impute::impute_mode()]
+        .map(|function| Arc::new(WindowUDF::from(function)))
+        .to_vec()
 }
 
 #[cfg(test)]
@@ -42,70 +62,51 @@ mod tests {
 
     use std::collections::HashSet;
 
-    use arrow::array::AsArray;
-    use arrow::datatypes::Schema;
-    use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-    use datafusion::common::DFSchema;
-    use datafusion::prelude::SessionContext;
+    use datafusion::logical_expr::Documentation;
 
     use super::*;
+    use crate::test_session::ask;
 
-    /// The text that a call of constants gives, or the error that its planning gives.
-    fn ask(call: &str) -> Result<Option<String>, String> {
-        let session = SessionContext::new();
-        for function in scalar_functions() {
-            session.register_udf(function.as_ref().clone());
-        }
-        let text = |error: datafusion::error::DataFusionError| error.to_string();
-        let empty = DFSchema::empty();
-        let call = session.parse_sql_expr(call, &empty).map_err(text)?;
-        let call = session.create_physical_expr(call, &empty).map_err(text)?;
-        let one_row = RecordBatchOptions::new().with_row_count(Some(1));
-        let batch =
-            RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &one_row).unwrap();
-        let result = call
-            .evaluate(&batch)
-            .map_err(text)?
-            .into_array(1)
-            .map_err(text)?;
-        Ok(result
-            .as_string_view()
-            .iter()
-            .next()
-            .flatten()
-            .map(str::to_owned))
+    /// The statement of an example and the lines of its result.
+    fn example_of(documentation: &Documentation) -> (String, Vec<String>) {
+        let example = documentation.sql_example.as_deref().unwrap();
+        let example = example.trim_start_matches("```sql\n> ");
+        let (statement, result) = example.split_once(";\n").unwrap();
+        let result = result.trim_end_matches("\n```").lines();
+        (statement.to_owned(), result.map(str::to_owned).collect())
     }
 
-    /// Each function is listed once and documented, and an example of constants that gives a text
-    /// gives just that; others need a column or a secret.
-    #[test]
-    fn every_example_gives_its_result() {
+    /// Each function is listed once and documented, and its example gives what it says; that of
+    /// `pii_hash` would need a secret.
+    #[tokio::test]
+    async fn every_example_gives_its_result() {
+        let (scalar, aggregate, window) = (
+            scalar_functions(),
+            aggregate_functions(),
+            window_functions(),
+        );
+        let scalar = scalar
+            .iter()
+            .map(|function| (function.name(), function.documentation()));
+        let aggregate = aggregate
+            .iter()
+            .map(|function| (function.name(), function.documentation()));
+        let window = window
+            .iter()
+            .map(|function| (function.name(), function.documentation()));
         let mut names = HashSet::new();
-        for function in scalar_functions() {
-            assert!(
-                names.insert(function.name().to_owned()),
-                "{} twice",
-                function.name()
-            );
-            let documentation = function.documentation().unwrap();
-            let example = documentation.sql_example.as_deref().unwrap();
-            let mut lines = example.lines().filter(|line| !line.starts_with("```"));
-            let call = lines
-                .next()
-                .unwrap()
-                .trim_start_matches("> select ")
-                .trim_end_matches(';');
-            let result = lines.next().unwrap();
-            if ["pii_hash", "row_hash"].contains(&function.name()) {
-                continue;
+        for (name, documentation) in scalar.chain(aggregate).chain(window) {
+            assert!(names.insert(name), "{name} twice");
+            let (statement, want) = example_of(documentation.unwrap());
+            if name != "pii_hash" {
+                assert_eq!(ask(&statement).await, Ok(want), "{statement}");
             }
-            assert_eq!(ask(call), Ok(Some(result.to_owned())), "{call}");
         }
     }
 
     /// Options are read, and wrong ones refused with what was expected.
-    #[test]
-    fn options() {
+    #[tokio::test]
+    async fn options() {
         for (call, result) in [
             ("normalize_country('KR', 'alpha3')", "KOR"),
             ("normalize_date('03/04/2021')", "2021-03-04"),
@@ -113,7 +114,8 @@ mod tests {
             ("normalize_number('1.234', ',')", "1234"),
             ("normalize_currency('$5', 'CAD')", "CAD 5"),
         ] {
-            assert_eq!(ask(call), Ok(Some(result.to_owned())), "{call}");
+            let statement = format!("select {call}");
+            assert_eq!(ask(&statement).await, Ok(vec![result.to_owned()]), "{call}");
         }
         for (call, says) in [
             (
@@ -124,10 +126,12 @@ mod tests {
             ("normalize_number('1', ';')", "'.' or ','"),
             ("normalize_currency('$5', 'dollars')", "no code of ISO 4217"),
         ] {
-            let error = ask(call).unwrap_err();
+            let error = ask(&format!("select {call}")).await.unwrap_err();
             assert!(error.contains(says), "{call}: {error}");
         }
-        assert_eq!(ask("normalize_email('none')"), Ok(None));
-        assert_eq!(ask("normalize_email(null)"), Ok(None));
+        for call in ["normalize_email('none')", "normalize_email(null)"] {
+            let statement = format!("select {call}");
+            assert_eq!(ask(&statement).await, Ok(vec!["null".to_owned()]), "{call}");
+        }
     }
 }

@@ -23,9 +23,10 @@ use ballista_core::version::insert_version_header;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::{AsExecutionPlan, PhysicalExtensionCodec};
 use datafusion_proto::protobuf::PhysicalPlanNode;
-use futures::StreamExt;
+use futures::{Stream, StreamExt, TryStreamExt};
 use hashbrown::HashSet;
 use prost::Message;
+use tokio::runtime::Handle;
 use tonic::Request;
 use tonic::transport::{Channel, Endpoint};
 use uuid::Uuid;
@@ -141,6 +142,25 @@ impl Cluster {
         }
     }
 
+    /// Has a plan executed and gives its rows, partition by partition in their order. The executors
+    /// keep them until they are read, and for some minutes; what gets lost with an executor is an
+    /// error.
+    pub async fn query(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        progress: Arc<Progress>,
+    ) -> Result<impl Stream<Item = Result<RecordBatch>> + Send + use<>> {
+        let results = self
+            .execute(plan, (&progress, |_| ()), &mut |_, _| ())
+            .await?;
+        let parts = futures::stream::iter(results).map(open_part);
+        let batches = parts.buffered(FETCHES).try_flatten();
+        Ok(batches.map(move |batch| {
+            progress.check()?;
+            batch
+        }))
+    }
+
     /// Has a plan executed; gives the places of its results.
     async fn execute(
         &self,
@@ -181,14 +201,14 @@ impl Cluster {
             }
             None => return Err(cluster_failure("the scheduler did not answer")),
         };
-        let results = self.wait(&job, progress, advance).await;
-        if results.is_err() {
-            // Whatever the reason, nobody will fetch the results.
-            let _ = scheduler.cancel_job(CancelJobParams { job_id: job }).await;
-        } else {
-            self.ask_times(job, measured).await;
-        }
-        results
+        let unfinished = Unfinished {
+            scheduler,
+            job: Some(job.clone()),
+        };
+        let results = self.wait(&job, progress, advance).await?;
+        unfinished.finish();
+        self.ask_times(job, measured).await;
+        Ok(results)
     }
 
     /// Tells the times that the operators of a finished job have measured, by name, in nanoseconds. A
@@ -250,6 +270,32 @@ impl Cluster {
     }
 }
 
+/// A job that is cancelled when nobody waits for it any more, whatever the reason.
+struct Unfinished {
+    scheduler: SchedulerGrpcClient<Channel>,
+    job: Option<String>,
+}
+
+impl Unfinished {
+    /// The job has ended.
+    fn finish(mut self) {
+        self.job = None;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let (Some(job_id), Ok(runtime)) = (self.job.take(), Handle::try_current()) else {
+            return;
+        };
+        let mut scheduler = self.scheduler.clone();
+        runtime.spawn(async move {
+            // A scheduler that does not answer has no job to cancel.
+            let _ = scheduler.cancel_job(CancelJobParams { job_id }).await;
+        });
+    }
+}
+
 /// Splits that a batch tells of.
 fn splits_of(batch: &RecordBatch) -> Vec<u64> {
     let splits = batch.column_by_name(SPLIT);
@@ -277,14 +323,21 @@ async fn fetch_once(
 
 /// Fetches one part of the results.
 async fn fetch(location: PartitionLocation) -> Result<Vec<RecordBatch>> {
+    open_part(location).await?.try_collect().await
+}
+
+/// Asks an executor for one part of the results.
+async fn open_part(
+    location: PartitionLocation,
+) -> Result<impl Stream<Item = Result<RecordBatch>> + Send + use<>> {
     let layout = location.layout();
     let (Some(executor), Some(partition)) = (location.executor_meta, location.partition_id) else {
         return Err(Error::Bug("a result without a place"));
     };
-    let lost = |error: &dyn std::fmt::Display| {
+    let address = format!("{}:{}", executor.host, executor.port);
+    let lost = move |error: &dyn std::fmt::Display| {
         cluster_failure(&format!(
-            "executor {}:{} does not give its results: {error}",
-            executor.host, executor.port
+            "executor {address} does not give its results: {error}"
         ))
     };
     let port = u16::try_from(executor.port).map_err(|error| lost(&error))?;
@@ -306,16 +359,19 @@ async fn fetch(location: PartitionLocation) -> Result<Vec<RecordBatch>> {
     let partition = partition.into();
     let stream = client.fetch_partition(&executor.id, &partition, location.file_id, layout, true);
     let stream = tokio::time::timeout(PATIENCE, stream).await;
-    let mut stream = stream
+    let stream = stream
         .map_err(|error| lost(&error))?
         .map_err(|error| lost(&error))?;
-    let mut batches = Vec::new();
-    loop {
-        // A stopped process keeps its connections.
-        let batch = tokio::time::timeout(PATIENCE, stream.next()).await;
-        let Some(batch) = batch.map_err(|error| lost(&error))? else {
-            return Ok(batches);
-        };
-        batches.push(batch.map_err(|error| lost(&error))?);
-    }
+    Ok(futures::stream::try_unfold(stream, move |mut stream| {
+        let lost = lost.clone();
+        async move {
+            // A stopped process keeps its connections.
+            let batch = tokio::time::timeout(PATIENCE, stream.next()).await;
+            let Some(batch) = batch.map_err(|error| lost(&error))? else {
+                return Ok(None);
+            };
+            let batch = batch.map_err(|error| lost(&error))?;
+            Ok(Some((batch, stream)))
+        }
+    }))
 }

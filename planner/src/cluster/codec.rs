@@ -18,14 +18,16 @@ use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConve
 use prost::Message;
 
 use super::message::{
-    GroupMessage, MARK, Node, NodeMessage, PassMessage, PublishMessage, SampleMessage, ScanMessage,
+    CleanMessage, GroupMessage, MARK, Node, NodeMessage, PassMessage, PublishMessage,
+    SampleMessage, ScanMessage,
 };
 use crate::error::{Error, Result};
 use crate::operators::{
-    Known, LearnExec, PassState, PublishExec, RepeatsExec, SplitScan, scan_groups, scan_of,
+    CleanExec, Known, LearnExec, PassState, PublishExec, RepeatsExec, SplitScan, scan_groups,
+    scan_of,
 };
 use crate::profile::RowSample;
-use crate::program::{LearnedFile, Recipe};
+use crate::program::{ImpliedSteps, LearnedFile, Recipe};
 use crate::source::SourceColumn;
 
 #[cfg(test)]
@@ -106,6 +108,14 @@ fn encode(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Node>> {
             order: serde_json::to_vec(&work.order)?,
         })));
     }
+    if let Some(clean) = plan.downcast_ref::<CleanExec>() {
+        let work = clean.work();
+        let fields = work.schema.fields().iter();
+        return Ok(Some(Node::Clean(CleanMessage {
+            pass: pass_message(&work.state)?,
+            schema: schema_bytes(fields.map(|field| field.as_ref().clone()).collect()),
+        })));
+    }
     if let Some(repeats) = plan.downcast_ref::<RepeatsExec>() {
         return Ok(Some(Node::Repeats(serde_json::to_vec(repeats.order())?)));
     }
@@ -126,6 +136,11 @@ fn decode(message: &[u8], inputs: &[Arc<dyn ExecutionPlan>]) -> Result<Arc<dyn E
         Node::Repeats(order) => {
             let order = Arc::new(serde_json::from_slice(&order)?);
             Arc::new(RepeatsExec::new(input()?, order))
+        }
+        Node::Clean(message) => {
+            let state = Arc::new(state(&message.pass)?);
+            let schema = Arc::new(schema_of(&message.schema)?);
+            Arc::new(CleanExec::new(input()?, state, schema))
         }
         Node::Publish(message) => {
             let order = serde_json::from_slice(&message.order)?;
@@ -186,6 +201,7 @@ fn pass_message(state: &PassState) -> Result<PassMessage> {
         total_rows: state.total_rows,
         profile_sample: sample_message(state.profile_sample),
         figure_sample: state.figure_sample.map(sample_message),
+        bare: recipe.implied == ImpliedSteps::None,
     })
 }
 
@@ -203,8 +219,14 @@ fn state(message: &PassMessage) -> Result<PassState> {
         Some(file) => Known::Stored(file),
         None => Known::Nothing,
     });
+    let implied = if message.bare {
+        ImpliedSteps::None
+    } else {
+        ImpliedSteps::Usual
+    };
+    let recipe = Recipe::new(job, contract, types).with_implied(implied);
     Ok(PassState {
-        recipe: Arc::new(Recipe::new(job, contract, types)),
+        recipe: Arc::new(recipe),
         pass: usize::try_from(message.pass).unwrap_or(usize::MAX),
         known: known.collect(),
         rows_per_split: message.rows_per_split,

@@ -11,7 +11,7 @@ pub(super) const MARK: &[u8] = b"DSv1";
 /// One operator.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct NodeMessage {
-    #[prost(oneof = "Node", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "Node", tags = "1, 2, 3, 4, 5")]
     pub(super) node: Option<Node>,
 }
 
@@ -26,6 +26,8 @@ pub(super) enum Node {
     /// A `RepeatsOrder`, in JSON.
     #[prost(bytes = "vec", tag = "4")]
     Repeats(Vec<u8>),
+    #[prost(message, tag = "5")]
+    Clean(CleanMessage),
 }
 
 /// A scan of splits.
@@ -74,6 +76,9 @@ pub(super) struct PassMessage {
     pub(super) profile_sample: SampleMessage,
     #[prost(message, optional, tag = "9")]
     pub(super) figure_sample: Option<SampleMessage>,
+    /// Whether the job is a part of a longer one, without implied steps.
+    #[prost(bool, tag = "10")]
+    pub(super) bare: bool,
 }
 
 /// A sample of rows.
@@ -93,4 +98,14 @@ pub(super) struct PublishMessage {
     /// The `SinkOrder`, in JSON.
     #[prost(bytes = "vec", tag = "2")]
     pub(super) order: Vec<u8>,
+}
+
+/// The last pass of a relation.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct CleanMessage {
+    #[prost(message, required, tag = "1")]
+    pub(super) pass: PassMessage,
+    /// Schema of the cleaned rows, as in Arrow IPC.
+    #[prost(bytes = "vec", tag = "2")]
+    pub(super) schema: Vec<u8>,
 }

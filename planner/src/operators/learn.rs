@@ -48,7 +48,7 @@ impl LearnExec {
 impl PassWork for Learning {
     const NAME: &'static str = "LearnExec";
 
-    fn schema() -> SchemaRef {
+    fn schema(&self) -> SchemaRef {
         learn_schema()
     }
 

@@ -1,6 +1,7 @@
 //! The physical operators: a scan of splits, a pass that learns, the sum of its keys on many
-//! workers, a pass that writes.
+//! workers, a pass that writes, and one that gives the cleaned rows.
 
+mod clean;
 mod learn;
 mod pass;
 mod publish;
@@ -8,11 +9,14 @@ mod repeats;
 mod scan;
 mod state;
 
+pub use clean::CleanExec;
 pub use learn::{LearnExec, PROFILE_OP, learn_schema};
 pub use publish::PublishExec;
 pub use repeats::{RepeatsExec, RepeatsOrder, told_rows};
-pub use scan::{BATCH_ROWS, PARSE_TIME, SplitScan, scan_splits};
-pub(crate) use scan::{scan_groups, scan_of};
+pub(crate) use scan::scan_of;
+pub use scan::{
+    ACCOUNT_COLUMNS, BATCH_ROWS, PARSE_TIME, SplitScan, is_split_scan, scan_groups, scan_splits,
+};
 pub use state::{Known, PassState};
 
 /// Metric: processor time spent in the steps, and in looking at columns for the profiles.

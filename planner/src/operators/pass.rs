@@ -31,7 +31,7 @@ pub trait PassWork: Send + Sync + 'static {
     const NAME: &'static str;
 
     /// Schema of what the pass gives.
-    fn schema() -> SchemaRef;
+    fn schema(&self) -> SchemaRef;
 
     /// What the pass works with.
     fn state(&self) -> &PassState;
@@ -48,7 +48,7 @@ pub trait PassWork: Send + Sync + 'static {
 
 /// What works on the splits of one partition.
 pub trait SplitWorker: Send + 'static {
-    /// Takes a frame; gives what its split comes to when the split is complete.
+    /// Takes a frame; gives rows once there are some: for a frame, or when its split is complete.
     fn take(&mut self, frame: Frame) -> Result<Option<RecordBatch>>;
 }
 
@@ -65,7 +65,7 @@ impl<W: PassWork> PassExec<W> {
     pub(super) fn over(input: Arc<dyn ExecutionPlan>, work: Arc<W>) -> Self {
         let partitions = input.output_partitioning().partition_count();
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(W::schema()),
+            EquivalenceProperties::new(work.schema()),
             Partitioning::UnknownPartitioning(partitions),
             EmissionType::Incremental,
             Boundedness::Bounded,
@@ -159,6 +159,9 @@ impl<W: PassWork> ExecutionPlan for PassExec<W> {
         let given = input
             .map(move |batch| take(batch).map_err(told))
             .try_filter_map(|given| futures::future::ready(Ok(given)));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(W::schema(), given)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            self.work.schema(),
+            given,
+        )))
     }
 }

@@ -44,7 +44,7 @@ impl PublishExec {
 impl PassWork for Publishing {
     const NAME: &'static str = "PublishExec";
 
-    fn schema() -> SchemaRef {
+    fn schema(&self) -> SchemaRef {
         publish_schema()
     }
 

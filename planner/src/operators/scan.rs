@@ -37,8 +37,9 @@ pub const BATCH_ROWS: usize = 8192;
 /// Metric: processor time spent reading and parsing.
 pub const PARSE_TIME: &str = "parse";
 
-/// Columns that a batch carries beside those of the source.
-const ACCOUNT: usize = 5;
+/// Names of the columns that a batch carries beside those of the source: the row's id, its file and
+/// line there, and of a row that cannot be read the reason and the text.
+pub const ACCOUNT_COLUMNS: [&str; 5] = ["__row", "__file", "__line", "__bad", "__raw"];
 
 /// The splits of a source as a [`FileSource`].
 #[derive(Clone)]
@@ -55,12 +56,13 @@ impl SplitScan {
         let mut fields: Vec<Field> = columns
             .map(|column| Field::new(&column.name, column.data_type.clone(), true))
             .collect();
+        let [row, file, line, bad, raw] = ACCOUNT_COLUMNS;
         fields.extend([
-            Field::new("__row", DataType::UInt64, false),
-            Field::new("__file", DataType::UInt32, false),
-            Field::new("__line", DataType::UInt64, false),
-            Field::new("__bad", DataType::Utf8View, true),
-            Field::new("__raw", DataType::Utf8View, true),
+            Field::new(row, DataType::UInt64, false),
+            Field::new(file, DataType::UInt32, false),
+            Field::new(line, DataType::UInt64, false),
+            Field::new(bad, DataType::Utf8View, true),
+            Field::new(raw, DataType::Utf8View, true),
         ]);
         Self {
             source,
@@ -80,6 +82,11 @@ impl SplitScan {
     pub fn frame(&self, batch: RawBatch) -> Result<Frame> {
         to_frame(to_record_batch(batch, self.schema.table_schema())?)
     }
+}
+
+/// Whether a plan is a scan of splits.
+pub fn is_split_scan(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    scan_of(plan).is_some()
 }
 
 /// The scan that a pass reads.
@@ -119,7 +126,7 @@ pub fn scan_splits(
 }
 
 /// A plan with a partition for each group of splits.
-pub(crate) fn scan_groups(source: &Arc<Source>, groups: &[Vec<usize>]) -> Arc<DataSourceExec> {
+pub fn scan_groups(source: &Arc<Source>, groups: &[Vec<usize>]) -> Arc<DataSourceExec> {
     let scan = SplitScan::new(Arc::clone(source));
     let rows = source.rows_per_split;
     let file = |split: &usize| {
@@ -267,7 +274,7 @@ pub(super) fn to_frame(batch: RecordBatch) -> Result<Frame> {
     let broken = || Error::Bug("a batch that no scan of splits gave");
     let count = batch
         .num_columns()
-        .checked_sub(ACCOUNT)
+        .checked_sub(ACCOUNT_COLUMNS.len())
         .ok_or_else(broken)?;
     let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
     let account = columns.split_off(count);

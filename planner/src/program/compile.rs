@@ -38,6 +38,16 @@ impl StepContext<'_> {
     }
 }
 
+/// Steps that a program has although the job does not name them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ImpliedSteps {
+    /// Those of every job: missing values, types, and personal data that the contract hides.
+    #[default]
+    Usual,
+    /// None: the job is a part of a longer one.
+    None,
+}
+
 /// A step in the order in which it is applied, the implied ones included.
 #[derive(Debug, Clone)]
 pub struct Transformation {
@@ -87,8 +97,25 @@ impl Program {
 
     /// Compiles a job for data whose columns have these types.
     pub fn compile(job: &JobSpec, contract: &Contract, types: &[DataType]) -> Result<Self> {
+        Self::compile_with(job, contract, types, ImpliedSteps::Usual)
+    }
+
+    /// Compiles a job as [`Program::compile`] does, with these steps beside those that it names.
+    pub fn compile_with(
+        job: &JobSpec,
+        contract: &Contract,
+        types: &[DataType],
+        implied: ImpliedSteps,
+    ) -> Result<Self> {
         let mut contract = contract.clone();
         let steps = match &job.steps {
+            Some(steps) if implied == ImpliedSteps::None => {
+                keep_text(steps, &mut contract);
+                let steps = steps.iter().enumerate();
+                steps
+                    .map(|(number, step)| (step.clone(), Some(format!("steps[{number}]"))))
+                    .collect()
+            }
             Some(steps) => with_implied(steps, &mut contract, job),
             None => default_pipeline(&contract, job.dataset.pii_detect),
         };

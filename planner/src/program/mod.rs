@@ -9,7 +9,7 @@ mod op;
 mod passes;
 mod recipe;
 
-pub use compile::{OutputColumn, Program, StepContext, Transformation};
+pub use compile::{ImpliedSteps, OutputColumn, Program, StepContext, Transformation};
 pub use frame::{Change, ChangeSource, Confidence, Flag, Frame, Loss, Origin, null_rows};
 pub use layout::{Layout, LayoutColumn, data_type, type_name};
 pub use learned::{

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::DataType;
 
-use super::Program;
+use super::{ImpliedSteps, Program};
 use crate::contract::Contract;
 use crate::error::Result;
 use crate::spec::JobSpec;
@@ -19,6 +19,8 @@ pub struct Recipe {
     pub contract: Contract,
     /// Types of the source's columns.
     pub types: Vec<DataType>,
+    /// Which steps there are beside those that the job names.
+    pub implied: ImpliedSteps,
     program: OnceLock<Arc<Program>>,
 }
 
@@ -29,7 +31,18 @@ impl Recipe {
             job,
             contract,
             types,
+            implied: ImpliedSteps::default(),
             program: OnceLock::new(),
+        }
+    }
+
+    /// The recipe, with other steps beside those that the job names.
+    #[must_use]
+    pub fn with_implied(self, implied: ImpliedSteps) -> Self {
+        Self {
+            implied,
+            program: OnceLock::new(),
+            ..self
         }
     }
 
@@ -38,7 +51,7 @@ impl Recipe {
         if let Some(program) = self.program.get() {
             return Ok(Arc::clone(program));
         }
-        let program = Program::compile(&self.job, &self.contract, &self.types)?;
+        let program = Program::compile_with(&self.job, &self.contract, &self.types, self.implied)?;
         Ok(Arc::clone(self.program.get_or_init(|| Arc::new(program))))
     }
 }

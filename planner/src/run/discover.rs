@@ -34,6 +34,15 @@ pub fn open_source(
     Ok(Arc::new(source))
 }
 
+/// What tells the present content of a spec's source from a later one; see [`Source::stamp`].
+pub fn source_stamp(spec: &SourceSpec, base: &Path) -> Result<Option<String>> {
+    Ok(Source::stamp(
+        &spec.location.0,
+        base,
+        &source_options(spec),
+    )?)
+}
+
 fn source_options(spec: &SourceSpec) -> SourceOptions {
     let options = &spec.options;
     let limits = FetchLimits::default();
@@ -65,6 +74,7 @@ fn source_options(spec: &SourceSpec) -> SourceOptions {
         sheet: options.sheet.as_ref().map(ToString::to_string),
         skip_rows: options.skip_rows,
         credentials: spec.credentials.clone(),
+        partition_columns: options.partition_columns.clone(),
         fetch: FetchLimits {
             bytes: options.max_bytes.map_or(limits.bytes, |size| size.0),
             time: options

@@ -85,7 +85,10 @@ impl<'a> Engine<'a> {
         learned_folder: Place,
     ) -> Result<Self> {
         let limit = usize::try_from(run.spec.options.memory_limit.0).unwrap_or(usize::MAX);
-        let memory: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(limit));
+        let memory = match &run.memory {
+            Some(shared) => Arc::clone(shared),
+            None => Arc::new(FairSpillPool::new(limit)),
+        };
         let program = recipe.program()?;
         let (figure_sample, sampled) =
             figure_sample(&program, source, limit, run.spec.options.seed);
@@ -108,6 +111,11 @@ impl<'a> Engine<'a> {
 
     fn progress(&self) -> &Arc<Progress> {
         &self.run.progress
+    }
+
+    /// What the last pass works with.
+    pub(super) fn last_state(&self, learned: &AllLearned) -> Arc<PassState> {
+        self.state(self.program.passes.len() - 1, &learned.known)
     }
 
     fn state(&self, pass: usize, known: &[Known]) -> Arc<PassState> {
@@ -277,7 +285,7 @@ impl<'a> Engine<'a> {
         self.progress()
             .enter(Phase::Write, self.source.total_rows)?;
         order.prepare(&self.run.spec.output)?;
-        let state = self.state(self.program.passes.len() - 1, &learned.known);
+        let state = self.last_state(learned);
         let sample = state.profile_sample;
         let plan = |splits: &[usize]| -> Result<Arc<dyn ExecutionPlan>> {
             let state = Arc::clone(&state);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use datafusion::execution::memory_pool::MemoryPool;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -33,6 +34,8 @@ pub struct JobRun {
     pub base: PathBuf,
     /// The cluster whose executors do the passes; this process when none.
     pub cluster: Option<ClusterAddress>,
+    /// Memory that the job shares with others; its own, of `options.memory_limit`, when none.
+    pub memory: Option<Arc<dyn MemoryPool>>,
     /// Counters that the job keeps.
     pub progress: Arc<Progress>,
 }
@@ -53,6 +56,7 @@ impl JobRun {
             spec,
             base,
             cluster: None,
+            memory: None,
             progress: Arc::default(),
         }
     }
@@ -211,7 +215,7 @@ impl JobRun {
     }
 
     /// Whether the values must be looked at for personal data that the contract does not name.
-    fn looks_for_pii(&self) -> bool {
+    pub(super) fn looks_for_pii(&self) -> bool {
         let mut steps = self.spec.steps.iter().flatten();
         self.spec.dataset.pii_detect
             || steps.any(|step| match step {

@@ -10,8 +10,10 @@ mod in_order;
 mod job;
 mod learn;
 mod progress;
+mod relation;
 mod workers;
 
-pub use discover::{discover, open_source, profile_source};
+pub use discover::{discover, open_source, profile_source, source_stamp};
 pub use job::{Finished, JobRun, explain_job};
 pub use progress::{Phase, Progress};
+pub use relation::{LearnedRelation, Relation};

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use hashbrown::HashMap;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::csv::CsvLayout;
 use super::error::SourceError;
 use super::index::Mark;
-use super::locate::{Located, locate};
+use super::locate::{Located, Whereabouts, locate};
 use super::options::{Format, SourceOptions};
 use super::prepare::{Prepared, prepare};
 use super::split::SplitReader;
@@ -26,6 +26,9 @@ const SPLIT_ROWS: std::ops::RangeInclusive<u64> = 8_192..=1_048_576;
 
 /// More columns are no table; a window of rows has to fit into memory.
 const MAX_COLUMNS: usize = 100_000;
+
+/// The folder of the rows without a value of a partition column.
+const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// Files that are indexed at the same time.
 const INDEX_THREADS: usize = 4;
@@ -76,6 +79,10 @@ pub struct SourceFile {
     pub(super) content: Content,
     /// For each column of the dataset, the column of the file that holds it.
     pub(super) places: Arc<[Option<usize>]>,
+    /// Columns of the dataset that have one value in the whole file, which the folders that it lies
+    /// in name.
+    #[serde(default)]
+    pub(super) constants: Vec<(usize, Option<String>)>,
 }
 
 /// What line numbers count.
@@ -135,7 +142,81 @@ impl Source {
         let mut notes = Vec::new();
         let files = locate(locations, base_dir, options, &mut notes)?;
         let prepared = prepare_all(&files, options, staging)?;
-        Self::unite(prepared, notes)
+        let mut source = Self::unite(prepared, notes)?;
+        if !options.partition_columns.is_empty() {
+            add_partition_columns(&mut source, &options.partition_columns)?;
+        }
+        Ok(source)
+    }
+
+    /// The source with only these of its columns, by number, in this order.
+    #[must_use]
+    pub fn select(&self, columns: &[usize]) -> Self {
+        let chosen = columns.iter().enumerate();
+        let by_name = chosen
+            .clone()
+            .map(|(place, column)| (self.columns[*column].name.clone(), place))
+            .collect();
+        let files = self.files.iter().map(|file| SourceFile {
+            places: columns.iter().map(|column| file.places[*column]).collect(),
+            constants: chosen
+                .clone()
+                .filter_map(|(place, column)| {
+                    let mut constants = file.constants.iter();
+                    let (_, value) = constants.find(|(of, _)| of == column)?;
+                    Some((place, value.clone()))
+                })
+                .collect(),
+            ..file.clone()
+        });
+        Self {
+            columns: columns
+                .iter()
+                .map(|column| self.columns[*column].clone())
+                .collect(),
+            files: files.collect(),
+            total_rows: self.total_rows,
+            rows_per_split: self.rows_per_split,
+            notes: Vec::new(),
+            by_name: Arc::new(by_name),
+        }
+    }
+
+    /// What tells the present content of the files of `locations` from a later one without reading
+    /// them; none where a document of the web is among them.
+    ///
+    /// # Errors
+    /// When there is nothing, or a file cannot be looked at.
+    pub fn stamp(
+        locations: &[String],
+        base_dir: &Path,
+        options: &SourceOptions,
+    ) -> Result<Option<String>, SourceError> {
+        let mut stamp = String::new();
+        for file in locate(locations, base_dir, options, &mut Vec::new())? {
+            let Whereabouts::Place(place) = &file.at else {
+                return Ok(None);
+            };
+            let found = ByteFile::find(place);
+            let found = found.map_err(|error| SourceError::io(&file.shown, "open", error))?;
+            stamp.push_str(&found.stamp());
+            stamp.push('\n');
+        }
+        Ok(Some(stamp))
+    }
+
+    /// Names and types of the columns.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        let columns = self.columns.iter();
+        let fields = columns.map(|c| Field::new(&c.name, c.data_type.clone(), true));
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+
+    /// Whether folders name values of columns.
+    #[must_use]
+    pub fn has_partition_columns(&self) -> bool {
+        self.files.iter().any(|file| !file.constants.is_empty())
     }
 
     /// The file with this number.
@@ -199,6 +280,7 @@ impl Source {
                 line_unit: file.line_unit,
                 content: file.content,
                 places: places.into(),
+                constants: Vec::new(),
             });
             first_row += file.rows;
         }
@@ -264,7 +346,55 @@ fn unite_columns(
     Ok((columns, index))
 }
 
+/// Adds the columns whose values the folders of the files name, as Hive does: `…/country=US/…`.
+fn add_partition_columns(source: &mut Source, names: &[String]) -> Result<(), SourceError> {
+    let mut by_name = source.by_name.as_ref().clone();
+    for name in names {
+        let column = *by_name.entry(name.clone()).or_insert_with(|| {
+            source.columns.push(SourceColumn {
+                name: name.clone(),
+                data_type: DataType::Utf8View,
+            });
+            source.columns.len() - 1
+        });
+        source.columns[column].data_type = DataType::Utf8View;
+        for file in &mut source.files {
+            let folders = file
+                .path
+                .rsplit_once('/')
+                .map_or("", |(folders, _)| folders);
+            let mut values = folders
+                .split('/')
+                .filter_map(|folder| folder.split_once('='));
+            let Some((_, value)) = values.rfind(|(of, _)| of == name) else {
+                let reason = format!("no folder of its path names a value of {name} ({name}=…)");
+                return Err(SourceError::content(&file.path, None, reason));
+            };
+            let value = percent_encoding::percent_decode_str(value).decode_utf8_lossy();
+            let value = (value != HIVE_NULL).then(|| value.into_owned());
+            let mut places = file.places.to_vec();
+            places.resize(source.columns.len(), None);
+            places[column] = None;
+            file.places = places.into();
+            file.constants.push((column, value));
+        }
+    }
+    source.by_name = Arc::new(by_name);
+    Ok(())
+}
+
 impl SourceFile {
+    /// Where its bytes lie: a decoded copy where it was staged; none of a file without rows.
+    #[must_use]
+    pub fn place(&self) -> Option<&Place> {
+        match &self.content {
+            Content::Empty => None,
+            Content::Csv { file, .. }
+            | Content::Jsonl { file, .. }
+            | Content::Parquet { file, .. } => Some(file.place()),
+        }
+    }
+
     /// Keeps only the marks that a split begins behind.
     fn thin_out(&mut self, rows_per_split: u64) {
         let (Content::Csv { marks, .. } | Content::Jsonl { marks, .. }) = &mut self.content else {

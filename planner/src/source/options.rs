@@ -99,6 +99,8 @@ pub struct SourceOptions {
     pub skip_rows: usize,
     /// Name of the object store's settings; those of the environment when left out.
     pub credentials: Option<Secret>,
+    /// Columns whose values the folders of the files name, such as `country` of `country=US/`.
+    pub partition_columns: Vec<String>,
     /// How much is fetched of a document of the web, and for how long.
     pub fetch: FetchLimits,
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{ArrayRef, new_null_array};
+use arrow::array::{ArrayRef, StringViewArray, new_null_array};
 use arrow::compute::concat;
 use arrow::datatypes::DataType;
 use hashbrown::HashMap;
@@ -99,6 +99,10 @@ impl SplitReader {
             if column.data_type() != data_type {
                 *column = new_null_array(data_type, part.rows);
             }
+        }
+        for (column, value) in &self.files[place].constants {
+            let texts = std::iter::repeat_n(value.as_deref(), part.rows);
+            part.columns[*column] = Arc::new(StringViewArray::from_iter(texts));
         }
         if part.rows == 0 || part.rows > rows {
             let file = &self.files[place];

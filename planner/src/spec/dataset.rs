@@ -91,6 +91,25 @@ pub struct ColumnSpec {
     pub source: Option<String>,
 }
 
+impl ColumnSpec {
+    /// A column of which nothing but the name is said.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            column_type: None,
+            precision: None,
+            scale: None,
+            formats: None,
+            nullable: None,
+            pii: None,
+            pii_strategy: None,
+            canonical_values: None,
+            business_rules: Vec::new(),
+            source: None,
+        }
+    }
+}
+
 /// Type of a clean column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

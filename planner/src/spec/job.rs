@@ -143,6 +143,10 @@ pub struct ReadOptions {
     /// Lines to leave out at the start of each file.
     #[serde(default, skip_serializing_if = "is_default")]
     pub skip_rows: usize,
+    /// Columns whose values the folders of the files name, such as `country` where the files lie in
+    /// `country=US/`, `country=DE/`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partition_columns: Vec<String>,
     /// Most bytes of a document fetched from the web, such as `2GiB`; 100 GiB when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<ByteSize>,

@@ -17,17 +17,21 @@ impl JobSpec {
 
     /// Reads a spec from `text`, which `file` names in errors.
     pub fn parse(text: &str, file: &str, overrides: &[String]) -> Result<Self> {
-        // JSON is YAML, but its own parser knows the line of a mistake better.
-        let document = if text.trim_start().starts_with('{') {
-            serde_json::from_str(text).map_err(|error| spec_error(file, "document", error))
-        } else {
-            serde_norway::from_str(text).map_err(|error| spec_error(file, "document", error))
-        };
-        let mut document: Value = document?;
+        let mut document = Self::document(text, file)?;
         for assignment in overrides {
             set(&mut document, assignment)?;
         }
         Self::from_value(document, file)
+    }
+
+    /// The document that `text` holds, in JSON or YAML.
+    pub fn document(text: &str, file: &str) -> Result<Value> {
+        // JSON is YAML, but its own parser knows the line of a mistake better.
+        if text.trim_start().starts_with('{') {
+            serde_json::from_str(text).map_err(|error| spec_error(file, "document", error))
+        } else {
+            serde_norway::from_str(text).map_err(|error| spec_error(file, "document", error))
+        }
     }
 
     /// Reads a spec from a document already parsed.

@@ -77,6 +77,18 @@ impl ByteFile {
         })
     }
 
+    /// What tells one content of the file from a later one, as far as can be told without reading it.
+    #[must_use]
+    pub fn stamp(&self) -> String {
+        let changed = self.place.local().and_then(|path| {
+            let changed = std::fs::metadata(path).ok()?.modified().ok()?;
+            changed.duration_since(std::time::UNIX_EPOCH).ok()
+        });
+        let changed = changed.map(|time| time.as_nanos().to_string());
+        let version = self.version.clone().or(changed).unwrap_or_default();
+        format!("{} {} {version}", self.place, self.size)
+    }
+
     /// Size in bytes when the file was found.
     #[must_use]
     pub fn size(&self) -> u64 {

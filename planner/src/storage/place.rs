@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::client::{client, requests, wait};
 use super::file::SeekableFile;
-use super::write::PlaceWriter;
+use super::write::{PlaceWriter, WholeFile};
 use crate::spec::Secret;
 
 /// Where a file or a folder of files lies.
@@ -133,6 +133,23 @@ impl Place {
     /// Begins a file that is not there yet.
     pub(crate) fn create(&self) -> io::Result<PlaceWriter> {
         PlaceWriter::create(self)
+    }
+
+    /// Begins a file that comes to its place, over one that is there, when it is whole. Folders that
+    /// are missing on a file system are made.
+    ///
+    /// # Errors
+    /// When nothing can be written there.
+    pub fn begin_whole(&self) -> io::Result<WholeFile> {
+        let unfinished = match self {
+            Self::Local(path) => {
+                let folder = path.parent().unwrap_or(Path::new("."));
+                std::fs::create_dir_all(folder)?;
+                Self::from(folder)
+            }
+            Self::Object(_) => self.clone(),
+        };
+        WholeFile::create(self, &unfinished)
     }
 
     /// Opens a file whose parts are read in any order.

@@ -5,8 +5,26 @@
 //! first letter. So a cell is repaired only when every non-ASCII character of it fits a sequence,
 //! which is the strict end of the method of ftfy (Speer, 2019).
 
+use super::cell::{CellKernel, Verdict};
+
 /// How often a text may have been misread; data seen in the wild is misread twice at most.
 const MOST_LAYERS: usize = 3;
+
+/// Repairs a cell that is mojibake throughout; others are as they should be.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FixMojibake;
+
+impl CellKernel for FixMojibake {
+    fn clean(&self, cell: &str, out: &mut String) -> Verdict {
+        match repair(cell) {
+            Some(repaired) => {
+                out.push_str(&repaired);
+                Verdict::Changed(1.0)
+            }
+            None => Verdict::Same,
+        }
+    }
+}
 
 /// The text behind the mojibake, or `None` when `text` is not mojibake throughout.
 pub(crate) fn repair(text: &str) -> Option<String> {

@@ -216,7 +216,7 @@ impl ScalarUDFImpl for CellFunction {
 }
 
 /// The one value that every row of `array` has.
-fn constant_of(array: &ArrayRef, function: &str) -> Result<ScalarValue> {
+pub(super) fn constant_of(array: &ArrayRef, function: &str) -> Result<ScalarValue> {
     if array.is_empty() {
         return ScalarValue::try_new_null(array.data_type());
     }

@@ -1,4 +1,4 @@
-//! SQL functions of numbers, amounts of money and truth values.
+//! SQL functions of numbers, amounts of money, bank accounts and truth values.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use super::cell_function::{CellFunction, OptionCount, document, text_options};
 use crate::kernels::boolean::NormalizeBoolean;
 use crate::kernels::cell::CellKernel;
 use crate::kernels::currency::{Currency, NormalizeCurrency};
+use crate::kernels::iban::NormalizeIban;
 use crate::kernels::number::{NormalizeNumber, NumberFormat};
 
 /// `normalize_number(x[, decimal])`: numbers in plain notation.
@@ -88,6 +89,25 @@ pub fn normalize_currency() -> CellFunction {
             "dollar",
             "The code that a bare `$` stands for; `USD` if left out.",
         )
+        .build(),
+    )
+}
+
+/// `normalize_iban(x)`: international bank account numbers in electronic notation.
+pub fn normalize_iban() -> CellFunction {
+    CellFunction::new(
+        "normalize_iban",
+        OptionCount::NONE,
+        |_| Ok(Arc::new(NormalizeIban)),
+        document(
+            "Writes an international bank account number (ISO 13616) in capitals without blanks. \
+             Null where the text is none: its check digits, its length and the form of its country \
+             are checked.",
+            "normalize_iban(text)",
+            "normalize_iban('gb82 west 1234 5698 7654 32')",
+            "GB82WEST12345698765432",
+        )
+        .with_argument("text", "The text to read.")
         .build(),
     )
 }

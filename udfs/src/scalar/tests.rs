@@ -67,6 +67,48 @@ fn results() {
         ("pii_detect(x)", Some("nothing"), ""),
         ("pii_redact(x)", Some("to a@example.org!"), "to <EMAIL>!"),
         ("pii_redact(x)", Some("nothing"), "nothing"),
+        ("fix_mojibake(x)", Some("SÃ£o Paulo"), "São Paulo"),
+        ("fix_mojibake(x)", Some("São Paulo"), "São Paulo"),
+        (
+            "normalize_iban(x)",
+            Some("IBAN: DE89 3704 0044 0532 0130 00"),
+            "DE89370400440532013000",
+        ),
+        ("normalize_iban(x)", Some("DE89 3704 0044 0532 0130 01"), ""),
+        (
+            "jaccard_similarity(x, 'night', 2)",
+            Some("nacht"),
+            "0.14285714285714285",
+        ),
+        (
+            "jaccard_similarity(x, 'the cat', '1 word')",
+            Some("The dog."),
+            "0.3333333333333333",
+        ),
+        ("jaccard_similarity(x, x)", Some("?"), "1.0"),
+        ("jaccard_similarity(x, 'a')", None, ""),
+        ("jaccard_similarity('a', x)", None, ""),
+        ("jaro_winkler_similarity(x, 'abcd')", Some("abcd"), "1.0"),
+        ("jaro_winkler_similarity(x, 'abcd')", None, ""),
+        ("jaro_winkler_similarity(n, 0)", None, "1.0"),
+        ("array_length(minhash_lsh(x))", Some("Ada"), "32"),
+        (
+            "array_length(minhash_lsh(x, 16, 8, '2 words'))",
+            Some("Ada"),
+            "16",
+        ),
+        ("minhash_lsh(x)", Some("  "), "[]"),
+        ("minhash_lsh(x)", None, ""),
+        (
+            "minhash_lsh(x) = minhash_lsh('élan vital')",
+            Some("ELAN, vital"),
+            "true",
+        ),
+        (
+            "minhash_lsh(n, 1, 1) = minhash_lsh('0', 1, 1)",
+            None,
+            "true",
+        ),
     ];
     for (call, cell, want) in cases {
         assert_eq!(ask(call, &[*cell]).unwrap(), [*want], "{call} of {cell:?}");
@@ -88,10 +130,41 @@ fn wrong_options() {
         ("pii_hash(x, 'env:NO_SUCH_SALT')", "NO_SUCH_SALT"),
         ("pii_hash(x, x)", "as a constant text"),
         ("pii_hash(x, 1)", "as a constant text"),
+        ("minhash_lsh()", "minhash_lsh"),
+        ("minhash_lsh(x, 0)", "must be at least 1"),
+        ("minhash_lsh(x, -1)", "must be at least 1"),
+        (
+            "minhash_lsh(x, 1000, 1000)",
+            "at most 4096, not 1000 bands of 1000 rows",
+        ),
+        ("minhash_lsh(x, 2.5)", "whole numbers"),
+        (
+            "minhash_lsh(x, 32, 4, '3 letters')",
+            "'3 characters' or '5 words', not '3 letters'",
+        ),
+        (
+            "minhash_lsh(x, 32, 4, true)",
+            "a number of characters or a text",
+        ),
+        (
+            "minhash_lsh(x, 32, 4, 3, 1)",
+            "takes 1 to 4 arguments, got 5",
+        ),
+        ("jaccard_similarity(x)", "takes 2 to 3 arguments, got 1"),
+        ("jaccard_similarity(x, x, 0)", "from 1 to 100"),
+        ("jaccard_similarity(x, [x])", "as text"),
+        (
+            "jaro_winkler_similarity(x, x, 3)",
+            "takes 2 arguments, got 3",
+        ),
     ] {
         let error = ask(call, &[Some("a")]).unwrap_err().to_string();
         assert!(error.contains(says), "{call}: {error}");
         assert!(!error.contains("my secret"), "{error}");
+    }
+    for call in ["minhash_lsh(x, n)", "jaccard_similarity(x, x, n + 1)"] {
+        let error = ask(call, &[Some("a"), Some("b")]).unwrap_err().to_string();
+        assert!(error.contains("must be constants"), "{call}: {error}");
     }
 }
 

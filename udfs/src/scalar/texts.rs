@@ -7,6 +7,7 @@ use datafusion::common::{Result, ScalarValue, plan_datafusion_err, plan_err};
 
 use super::cell_function::{CellFunction, OptionCount, document, text_options};
 use crate::kernels::canonical::Canonicalizer;
+use crate::kernels::mojibake::FixMojibake;
 use crate::kernels::phone::NormalizePhone;
 use crate::kernels::text::{Case, NormalizeText, UnicodeForm};
 
@@ -64,6 +65,25 @@ fn apply_option(kernel: &mut NormalizeText, option: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// `fix_mojibake(x)`: text that was read in the wrong encoding.
+pub fn fix_mojibake() -> CellFunction {
+    CellFunction::new(
+        "fix_mojibake",
+        OptionCount::NONE,
+        |_| Ok(Arc::new(FixMojibake)),
+        document(
+            "Repairs UTF-8 that was read as Latin-1 or Windows-1252, once or several times; a text \
+             that is not mojibake throughout stays as it is.",
+            "fix_mojibake(text)",
+            "fix_mojibake('FranÃ§ois')",
+            "François",
+        )
+        .with_argument("text", "The text to repair.")
+        .with_related_udf("normalize_text")
+        .build(),
+    )
 }
 
 /// `normalize_phone(x[, region])`: telephone numbers as E.164.

@@ -3,7 +3,7 @@
 use rapidfuzz::distance::{jaro_winkler, osa};
 use rapidfuzz::fuzz;
 
-use super::key::fold;
+use super::super::fold::fold;
 
 /// A longer text is free text: comparing it costs the square of its length and means nothing.
 const LONGEST: usize = 256;

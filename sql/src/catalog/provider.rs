@@ -1,0 +1,130 @@
+//! A tenant's tables as the engine looks them up: from a snapshot that every statement takes anew.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use datafusion::catalog::{CatalogProvider, SchemaProvider};
+use datafusion::datasource::{TableProvider, TableType};
+use datafusion::error::{DataFusionError, Result as EngineResult};
+use datafusion::prelude::SessionContext;
+use planner::source::Format;
+use planner::spec::{Locations, SourceSpec};
+
+use super::view::StoredView;
+use super::{Definition, PUBLIC, Snapshot, decode_schema};
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::table::FileTable;
+
+/// The catalog of a tenant.
+#[derive(Debug)]
+pub(crate) struct TenantCatalog {
+    engine: Engine,
+    snapshot: RwLock<Arc<Snapshot>>,
+}
+
+impl TenantCatalog {
+    pub(crate) fn new(engine: Engine) -> Self {
+        let mut empty = Snapshot::default();
+        empty.schemas.insert(PUBLIC.to_owned(), Default::default());
+        Self {
+            engine,
+            snapshot: RwLock::new(Arc::new(empty)),
+        }
+    }
+
+    /// The names as they were when the last statement began.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn set_snapshot(&self, snapshot: Snapshot) {
+        *self
+            .snapshot
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
+    }
+}
+
+impl CatalogProvider for TenantCatalog {
+    fn schema_names(&self) -> Vec<String> {
+        self.snapshot().schemas.keys().cloned().collect()
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        let snapshot = self.snapshot();
+        snapshot.schemas.contains_key(name).then(|| {
+            Arc::new(TenantSchema {
+                engine: self.engine.clone(),
+                name: name.to_owned(),
+                snapshot,
+            }) as Arc<dyn SchemaProvider>
+        })
+    }
+}
+
+/// A schema of a tenant.
+#[derive(Debug)]
+struct TenantSchema {
+    engine: Engine,
+    name: String,
+    snapshot: Arc<Snapshot>,
+}
+
+impl TenantSchema {
+    fn definition(&self, name: &str) -> Option<&Definition> {
+        self.snapshot.schemas.get(&self.name)?.get(name)
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for TenantSchema {
+    fn table_names(&self) -> Vec<String> {
+        let tables = self.snapshot.schemas.get(&self.name);
+        tables.map_or_else(Vec::new, |tables| tables.keys().cloned().collect())
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
+        if let Some(definition) = self.definition(name) {
+            return Ok(Some(provider(&self.engine, definition)?));
+        }
+        if self.name == PUBLIC && is_location(name) {
+            let source = SourceSpec {
+                location: Locations(vec![name.to_owned()]),
+                ..SourceSpec::default()
+            };
+            let state = SessionContext::new().state();
+            let table = FileTable::discover(&self.engine, source, &state).await?;
+            return Ok(Some(Arc::new(table)));
+        }
+        Ok(None)
+    }
+
+    async fn table_type(&self, name: &str) -> EngineResult<Option<TableType>> {
+        Ok(self.definition(name).map(|definition| match definition {
+            Definition::File(_) => TableType::Base,
+            Definition::View(_) => TableType::View,
+        }))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.definition(name).is_some()
+    }
+}
+
+/// The table that a definition describes.
+pub(super) fn provider(engine: &Engine, definition: &Definition) -> Result<Arc<dyn TableProvider>> {
+    Ok(match definition {
+        Definition::File(file) => {
+            let schema = decode_schema(&file.schema)?;
+            let source = file.source.clone();
+            Arc::new(FileTable::new(engine, source, schema, file.declared))
+        }
+        Definition::View(view) => Arc::new(StoredView::new(view)?),
+    })
+}
+
+/// Whether a name that no table has is one of a file: `'data/customers.csv'`, `'s3://lake/in/'`.
+fn is_location(name: &str) -> bool {
+    name.contains('/') || Format::of_name(name).is_some()
+}

@@ -1,0 +1,370 @@
+//! `sanitize` and the cleaning steps as relations: `FROM dedupe((SELECT …), columns => [a])`.
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::DFSchema;
+use datafusion::datasource::provider_as_source;
+use datafusion::error::Result as EngineResult;
+use datafusion::logical_expr::planner::{
+    PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
+};
+use datafusion::logical_expr::{Expr as EngineExpr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::prelude::col;
+use datafusion::sql::sqlparser::ast::{
+    Expr, FunctionArg, FunctionArgExpr, TableAlias, TableFactor,
+};
+use planner::program::ImpliedSteps;
+use planner::run::JobRun;
+use planner::spec::{ColumnSpec, ColumnType, JobSpec, Partitions};
+use planner::steps::StepSpec;
+use serde_json::{Map, Value, json};
+
+use super::argument::{Arguments, read_arguments};
+use super::rewrite::{SANITIZE, named};
+use crate::error::{Error, Result};
+use crate::statement::Scope;
+use crate::table::{CleanTable, FileTable};
+
+/// Names of the relations: `sanitize`, then a step each.
+pub(crate) const NAMES: &[&str] = &relation_names();
+
+/// The relation that `row_hash(*)` reads, and the column that it adds.
+pub(crate) const ROW_HASHED: &str = "__row_hashed";
+pub(crate) const ROW_HASH_COLUMN: &str = "__row_hash";
+
+/// Fields of a spec that `sanitize(…)` takes as named options.
+const SPEC_OPTIONS: [&str; 3] = ["dataset", "steps", "options"];
+
+const fn relation_names() -> [&'static str; StepSpec::NAMES.len() + 1] {
+    let mut names = [SANITIZE; StepSpec::NAMES.len() + 1];
+    let mut at = 0;
+    while at < StepSpec::NAMES.len() {
+        names[at + 1] = StepSpec::NAMES[at];
+        at += 1;
+    }
+    names
+}
+
+/// Plans the relations of one statement.
+#[derive(Debug)]
+pub(crate) struct CleaningPlanner {
+    scope: Arc<Scope>,
+}
+
+impl CleaningPlanner {
+    pub(crate) fn new(scope: Arc<Scope>) -> Self {
+        Self { scope }
+    }
+}
+
+impl RelationPlanner for CleaningPlanner {
+    fn plan_relation(
+        &self,
+        relation: TableFactor,
+        context: &mut dyn RelationPlannerContext,
+    ) -> EngineResult<RelationPlanning> {
+        let TableFactor::Table {
+            name,
+            args: Some(arguments),
+            alias,
+            ..
+        } = &relation
+        else {
+            return Ok(RelationPlanning::Original(Box::new(relation)));
+        };
+        let known = NAMES.iter().chain([&ROW_HASHED]);
+        let Some(of) = known.copied().find(|known| named(name, known)) else {
+            return Ok(RelationPlanning::Original(Box::new(relation)));
+        };
+        let input = input_plan(of, &arguments.args, context)?;
+        let plan = if of == ROW_HASHED {
+            row_hashed(input)?
+        } else {
+            let arguments = read_arguments(of, &arguments.args[1..])?;
+            self.cleaned(of, input, arguments)?
+        };
+        let alias = alias.clone().or_else(|| default_alias(of));
+        Ok(RelationPlanning::Planned(Box::new(PlannedRelation {
+            plan,
+            alias,
+        })))
+    }
+}
+
+/// The columns of a relation without a name of its own go by that of the function.
+fn default_alias(of: &str) -> Option<TableAlias> {
+    (of != ROW_HASHED).then(|| TableAlias {
+        explicit: true,
+        name: of.into(),
+        columns: Vec::new(),
+        at: None,
+    })
+}
+
+/// The plan of the table that a relation is given.
+fn input_plan(
+    of: &str,
+    arguments: &[FunctionArg],
+    context: &mut dyn RelationPlannerContext,
+) -> EngineResult<LogicalPlan> {
+    let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Subquery(query)))) =
+        arguments.first()
+    else {
+        return Err(Error::Invalid(format!(
+            "{of} needs a table first: {of}(t, …) or {of}((SELECT …), …)"
+        ))
+        .into());
+    };
+    let plan = context.plan(TableFactor::Derived {
+        lateral: false,
+        subquery: query.clone(),
+        alias: None,
+        sample: None,
+    })?;
+    check_columns(of, plan.schema())?;
+    if !plan.all_out_ref_exprs().is_empty() {
+        return Err(Error::Invalid(format!(
+            "{of}(…) cleans one table; it cannot refer to a query around it"
+        ))
+        .into());
+    }
+    Ok(plan)
+}
+
+/// Columns of a cleaned table go by their names alone.
+fn check_columns(of: &str, schema: &DFSchema) -> Result<()> {
+    let mut names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+    names.sort_unstable();
+    let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) else {
+        return Ok(());
+    };
+    Err(Error::Invalid(format!(
+        "{of}(…): two columns are named {:?}; give one of them another name with AS",
+        twice[0]
+    )))
+}
+
+/// The input with the hash of all its columns as one more.
+fn row_hashed(input: LogicalPlan) -> EngineResult<LogicalPlan> {
+    let columns: Vec<EngineExpr> = input
+        .schema()
+        .iter()
+        .map(|(qualifier, field)| EngineExpr::from((qualifier, field)))
+        .collect();
+    let hash = udfs::registry::scalar_functions()
+        .into_iter()
+        .find(|function| function.name() == "row_hash")
+        .ok_or(Error::Bug("there is no row_hash"))?;
+    let hash = hash.call(columns.clone()).alias(ROW_HASH_COLUMN);
+    let bare = columns.into_iter().map(EngineExpr::unalias);
+    let all: Vec<EngineExpr> = bare.chain([hash]).collect();
+    LogicalPlanBuilder::from(input).project(all)?.build()
+}
+
+impl CleaningPlanner {
+    /// The cleaned rows of a plan, as a scan.
+    fn cleaned(&self, of: &str, input: LogicalPlan, arguments: Arguments) -> Result<LogicalPlan> {
+        let (spec, implied) = self.spec(of, arguments)?;
+        let scope = Arc::clone(&self.scope);
+        let table = scope.block_on({
+            let scope = Arc::clone(&scope);
+            async move { clean(&scope, input, spec, implied).await }
+        })?;
+        let scan = LogicalPlanBuilder::scan(of, provider_as_source(table), None)?;
+        // Names with dots or capitals are names all the same.
+        Ok(scan.build()?)
+    }
+
+    /// The job of a relation.
+    fn spec(&self, of: &str, arguments: Arguments) -> Result<(JobSpec, ImpliedSteps)> {
+        let mut document = Map::new();
+        let mut shown = of.to_owned();
+        if let Some(text) = &arguments.spec {
+            if of != SANITIZE {
+                return Err(Error::Invalid(format!(
+                    "{of}(…) takes named options and no spec: {of}(t, name => value)"
+                )));
+            }
+            (document, shown) = self.spec_document(text)?;
+        }
+        document.insert("source".to_owned(), json!({"location": "relation"}));
+        document.remove("output");
+        if of == SANITIZE {
+            for (name, value) in arguments.named {
+                match name.as_str() {
+                    "pii" => hide(&mut document, value),
+                    name if SPEC_OPTIONS.contains(&name) => {
+                        document.insert(name.to_owned(), value);
+                    }
+                    _ => {
+                        return Err(Error::Invalid(format!(
+                            "sanitize has no option {name}; there are pii, {}",
+                            SPEC_OPTIONS.join(", ")
+                        )));
+                    }
+                }
+            }
+            let spec = JobSpec::from_value(Value::Object(document), &shown)?;
+            return Ok((spec, ImpliedSteps::Usual));
+        }
+        let mut step = arguments.named;
+        if let Some(dataset) = step.remove("dataset") {
+            document.insert("dataset".to_owned(), dataset);
+        }
+        step.insert("type".to_owned(), of.into());
+        document.insert("steps".to_owned(), json!([step]));
+        let spec = JobSpec::from_value(Value::Object(document), of)?;
+        Ok((spec, ImpliedSteps::None))
+    }
+
+    /// The document that a text holds, or that is stored under its name; and how errors call it.
+    fn spec_document(&self, text: &str) -> Result<(Map<String, Value>, String)> {
+        let document = if text.contains(['{', ':', '\n']) {
+            JobSpec::document(text, "spec")?
+        } else {
+            let stored = self.scope.stored_spec(text)?;
+            serde_json::from_str(&stored)?
+        };
+        match document {
+            Value::Object(fields) if text.contains(['{', ':', '\n']) => {
+                Ok((fields, "spec".to_owned()))
+            }
+            Value::Object(fields) => Ok((fields, format!("spec {text}"))),
+            _ => Err(Error::Invalid("a spec is a JSON object".to_owned())),
+        }
+    }
+}
+
+/// `pii => 'hash'`: personal data, found or declared, is treated so.
+fn hide(document: &mut Map<String, Value>, strategy: Value) {
+    let dataset = document.entry("dataset").or_insert_with(|| json!({}));
+    if let Some(dataset) = dataset.as_object_mut() {
+        dataset.insert("pii_strategy".to_owned(), strategy);
+        dataset.insert("pii_detect".to_owned(), true.into());
+    }
+}
+
+/// The cleaned rows of a plan: of a file as it lies there where the plan reads one as it is, else of
+/// what the plan gives.
+async fn clean(
+    scope: &Arc<Scope>,
+    input: LogicalPlan,
+    mut spec: JobSpec,
+    implied: ImpliedSteps,
+) -> Result<Arc<CleanTable>> {
+    let engine = scope.session.engine();
+    // A step alone works on the types of its input, and a text has those that a statement gave it
+    // only when its rows are read.
+    let bare = bare_scan(&input)
+        .filter(|(table, _)| implied == ImpliedSteps::Usual || table.declared().is_empty());
+    let source = match &bare {
+        Some((table, columns)) => {
+            declare(&mut spec, &table.declared());
+            let opened = table.open(scope).await?;
+            scope.keep(&opened);
+            opened.select(columns)
+        }
+        None => {
+            if implied == ImpliedSteps::None {
+                keep_types(&mut spec, input.schema());
+            }
+            scope.stage(input).await?
+        }
+    };
+    if implied == ImpliedSteps::None && bare.is_some() {
+        let types = source.columns.iter();
+        let text = types.filter(|column| column.data_type == DataType::Utf8View);
+        let names: Vec<String> = text.map(|column| column.name.clone()).collect();
+        if !reads_types(&spec) {
+            declare_text(&mut spec, &names);
+        }
+    }
+    if spec.options.partitions == Partitions::Auto {
+        spec.options.partitions = Partitions::Count(engine.options().threads);
+    }
+    let mut run = JobRun::new(spec, engine.options().base.clone());
+    run.cluster = engine.options().cluster.clone();
+    run.memory = Some(engine.memory());
+    run.progress = Arc::clone(&scope.progress);
+    let table = CleanTable::plan(run, source, implied, Arc::clone(scope)).await?;
+    let table = Arc::new(table);
+    scope.keep(&table);
+    Ok(table)
+}
+
+/// Whether a step asks for types that are found out from the values.
+fn reads_types(spec: &JobSpec) -> bool {
+    let mut steps = spec.steps.iter().flatten();
+    steps.any(|step| matches!(step, StepSpec::Coerce(_)))
+}
+
+/// A step alone leaves the types of its input as they are.
+fn keep_types(spec: &mut JobSpec, schema: &DFSchema) {
+    if reads_types(spec) {
+        return;
+    }
+    let text = schema.fields().iter().filter(|field| {
+        matches!(
+            field.data_type(),
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null
+        )
+    });
+    let names: Vec<String> = text.map(|field| field.name().clone()).collect();
+    declare_text(spec, &names);
+}
+
+fn declare_text(spec: &mut JobSpec, names: &[String]) {
+    let columns = names.iter().map(|name| (name.clone(), ColumnType::String));
+    declare(spec, &columns.collect::<Vec<_>>());
+}
+
+/// Adds types to the contract where it leaves them open.
+fn declare(spec: &mut JobSpec, types: &[(String, ColumnType)]) {
+    let columns = match &mut spec.dataset.schema {
+        Some(schema) => &mut schema.columns,
+        None => &mut spec.dataset.columns,
+    };
+    for (name, column_type) in types {
+        match columns.iter_mut().find(|column| column.name == *name) {
+            Some(column) => column.column_type = column.column_type.or(Some(*column_type)),
+            None => columns.push(ColumnSpec {
+                column_type: Some(*column_type),
+                ..ColumnSpec::named(name)
+            }),
+        }
+    }
+}
+
+/// The file that a plan reads as it is, with the columns that it takes, in order.
+fn bare_scan(plan: &LogicalPlan) -> Option<(FileTable, Vec<usize>)> {
+    match plan {
+        LogicalPlan::SubqueryAlias(alias) => bare_scan(&alias.input),
+        LogicalPlan::Projection(projection) => {
+            let (table, columns) = bare_scan(&projection.input)?;
+            let input = projection.input.schema();
+            let chosen = projection.expr.iter().map(|expr| match expr {
+                EngineExpr::Column(column) => {
+                    let at = input.maybe_index_of_column(column)?;
+                    columns.get(at).copied()
+                }
+                _ => None,
+            });
+            let mut chosen = chosen.collect::<Option<Vec<usize>>>()?;
+            let before = chosen.clone();
+            chosen.sort_unstable();
+            chosen.dedup();
+            (chosen.len() == before.len()).then_some((table, before))
+        }
+        LogicalPlan::TableScan(scan) if scan.filters.is_empty() && scan.fetch.is_none() => {
+            let provider = datafusion::datasource::source_as_provider(&scan.source).ok()?;
+            let table = (provider.as_ref() as &dyn std::any::Any).downcast_ref::<FileTable>()?;
+            let columns = match &scan.projection {
+                Some(chosen) => chosen.clone(),
+                None => (0..table.column_count()).collect(),
+            };
+            Some((table.clone(), columns))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,216 @@
+//! Statements that change something.
+
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::catalog::memory::MemorySourceConfig;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::sql::parser::Statement as Parsed;
+use datafusion::sql::sqlparser::ast::{ObjectName, ObjectType, SchemaName, Statement as Sql};
+use planner::spec::JobSpec;
+use serde_json::json;
+
+use super::{Answer, Scope, copy, create, insert};
+use crate::catalog::{Definition, PUBLIC};
+use crate::error::{Error, Result};
+use crate::front::parse::Command;
+use crate::session::Session;
+
+/// Runs a statement that changes something.
+pub(super) async fn run(scope: &Arc<Scope>, statement: Parsed) -> Result<Answer> {
+    match statement {
+        Parsed::CreateExternalTable(table) => create::external_table(scope, table).await,
+        Parsed::CopyTo(order) => copy::copy(scope, order).await,
+        Parsed::Reset(_) => engine_statement(scope, statement).await,
+        Parsed::Explain(_) => Err(Error::Bug("an explanation that changes something")),
+        Parsed::Statement(sql) => run_sql(scope, *sql).await,
+    }
+}
+
+async fn run_sql(scope: &Arc<Scope>, sql: Sql) -> Result<Answer> {
+    match sql {
+        Sql::CreateTable(table) => create::table(scope, table).await,
+        Sql::CreateView(view) => create::view(scope, view).await,
+        Sql::Insert(insert) => insert::insert(scope, insert).await,
+        Sql::CreateSchema {
+            schema_name,
+            if_not_exists,
+            ..
+        } => create_schema(scope, &schema_name, if_not_exists).await,
+        Sql::Drop {
+            object_type,
+            if_exists,
+            names,
+            cascade,
+            ..
+        } => {
+            for name in &names {
+                drop_one(scope, &object_type, name, (if_exists, cascade)).await?;
+            }
+            Ok(Answer::Done)
+        }
+        Sql::Prepare {
+            name, statement, ..
+        } => {
+            let parsed = Parsed::Statement(statement);
+            scope.session.prepare(&name.value, parsed)?;
+            Ok(Answer::Done)
+        }
+        Sql::Deallocate { name, .. } => {
+            scope.session.deallocate(&name.value)?;
+            Ok(Answer::Done)
+        }
+        Sql::Set(_) => engine_statement(scope, Parsed::Statement(Box::new(sql))).await,
+        Sql::Update { .. } | Sql::Delete(_) | Sql::Merge { .. } | Sql::Truncate(_) => {
+            Err(Error::Invalid(
+                "tables are not changed row by row; write CREATE OR REPLACE TABLE t AS SELECT … FROM t"
+                    .to_owned(),
+            ))
+        }
+        Sql::StartTransaction { .. }
+        | Sql::Commit { .. }
+        | Sql::Rollback { .. }
+        | Sql::Savepoint { .. } => Err(Error::Invalid(
+            "transactions are not supported: each statement is one".to_owned(),
+        )),
+        Sql::Execute { .. } => Err(Error::Invalid(
+            "EXECUTE needs the name of a prepared statement".to_owned(),
+        )),
+        other => {
+            let text = other.to_string();
+            let words: Vec<&str> = text.split_whitespace().take(2).collect();
+            Err(Error::Invalid(format!(
+                "{} is not supported",
+                words.join(" ")
+            )))
+        }
+    }
+}
+
+/// SET and RESET, which the engine keeps in the session.
+async fn engine_statement(scope: &Arc<Scope>, statement: Parsed) -> Result<Answer> {
+    let context = scope.session.context();
+    let plan = context.state().statement_to_plan(statement).await?;
+    context.execute_logical_plan(plan).await?;
+    Ok(Answer::Done)
+}
+
+async fn create_schema(scope: &Scope, name: &SchemaName, if_not_exists: bool) -> Result<Answer> {
+    let SchemaName::Simple(name) = name else {
+        return Err(Error::Invalid("CREATE SCHEMA name is expected".to_owned()));
+    };
+    let name = scope.session.own_schema(name)?;
+    let made = name != PUBLIC && scope.session.store().create_schema(&name).await?;
+    if made || if_not_exists {
+        return Ok(Answer::Done);
+    }
+    Err(Error::Conflict(format!("there is a schema {name} already")))
+}
+
+async fn drop_one(
+    scope: &Scope,
+    object: &ObjectType,
+    name: &ObjectName,
+    (if_exists, cascade): (bool, bool),
+) -> Result<()> {
+    let store = scope.session.store();
+    let gone = match object {
+        ObjectType::Schema => {
+            let name = scope.session.own_schema(name)?;
+            if name == PUBLIC {
+                return Err(Error::Invalid("the schema public stays".to_owned()));
+            }
+            store.drop_schema(&name, cascade).await?
+        }
+        ObjectType::Table | ObjectType::View => {
+            let (schema, table) = scope.session.own_table(name)?;
+            let snapshot = scope.session.catalog().snapshot();
+            let known = snapshot
+                .schemas
+                .get(&schema)
+                .and_then(|tables| tables.get(&table));
+            let is_view = matches!(known, Some(Definition::View(_)));
+            if known.is_some() && is_view != (*object == ObjectType::View) {
+                let (is, other) = if is_view {
+                    ("view", "VIEW")
+                } else {
+                    ("table", "TABLE")
+                };
+                return Err(Error::Invalid(format!(
+                    "{table} is a {is}; write DROP {other}"
+                )));
+            }
+            let dropped = store.drop_table((&schema, &table)).await?;
+            if let Some(Definition::File(file)) = &dropped
+                && file.managed
+            {
+                create::forget_files(file);
+            }
+            dropped.is_some()
+        }
+        other => return Err(Error::Invalid(format!("DROP {other} is not supported"))),
+    };
+    if gone || if_exists {
+        return Ok(());
+    }
+    let what = object.to_string().to_lowercase();
+    Err(Error::NotFound(format!("there is no {what} {name}")))
+}
+
+/// Columns of `SHOW SPECS`.
+pub(super) fn specs_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("name", DataType::Utf8, false),
+        Field::new("spec", DataType::Utf8, false),
+    ]))
+}
+
+/// Runs a statement about stored specs.
+pub(super) async fn run_spec(session: &Session, command: &Command) -> Result<Answer> {
+    match command {
+        Command::CreateSpec {
+            name,
+            spec,
+            or_replace,
+        } => {
+            let mut document = JobSpec::document(spec, name)?;
+            let Some(fields) = document.as_object_mut() else {
+                return Err(Error::Invalid(
+                    "a spec is an object of JSON or YAML".to_owned(),
+                ));
+            };
+            // The table is named where the spec is used.
+            let mut checked = fields.clone();
+            checked.insert("source".to_owned(), json!({"location": "relation"}));
+            JobSpec::from_value(checked.into(), name)?;
+            let text = serde_json::to_string(&document)?;
+            if !session
+                .store()
+                .create_spec(name, &text, *or_replace)
+                .await?
+            {
+                return Err(Error::Conflict(format!(
+                    "there is a spec {name} already; write CREATE OR REPLACE SPEC"
+                )));
+            }
+            Ok(Answer::Done)
+        }
+        Command::DropSpec { name, if_exists } => {
+            if session.store().drop_spec(name).await? || *if_exists {
+                return Ok(Answer::Done);
+            }
+            Err(Error::NotFound(format!("there is no spec {name}")))
+        }
+        Command::ShowSpecs => {
+            let snapshot = session.catalog().snapshot();
+            let names = StringArray::from_iter_values(snapshot.specs.keys());
+            let specs = StringArray::from_iter_values(snapshot.specs.values());
+            let columns = vec![Arc::new(names) as _, Arc::new(specs) as _];
+            let batch = RecordBatch::try_new(specs_schema(), columns)?;
+            let rows = MemorySourceConfig::try_new_exec(&[vec![batch]], specs_schema(), None)?;
+            Ok(Answer::Rows(rows.execute(0, session.context().task_ctx())?))
+        }
+        Command::Sql(_) => Err(Error::Bug("a statement that is about no spec")),
+    }
+}

@@ -1,0 +1,170 @@
+//! Running a physical plan: in this process, or on the executors of a cluster.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::error::{DataFusionError, Result as EngineResult};
+use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
+use datafusion::physical_plan::stream::{
+    RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter,
+};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use futures::{Stream, StreamExt, TryStreamExt};
+use planner::cluster::Cluster;
+use planner::operators::is_split_scan;
+use planner::run::Progress;
+
+use super::Scope;
+use crate::error::{Error, Result};
+
+/// Batches of a partition that wait for their reader.
+const AHEAD: usize = 32;
+
+/// Time between two looks at whether somebody has cancelled.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The rows of a plan, its partitions one after the other.
+pub(super) async fn rows(
+    scope: &Arc<Scope>,
+    plan: Arc<dyn ExecutionPlan>,
+    state: &SessionState,
+) -> Result<SendableRecordBatchStream> {
+    let schema = plan.schema();
+    let rows = if for_cluster(scope, &plan) {
+        on_cluster(scope, plan).await?.boxed()
+    } else {
+        let threads = scope.session.engine().options().threads.max(1);
+        let context = state.task_ctx();
+        let partitions = 0..plan.output_partitioning().partition_count();
+        // A partition is begun when one of the earlier ones has ended, and waits for its turn.
+        let parts = partitions.map(move |at| {
+            let (plan, context) = (Arc::clone(&plan), Arc::clone(&context));
+            async move { ahead(&plan, at, &context) }
+        });
+        let parts = futures::stream::iter(parts).buffered(threads);
+        parts.try_flatten().boxed()
+    };
+    let rows = cancellable(rows, Arc::clone(scope));
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+}
+
+/// The rows of a plan, a stream for each partition.
+pub(super) async fn parts(
+    scope: &Arc<Scope>,
+    plan: Arc<dyn ExecutionPlan>,
+    state: &SessionState,
+) -> Result<Vec<SendableRecordBatchStream>> {
+    if for_cluster(scope, &plan) {
+        return Ok(vec![rows(scope, plan, state).await?]);
+    }
+    let context = state.task_ctx();
+    let partitions = 0..plan.output_partitioning().partition_count();
+    let parts = partitions.map(|at| {
+        let rows = plan.execute(at, Arc::clone(&context))?;
+        let rows = cancellable(rows, Arc::clone(scope));
+        let rows = RecordBatchStreamAdapter::new(plan.schema(), rows);
+        Ok(Box::pin(rows) as SendableRecordBatchStream)
+    });
+    parts.collect()
+}
+
+/// A partition whose rows are computed ahead of their reader.
+fn ahead(
+    plan: &Arc<dyn ExecutionPlan>,
+    partition: usize,
+    context: &Arc<TaskContext>,
+) -> EngineResult<SendableRecordBatchStream> {
+    if plan.output_partitioning().partition_count() == 1 {
+        return plan.execute(partition, Arc::clone(context));
+    }
+    let mut builder = RecordBatchReceiverStreamBuilder::new(plan.schema(), AHEAD);
+    let mut rows = plan.execute(partition, Arc::clone(context))?;
+    let reader = builder.tx();
+    builder.spawn(async move {
+        while let Some(batch) = rows.next().await {
+            let failed = batch.is_err();
+            if reader.send(batch).await.is_err() || failed {
+                break;
+            }
+        }
+        Ok(())
+    });
+    Ok(builder.build())
+}
+
+/// The rows until somebody cancels; what the statement needs lasts as long as they do.
+fn cancellable(
+    rows: impl Stream<Item = EngineResult<RecordBatch>> + Send + 'static,
+    scope: Arc<Scope>,
+) -> impl Stream<Item = EngineResult<RecordBatch>> + Send {
+    let rows = Box::pin(rows);
+    futures::stream::unfold(Some((rows, scope)), |state| async move {
+        let (mut rows, scope) = state?;
+        let next = tokio::select! {
+            next = rows.next() => next?,
+            error = cancelled(&scope.progress) => Err(error.into()),
+        };
+        match next {
+            Ok(batch) => {
+                scope.progress.add_rows(batch.num_rows() as u64);
+                Some((Ok(batch), Some((rows, scope))))
+            }
+            Err(error) => Some((Err(error), None)),
+        }
+    })
+}
+
+/// Waits until somebody cancels.
+async fn cancelled(progress: &Progress) -> planner::Error {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if let Err(error) = progress.check() {
+            return error;
+        }
+    }
+}
+
+/// Whether executors run a plan: where there are some, and the plan reads what they can reach. What
+/// only this process knows, such as the catalog, it reads by itself.
+fn for_cluster(scope: &Scope, plan: &Arc<dyn ExecutionPlan>) -> bool {
+    if scope.session.engine().options().cluster.is_none() {
+        return false;
+    }
+    let mut reads = false;
+    let reachable = reachable(plan, &mut reads);
+    reachable && reads
+}
+
+fn reachable(plan: &Arc<dyn ExecutionPlan>, reads: &mut bool) -> bool {
+    let children = plan.children();
+    if !children.is_empty() {
+        return children.into_iter().all(|child| reachable(child, reads));
+    }
+    let file = plan.downcast_ref::<DataSourceExec>().is_some_and(|scan| {
+        scan.data_source()
+            .downcast_ref::<datafusion::datasource::physical_plan::FileScanConfig>()
+            .is_some()
+    });
+    if file || is_split_scan(plan) {
+        *reads = true;
+        return true;
+    }
+    plan.downcast_ref::<EmptyExec>().is_some()
+        || plan.downcast_ref::<PlaceholderRowExec>().is_some()
+}
+
+async fn on_cluster(
+    scope: &Arc<Scope>,
+    plan: Arc<dyn ExecutionPlan>,
+) -> Result<impl Stream<Item = EngineResult<RecordBatch>> + Send + use<>> {
+    let address = scope.session.engine().options().cluster.as_ref();
+    let address = address.ok_or(Error::Bug("a cluster without an address"))?;
+    let cluster = Cluster::connect(address).await?;
+    let progress = Arc::clone(&scope.progress);
+    let rows = cluster.query(plan, progress).await?;
+    Ok(rows.map_err(DataFusionError::from))
+}

@@ -1,0 +1,229 @@
+//! A statement on its way: parsed, planned, run.
+
+mod change;
+mod copy;
+mod create;
+mod execute;
+mod insert;
+mod plan;
+mod scope;
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::ScalarValue;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::sql::parser::Statement as Parsed;
+use datafusion::sql::sqlparser::ast::Statement as Sql;
+use planner::run::Progress;
+use tokio::sync::Mutex;
+
+pub(crate) use create::store_rows;
+pub(crate) use insert::{append, conform, file_table};
+pub(crate) use scope::Scope;
+
+use crate::error::{Error, Result};
+use crate::front::bind::{bind, literal, parameter_count};
+use crate::front::parse::{Command, parse_all};
+use crate::session::Session;
+use plan::QueryPlan;
+
+/// A statement that was parsed.
+#[derive(Debug, Clone)]
+pub struct Statement {
+    session: Session,
+    sql: String,
+    command: Command,
+    progress: Arc<Progress>,
+}
+
+/// A statement that was planned: its result's schema and its parameters are known.
+#[derive(Debug)]
+pub struct Planned {
+    statement: Statement,
+    schema: SchemaRef,
+    parameters: Schema,
+    /// The plan, until it is run.
+    fresh: Mutex<Option<QueryPlan>>,
+}
+
+/// What a statement gives.
+pub enum Answer {
+    /// Rows, streamed; dropping the stream ends the work.
+    Rows(SendableRecordBatchStream),
+    /// Rows that were written.
+    Written(u64),
+    /// Nothing but that it is done: something was made, dropped or set.
+    Done,
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Rows(rows) => formatter.debug_tuple("Rows").field(&rows.schema()).finish(),
+            Self::Written(rows) => formatter.debug_tuple("Written").field(rows).finish(),
+            Self::Done => formatter.write_str("Done"),
+        }
+    }
+}
+
+impl Statement {
+    /// Parses a text of any number of statements.
+    pub(crate) fn parse(session: &Session, sql: &str) -> Result<Vec<Self>> {
+        let commands = parse_all(sql)?.into_iter();
+        let statements = commands.map(|(sql, command)| Self {
+            session: session.clone(),
+            sql,
+            command,
+            progress: Arc::default(),
+        });
+        Ok(statements.collect())
+    }
+
+    /// The statement as text.
+    pub fn sql(&self) -> &str {
+        &self.sql
+    }
+
+    /// Whether it gives rows; the others change something.
+    pub fn is_query(&self) -> bool {
+        match &self.command {
+            Command::ShowSpecs => true,
+            Command::CreateSpec { .. } | Command::DropSpec { .. } => false,
+            Command::Sql(statement) => plan::gives_rows(statement),
+        }
+    }
+
+    /// How far it is; cancelling it ends the statement.
+    pub fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// Plans it. What is cleaned is looked at, so that the types of the result are known.
+    pub async fn plan(self) -> Result<Planned> {
+        self.session.refresh().await?;
+        let mut statement = self.resolved()?;
+        let Command::Sql(parsed) = &mut statement.command else {
+            let schema = match statement.command {
+                Command::ShowSpecs => change::specs_schema(),
+                _ => Arc::new(Schema::empty()),
+            };
+            return Ok(Planned::new(statement, schema, Schema::empty(), None));
+        };
+        let parameters = parameter_count(parsed)?;
+        if !plan::gives_rows(parsed) {
+            return Ok(Planned::new(
+                statement,
+                Arc::new(Schema::empty()),
+                open_parameters(parameters),
+                None,
+            ));
+        }
+        let scope = Scope::new(&statement.session, &statement.progress, parsed);
+        if parameters == 0 {
+            let query = plan::plan(&scope, (**parsed).clone()).await?;
+            let schema = query.schema();
+            return Ok(Planned::new(
+                statement,
+                schema,
+                Schema::empty(),
+                Some(query),
+            ));
+        }
+        let (schema, parameters) = plan::describe(&scope, parsed, parameters).await?;
+        Ok(Planned::new(statement, schema, parameters, None))
+    }
+
+    /// `EXECUTE name(…)` is the statement that was prepared under the name, with its values.
+    fn resolved(self) -> Result<Self> {
+        let Command::Sql(parsed) = &self.command else {
+            return Ok(self);
+        };
+        let Parsed::Statement(sql) = parsed.as_ref() else {
+            return Ok(self);
+        };
+        let Sql::Execute {
+            name: Some(name),
+            parameters,
+            ..
+        } = sql.as_ref()
+        else {
+            return Ok(self);
+        };
+        let mut prepared = self.session.prepared(&name.to_string())?;
+        bind(&mut prepared, parameters)?;
+        Ok(Self {
+            command: Command::Sql(Box::new(prepared)),
+            ..self
+        })
+    }
+}
+
+/// Parameters of types that nothing tells.
+fn open_parameters(count: usize) -> Schema {
+    let fields = (1..=count).map(|number| Field::new(format!("${number}"), DataType::Null, true));
+    Schema::new(fields.collect::<Vec<_>>())
+}
+
+impl Planned {
+    fn new(
+        statement: Statement,
+        schema: SchemaRef,
+        parameters: Schema,
+        fresh: Option<QueryPlan>,
+    ) -> Self {
+        Self {
+            statement,
+            schema,
+            parameters,
+            fresh: Mutex::new(fresh),
+        }
+    }
+
+    /// The statement.
+    pub fn statement(&self) -> &Statement {
+        &self.statement
+    }
+
+    /// Schema of the rows that it gives; of a statement that changes something, without fields.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Name (`$1`, `$2`, …) and type of each parameter, in order; `Null` where the type is open.
+    pub fn parameters(&self) -> Result<Schema> {
+        Ok(self.parameters.clone())
+    }
+
+    /// Runs it with these values of its parameters, in order. A statement is planned once more where
+    /// it has run before, or has parameters.
+    pub async fn run(&self, parameters: &[ScalarValue]) -> Result<Answer> {
+        let statement = &self.statement;
+        let Command::Sql(parsed) = &statement.command else {
+            statement.session.refresh().await?;
+            return change::run_spec(&statement.session, &statement.command).await;
+        };
+        let wanted = self.parameters.fields().len();
+        if parameters.len() != wanted {
+            return Err(Error::Invalid(format!(
+                "the statement has {wanted} parameters, and {} values were given",
+                parameters.len()
+            )));
+        }
+        if let Some(query) = self.fresh.lock().await.take() {
+            return query.run().await.map(Answer::Rows);
+        }
+        statement.session.refresh().await?;
+        let mut parsed = parsed.as_ref().clone();
+        if !parameters.is_empty() {
+            let values = parameters.iter().map(literal).collect::<Result<Vec<_>>>()?;
+            bind(&mut parsed, &values)?;
+        }
+        let scope = Scope::new(&statement.session, &statement.progress, &parsed);
+        if plan::gives_rows(&parsed) {
+            let query = plan::plan(&scope, parsed).await?;
+            return query.run().await.map(Answer::Rows);
+        }
+        change::run(&scope, parsed).await
+    }
+}

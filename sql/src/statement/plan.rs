@@ -1,0 +1,200 @@
+//! Statements that give rows: from AST to a plan that is ready to run.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
+use datafusion::logical_expr::{LogicalPlan, Statement as PlannedStatement};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::sql::parser::Statement as Parsed;
+use datafusion::sql::sqlparser::ast::{Expr, Statement as Sql, Value};
+use futures::StreamExt;
+
+use super::{Scope, execute};
+use crate::error::{Error, Result};
+use crate::front::bind::bind;
+use crate::front::parse::{Command, parse_all};
+use crate::front::rewrite::rewrite;
+
+/// A plan that is ready to run.
+#[derive(Debug)]
+pub(super) struct QueryPlan {
+    scope: Arc<Scope>,
+    state: SessionState,
+    plan: LogicalPlan,
+}
+
+/// Whether a statement gives rows.
+pub(super) fn gives_rows(statement: &Parsed) -> bool {
+    match statement {
+        Parsed::Explain(_) => true,
+        Parsed::Statement(statement) => matches!(
+            statement.as_ref(),
+            Sql::Query(_)
+                | Sql::Explain { .. }
+                | Sql::ExplainTable { .. }
+                | Sql::ShowTables { .. }
+                | Sql::ShowColumns { .. }
+                | Sql::ShowVariable { .. }
+                | Sql::ShowFunctions { .. }
+                | Sql::ShowCreate { .. }
+                | Sql::ShowSchemas { .. }
+                | Sql::ShowDatabases { .. }
+        ),
+        Parsed::CreateExternalTable(_) | Parsed::CopyTo(_) | Parsed::Reset(_) => false,
+    }
+}
+
+/// Whether a statement shows a plan without running it.
+pub(super) fn only_explains(statement: &Parsed) -> bool {
+    match statement {
+        Parsed::Explain(explain) => !explain.options.analyze,
+        Parsed::Statement(statement) => {
+            matches!(statement.as_ref(), Sql::Explain { analyze: false, .. })
+        }
+        _ => false,
+    }
+}
+
+/// Plans a statement that gives rows.
+pub(super) async fn plan(scope: &Arc<Scope>, mut statement: Parsed) -> Result<QueryPlan> {
+    rewrite(&mut statement)?;
+    check_explained(&statement)?;
+    let state = scope.state()?;
+    let plan = state.statement_to_plan(statement).await?;
+    check(&plan)?;
+    Ok(QueryPlan {
+        scope: Arc::clone(scope),
+        state,
+        plan,
+    })
+}
+
+/// Plans the text of a query with a state of its statement.
+pub(super) async fn plan_query(query: &str, state: &SessionState) -> Result<LogicalPlan> {
+    let mut commands = parse_all(query)?;
+    let (Some((_, Command::Sql(mut statement))), None) = (commands.pop(), commands.pop()) else {
+        return Err(Error::Bug("a stored view that is no query"));
+    };
+    rewrite(&mut statement)?;
+    let plan = Box::pin(state.statement_to_plan(*statement)).await?;
+    check(&plan)?;
+    Ok(plan)
+}
+
+/// Schema of the rows, and the parameters, of a statement with so many parameters.
+pub(super) async fn describe(
+    scope: &Arc<Scope>,
+    statement: &Parsed,
+    count: usize,
+) -> Result<(SchemaRef, Schema)> {
+    if let Ok(query) = plan(scope, statement.clone()).await
+        && let Ok(found) = query.plan.get_parameter_fields()
+    {
+        let fields = (1..=count).map(|number| {
+            let name = format!("${number}");
+            let field = found.get(&name).and_then(Option::as_ref);
+            let data_type = field.map_or(DataType::Null, |field| field.data_type().clone());
+            Field::new(name, data_type, true)
+        });
+        return Ok((query.schema(), Schema::new(fields.collect::<Vec<_>>())));
+    }
+    // Where the type of a parameter decides over the plan, it is looked for without a value.
+    let mut statement = statement.clone();
+    bind(
+        &mut statement,
+        &vec![Expr::Value(Value::Null.into()); count],
+    )?;
+    let query = plan(scope, statement).await?;
+    Ok((query.schema(), super::open_parameters(count)))
+}
+
+/// What is explained must be a query: planning anything else might do it.
+fn check_explained(statement: &Parsed) -> Result<()> {
+    let explained = match statement {
+        Parsed::Explain(explain) => gives_rows(&explain.statement),
+        Parsed::Statement(statement) => match statement.as_ref() {
+            Sql::Explain { statement, .. } => matches!(statement.as_ref(), Sql::Query(_)),
+            _ => true,
+        },
+        _ => true,
+    };
+    if explained {
+        return Ok(());
+    }
+    Err(Error::Invalid(
+        "EXPLAIN shows the plan of a query; explain the SELECT of the statement".to_owned(),
+    ))
+}
+
+/// Refuses plans that change something by themselves.
+fn check(plan: &LogicalPlan) -> Result<()> {
+    match plan {
+        LogicalPlan::Ddl(_) | LogicalPlan::Dml(_) | LogicalPlan::Copy(_) => {
+            Err(Error::Bug("a plan that changes something"))
+        }
+        LogicalPlan::Statement(
+            PlannedStatement::SetVariable(_) | PlannedStatement::ResetVariable(_),
+        ) => Ok(()),
+        LogicalPlan::Statement(_) => Err(Error::Invalid(
+            "transactions are not supported: each statement is one".to_owned(),
+        )),
+        _ => Ok(()),
+    }
+}
+
+impl QueryPlan {
+    /// Schema of the rows.
+    pub(super) fn schema(&self) -> SchemaRef {
+        Arc::clone(self.plan.schema().inner())
+    }
+
+    /// The same with another plan, made of this one.
+    pub(super) fn map_plan(
+        self,
+        change: impl FnOnce(LogicalPlan) -> Result<LogicalPlan>,
+    ) -> Result<Self> {
+        Ok(Self {
+            plan: change(self.plan)?,
+            ..self
+        })
+    }
+
+    /// Runs the plan.
+    pub(super) async fn run(self) -> Result<SendableRecordBatchStream> {
+        let schema = self.schema();
+        let physical = self.state.create_physical_plan(&self.plan).await?;
+        let rows = execute::rows(&self.scope, physical, &self.state).await?;
+        Ok(advertised(rows, schema))
+    }
+}
+
+/// The same rows under the schema that was told before: an optimizer may know better which columns
+/// are never null.
+fn advertised(rows: SendableRecordBatchStream, schema: SchemaRef) -> SendableRecordBatchStream {
+    if rows.schema() == schema {
+        return rows;
+    }
+    let told = Arc::clone(&schema);
+    let rows = rows.map(move |batch| {
+        let batch = batch?;
+        let options =
+            arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let columns = batch.columns().iter().zip(told.fields());
+        let columns =
+            columns.map(
+                |(column, field)| match column.data_type() == field.data_type() {
+                    true => Ok(Arc::clone(column)),
+                    false => arrow::compute::cast(column, field.data_type()),
+                },
+            );
+        let columns = columns.collect::<Result<Vec<_>, _>>()?;
+        Ok(RecordBatch::try_new_with_options(
+            Arc::clone(&told),
+            columns,
+            &options,
+        )?)
+    });
+    Box::pin(RecordBatchStreamAdapter::new(schema, rows))
+}

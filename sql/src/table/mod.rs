@@ -1,0 +1,57 @@
+//! Tables as the engine reads them: files, and the cleaned rows of a source.
+
+mod clean;
+mod file;
+mod opened;
+
+pub(crate) use clean::CleanTable;
+pub(crate) use file::FileTable;
+pub(crate) use opened::{Opened, OpenedSources};
+
+use std::sync::Arc;
+
+use arrow::datatypes::Schema;
+use datafusion::error::Result as EngineResult;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{CastExpr, Column};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::projection::ProjectionExec;
+
+/// Partitions of a scan in this process at most: a split each while there are no more than these.
+const MAX_PARTITIONS: usize = 64;
+
+/// The splits of a scan by partition: neighbours stay together, so that the partitions one after the
+/// other give the rows in the order of the source.
+fn split_groups(splits: usize, single: bool, cluster: bool) -> Vec<Vec<usize>> {
+    let groups = match (single, cluster) {
+        (true, _) => 1,
+        (false, true) => splits,
+        (false, false) => splits.min(MAX_PARTITIONS),
+    };
+    let groups = groups.max(1);
+    (0..groups)
+        .map(|group| (group * splits / groups..(group + 1) * splits / groups).collect())
+        .collect()
+}
+
+/// The columns of `schema` that are wanted, by name, of what a plan gives, in the types of `schema`.
+pub(crate) fn project(
+    plan: Arc<dyn ExecutionPlan>,
+    schema: &Schema,
+    wanted: impl Iterator<Item = usize>,
+) -> EngineResult<Arc<dyn ExecutionPlan>> {
+    let given = plan.schema();
+    let columns = wanted.map(|at| {
+        let field = schema.field(at);
+        let place = given.index_of(field.name())?;
+        let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), place));
+        let typed = if given.field(place).data_type() == field.data_type() {
+            column
+        } else {
+            Arc::new(CastExpr::new(column, field.data_type().clone(), None))
+        };
+        Ok((typed, field.name().clone()))
+    });
+    let columns = columns.collect::<EngineResult<Vec<_>>>()?;
+    Ok(Arc::new(ProjectionExec::try_new(columns, plan)?))
+}

@@ -1,0 +1,75 @@
+//! Sources that were opened: their index is kept while their files stay as they are.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use planner::run::{open_source, source_stamp};
+use planner::source::Source;
+use planner::spec::SourceSpec;
+
+use crate::engine::EngineOptions;
+use crate::error::{Error, Result};
+
+/// Indexes that are kept.
+const KEPT: usize = 64;
+
+/// A source, and the folder of what was decoded of it.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) source: Arc<Source>,
+    // Goes with the source.
+    _staging: tempfile::TempDir,
+}
+
+impl Opened {
+    /// The source with these of its columns.
+    pub(crate) fn select(&self, columns: &[usize]) -> Arc<Source> {
+        let all = columns.iter().copied().eq(0..self.source.columns.len());
+        if all {
+            return Arc::clone(&self.source);
+        }
+        Arc::new(self.source.select(columns))
+    }
+}
+
+/// The sources that a process has opened.
+#[derive(Debug, Default)]
+pub(crate) struct OpenedSources(Mutex<HashMap<String, (String, Arc<Opened>)>>);
+
+impl OpenedSources {
+    /// Opens the source of a spec, or gives the one opened before if its files are the same. Blocks.
+    pub(crate) fn open(&self, spec: &SourceSpec, options: &EngineOptions) -> Result<Arc<Opened>> {
+        let key = serde_json::to_string(spec)?;
+        let stamp = source_stamp(spec, &options.base)?;
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some((of, opened)), Some(now)) = (known.get(&key), &stamp)
+            && of == now
+        {
+            return Ok(Arc::clone(opened));
+        }
+        drop(known);
+        let staging = options.staging_folder()?;
+        let source = open_source(spec, None, &options.base, &staging.path().into())?;
+        let opened = Arc::new(Opened {
+            source,
+            _staging: staging,
+        });
+        if let Some(stamp) = stamp {
+            known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.len() >= KEPT {
+                known.clear();
+            }
+            known.insert(key, (stamp, Arc::clone(&opened)));
+        }
+        Ok(opened)
+    }
+}
+
+impl EngineOptions {
+    /// A folder for what a statement or a source needs for a while.
+    pub(crate) fn staging_folder(&self) -> Result<tempfile::TempDir> {
+        let folder = self.home.join("staging");
+        std::fs::create_dir_all(&folder).map_err(|error| Error::io(&folder, error))?;
+        tempfile::tempdir_in(&folder).map_err(|error| Error::io(folder, error))
+    }
+}
