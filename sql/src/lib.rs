@@ -7,13 +7,17 @@
 mod catalog;
 mod engine;
 mod error;
+mod flight;
 mod front;
 mod session;
 mod statement;
 mod store;
 mod table;
+mod users;
 
 pub use engine::{Access, Engine, EngineOptions, Identity};
 pub use error::{Error, Result};
+pub use flight::{Endpoints, FlightOptions, FlightServer, Tls};
 pub use session::{Ingest, IngestMode, Session};
 pub use statement::{Answer, Planned, Statement};
+pub use users::{ApiKey, User, Users};

@@ -80,6 +80,8 @@ pub(crate) async fn write_parts(
         };
         async move { tokio::spawn(write_file(file, part)).await }
     });
+    // As a list: with the closure in it, this future could not be sent to another thread.
+    let writes: Vec<_> = writes.collect();
     let mut written = futures::stream::iter(writes).buffered(threads.max(1));
     let mut rows = 0;
     while let Some(done) = written.next().await {

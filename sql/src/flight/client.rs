@@ -1,0 +1,117 @@
+//! One client's session: its engine's session, its tickets, its prepared statements.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use arrow::datatypes::Schema;
+use arrow_flight::FlightInfo;
+use tonic::Status;
+
+use super::prepared::PreparedStatements;
+use super::status::status;
+use super::tickets::{Content, Tickets};
+use crate::session::Session;
+use crate::users::Admitted;
+
+/// One client's session.
+pub(super) struct Client {
+    pub(super) session: Session,
+    pub(super) tickets: Tickets,
+    pub(super) prepared: PreparedStatements,
+    admitted: Admitted,
+    opened: Instant,
+    used: Mutex<Instant>,
+    checked: Mutex<Instant>,
+    calls: AtomicUsize,
+}
+
+/// A call, or a stream of rows, that keeps a session from being idle.
+pub(super) struct Call(std::sync::Arc<Client>);
+
+impl Client {
+    pub(super) fn new(session: Session, admitted: Admitted, ticket_lifetime: Duration) -> Self {
+        let now = Instant::now();
+        Self {
+            session,
+            tickets: Tickets::new(ticket_lifetime),
+            prepared: PreparedStatements::default(),
+            admitted,
+            opened: now,
+            used: Mutex::new(now),
+            checked: Mutex::new(now),
+            calls: AtomicUsize::new(0),
+        }
+    }
+
+    /// Who was let in, with what.
+    pub(super) fn admitted(&self) -> &Admitted {
+        &self.admitted
+    }
+
+    /// Whether the session is to end: too old, or idle for too long.
+    pub(super) fn has_expired(&self, lifetime: Duration, idle: Duration) -> bool {
+        let used = *self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let busy = self.calls.load(Ordering::Relaxed) > 0;
+        self.opened.elapsed() >= lifetime || (!busy && used.elapsed() >= idle)
+    }
+
+    /// Whether it is time to see if what the client came in with still holds.
+    pub(super) fn is_due(&self, period: Duration) -> bool {
+        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = checked.elapsed() >= period;
+        if due {
+            *checked = Instant::now();
+        }
+        due
+    }
+
+    /// Marks a call, until it is dropped.
+    pub(super) fn call(self: &std::sync::Arc<Self>) -> Call {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.touch();
+        Call(std::sync::Arc::clone(self))
+    }
+
+    fn touch(&self) {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Ends what runs and forgets what was prepared.
+    pub(super) fn close(&self) {
+        self.tickets.close();
+        self.prepared.close();
+    }
+
+    /// Tells of a result: its schema, and a ticket for each of its parts.
+    pub(super) fn info(
+        &self,
+        schema: &Schema,
+        parts: Vec<Content>,
+        written: Option<u64>,
+    ) -> Result<FlightInfo, Status> {
+        let in_order = parts.len() == 1;
+        let endpoints = parts
+            .into_iter()
+            .map(|part| self.tickets.endpoint(self.tickets.issue(part)))
+            .collect();
+        let records = written
+            .and_then(|rows| i64::try_from(rows).ok())
+            .unwrap_or(-1);
+        Ok(FlightInfo::new()
+            .try_with_schema(schema)
+            .map_err(|error| status(error.into()))?
+            .with_endpoints(endpoints)
+            .with_ordered(in_order)
+            // Of a statement that writes: how many, which is what its author asks for.
+            .with_total_records(records))
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.0.touch();
+        self.0.calls.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,237 @@
+//! What stands before the SQL protocol: calls that it leaves out, and messages that nobody can read.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use arrow_flight::flight_service_server::FlightService;
+use arrow_flight::sql::{Any, Command, TicketStatementQuery};
+use arrow_flight::{
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo,
+    HandshakeRequest, HandshakeResponse, PollInfo, PutResult, SchemaAsIpc, SchemaResult, Ticket,
+};
+use futures::stream::BoxStream;
+use futures::{FutureExt, Stream, StreamExt};
+use prost::Message;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::client::Client;
+use super::ingest::no_transactions;
+use super::metadata::answer_schema;
+use super::poll::{Polled, Work};
+use super::run::Run;
+use super::service::Service;
+use super::status::status;
+use super::tickets::Content;
+use crate::error::Error;
+
+/// The Flight service: the SQL protocol behind checks, and the calls that it leaves out.
+#[derive(Clone)]
+pub(super) struct Gate(pub(super) Arc<Service>);
+
+impl Gate {
+    /// How far the statement of a descriptor is; starts it when the descriptor is a command.
+    async fn poll(&self, request: Request<FlightDescriptor>) -> Result<PollInfo, Status> {
+        let client = self.0.client(request.metadata()).await?;
+        let _call = client.call();
+        let session = &client.session;
+        let polled = match command(&request.get_ref().cmd)? {
+            Command::TicketStatementQuery(TicketStatementQuery { statement_handle }) => {
+                client.tickets.polled(&statement_handle)?
+            }
+            Command::CommandStatementQuery(query) => {
+                if query.transaction_id.is_some() {
+                    return Err(no_transactions());
+                }
+                let statement = session.statement(&query.query).map_err(status)?;
+                start(
+                    &client,
+                    Polled::start(Work::Statement(statement), Vec::new()),
+                )
+            }
+            Command::CommandPreparedStatementQuery(query) => {
+                let prepared = client.prepared.get(&query.prepared_statement_handle)?;
+                let values = prepared.bound()?;
+                start(&client, Polled::start(prepared.work(session)?, values))
+            }
+            // What takes no time is done at once.
+            question => {
+                let info = ask(&client, question)?.with_descriptor(request.into_inner());
+                return PollInfo::new()
+                    .with_info(info)
+                    .try_with_progress(1.0)
+                    .map_err(|error| status(error.into()));
+            }
+        };
+        polled.info(&client).await
+    }
+
+    /// Schema of what a command gives.
+    async fn schema(&self, request: Request<FlightDescriptor>) -> Result<SchemaResult, Status> {
+        let client = self.0.client(request.metadata()).await?;
+        let _call = client.call();
+        let schema = match command(&request.get_ref().cmd)? {
+            Command::CommandStatementQuery(query) => {
+                let statement = client.session.statement(&query.query).map_err(status)?;
+                Arc::clone(Run::plan(statement, Vec::new()).await?.schema())
+            }
+            Command::CommandPreparedStatementQuery(query) => {
+                let prepared = client.prepared.get(&query.prepared_statement_handle)?;
+                prepared
+                    .rows()
+                    .cloned()
+                    .unwrap_or_else(|| Arc::new(arrow::datatypes::Schema::empty()))
+            }
+            question => answer_schema(&question)?,
+        };
+        SchemaAsIpc::new(&schema, &Default::default())
+            .try_into()
+            .map_err(|error: arrow::error::ArrowError| status(error.into()))
+    }
+}
+
+fn start(client: &Client, polled: Arc<Polled>) -> Arc<Polled> {
+    polled.name(client.tickets.issue(Content::Polled(Arc::clone(&polled))));
+    polled
+}
+
+/// Tells where the answer to a question about the catalog is fetched.
+fn ask(client: &Client, question: Command) -> Result<FlightInfo, Status> {
+    let schema = answer_schema(&question)?;
+    client.info(&schema, vec![Content::Metadata(question)], None)
+}
+
+/// The command in the bytes of a ticket or a descriptor; bytes that hold none are the client's mistake.
+fn command(bytes: &[u8]) -> Result<Command, Status> {
+    let unreadable = |error: &dyn std::fmt::Display| {
+        Status::invalid_argument(format!(
+            "neither a command nor a ticket of this server: {error}"
+        ))
+    };
+    let any = Any::decode(bytes).map_err(|error| unreadable(&error))?;
+    match Command::try_from(any).map_err(|error| unreadable(&error))? {
+        Command::Unknown(any) => Err(unreadable(&format!("{:?}", any.type_url))),
+        command => Ok(command),
+    }
+}
+
+/// Turns a panic into an error: what a client sends must not end more than its call.
+async fn guarded<T>(call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    match AssertUnwindSafe(call).catch_unwind().await {
+        Ok(result) => result,
+        Err(_) => Err(status(Error::Bug("a call broke off"))),
+    }
+}
+
+/// The same for a stream of rows.
+fn guarded_stream<T: Send + 'static>(
+    items: impl Stream<Item = Result<T, Status>> + Send + 'static,
+) -> BoxStream<'static, Result<T, Status>> {
+    AssertUnwindSafe(items)
+        .catch_unwind()
+        .map(|item| item.unwrap_or_else(|_| Err(status(Error::Bug("a statement broke off")))))
+        .boxed()
+}
+
+type Boxed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send + 'static>>;
+
+#[tonic::async_trait]
+impl FlightService for Gate {
+    type HandshakeStream = Boxed<HandshakeResponse>;
+    type ListFlightsStream = Boxed<FlightInfo>;
+    type DoGetStream = Boxed<FlightData>;
+    type DoPutStream = Boxed<PutResult>;
+    type DoActionStream = Boxed<arrow_flight::Result>;
+    type ListActionsStream = Boxed<ActionType>;
+    type DoExchangeStream = Boxed<FlightData>;
+
+    async fn handshake(
+        &self,
+        request: Request<Streaming<HandshakeRequest>>,
+    ) -> Result<Response<Self::HandshakeStream>, Status> {
+        guarded(self.0.handshake(request)).await
+    }
+
+    /// Lists nothing: what a session may fetch it was told when it asked.
+    async fn list_flights(
+        &self,
+        request: Request<Criteria>,
+    ) -> Result<Response<Self::ListFlightsStream>, Status> {
+        self.0.client(request.metadata()).await?;
+        Ok(Response::new(futures::stream::empty().boxed()))
+    }
+
+    async fn get_flight_info(
+        &self,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        let client = self.0.client(request.metadata()).await?;
+        match command(&request.get_ref().cmd)? {
+            Command::CommandStatementQuery(_) | Command::CommandPreparedStatementQuery(_) => {
+                guarded(self.0.get_flight_info(request)).await
+            }
+            question => {
+                let info = ask(&client, question)?;
+                Ok(Response::new(info.with_descriptor(request.into_inner())))
+            }
+        }
+    }
+
+    async fn poll_flight_info(
+        &self,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<PollInfo>, Status> {
+        guarded(self.poll(request)).await.map(Response::new)
+    }
+
+    async fn get_schema(
+        &self,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<SchemaResult>, Status> {
+        guarded(self.schema(request)).await.map(Response::new)
+    }
+
+    async fn do_get(
+        &self,
+        request: Request<Ticket>,
+    ) -> Result<Response<Self::DoGetStream>, Status> {
+        self.0.client(request.metadata()).await?;
+        command(&request.get_ref().ticket)?;
+        let response = guarded(self.0.do_get(request)).await?;
+        Ok(response.map(|stream| guarded_stream(stream) as Self::DoGetStream))
+    }
+
+    async fn do_put(
+        &self,
+        request: Request<Streaming<FlightData>>,
+    ) -> Result<Response<Self::DoPutStream>, Status> {
+        self.0.client(request.metadata()).await?;
+        guarded(self.0.do_put(request)).await
+    }
+
+    async fn do_action(
+        &self,
+        request: Request<Action>,
+    ) -> Result<Response<Self::DoActionStream>, Status> {
+        self.0.client(request.metadata()).await?;
+        guarded(self.0.do_action(request)).await
+    }
+
+    async fn list_actions(
+        &self,
+        request: Request<Empty>,
+    ) -> Result<Response<Self::ListActionsStream>, Status> {
+        self.0.client(request.metadata()).await?;
+        self.0.list_actions(request).await
+    }
+
+    async fn do_exchange(
+        &self,
+        request: Request<Streaming<FlightData>>,
+    ) -> Result<Response<Self::DoExchangeStream>, Status> {
+        self.0.client(request.metadata()).await?;
+        Err(Status::unimplemented(
+            "rows are sent with DoPut and fetched with DoGet",
+        ))
+    }
+}

@@ -1,0 +1,106 @@
+//! Rows that a client sends for a table.
+
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::sql::server::PeekableFlightDataStream;
+use arrow_flight::sql::{CommandStatementIngest, TableExistsOption, TableNotExistOption};
+use datafusion::error::DataFusionError;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::{StreamExt, TryStreamExt};
+use tonic::Status;
+
+use super::status::unreadable;
+use crate::error::Error;
+use crate::session::{Ingest, IngestMode, Session};
+
+/// The batches that a client sends; none where it sends no more than a command.
+pub(super) fn batches(sent: PeekableFlightDataStream) -> FlightRecordBatchStream {
+    let messages = sent
+        // A message without a header is a command, or nothing but a sign of life.
+        .try_filter(|message| futures::future::ready(!message.data_header.is_empty()))
+        .map_err(Into::into);
+    FlightRecordBatchStream::new_from_flight_data(messages)
+}
+
+/// What a client wants of a table, and the rows for it.
+pub(super) async fn ingest(
+    session: &Session,
+    command: CommandStatementIngest,
+    sent: PeekableFlightDataStream,
+) -> Result<Ingest, Status> {
+    let mode = mode(&command)?;
+    if command.temporary {
+        return Err(Status::unimplemented("there are no temporary tables"));
+    }
+    if command.transaction_id.is_some() {
+        return Err(no_transactions());
+    }
+    let mut batches = batches(sent);
+    // The schema comes with the first batch, or alone.
+    let first = batches.next().await.transpose().map_err(unreadable)?;
+    let schema = match (&first, batches.schema()) {
+        (Some(batch), _) => batch.schema(),
+        (None, Some(schema)) => schema.clone(),
+        (None, None) => return Err(Status::invalid_argument("no rows and no schema were sent")),
+    };
+    if schema.fields().is_empty() {
+        return Err(Status::invalid_argument("a table needs a column"));
+    }
+    let rows = futures::stream::iter(first.map(Ok))
+        .chain(batches)
+        .map_err(|error| DataFusionError::from(refused(unreadable(error))));
+    Ok(Ingest {
+        table: command.table,
+        schema: schema_name(session, command.catalog, command.schema)?,
+        mode,
+        rows: Box::pin(RecordBatchStreamAdapter::new(schema, rows)),
+    })
+}
+
+pub(super) fn no_transactions() -> Status {
+    Status::unimplemented("there are no transactions: each statement stands for itself")
+}
+
+/// A client that goes away, or sends what cannot be read, ends the statement.
+fn refused(status: Status) -> Error {
+    match status.code() {
+        tonic::Code::Cancelled => Error::Planner(planner::Error::Cancelled),
+        _ => Error::Invalid(format!("the rows that were sent: {}", status.message())),
+    }
+}
+
+/// The schema to look in. Tables are sent for the session's own catalog only.
+fn schema_name(
+    session: &Session,
+    catalog: Option<String>,
+    schema: Option<String>,
+) -> Result<Option<String>, Status> {
+    let own = session.context().state();
+    let own = &own.config_options().catalog.default_catalog;
+    match catalog.filter(|catalog| !catalog.is_empty() && catalog != own) {
+        Some(other) => Err(Status::not_found(format!(
+            "rows are sent for tables of the catalog {own:?}, not of {other:?}"
+        ))),
+        None => Ok(schema.filter(|schema| !schema.is_empty())),
+    }
+}
+
+fn mode(command: &CommandStatementIngest) -> Result<IngestMode, Status> {
+    let options = command.table_definition_options.unwrap_or_default();
+    let absent = TableNotExistOption::try_from(options.if_not_exist);
+    let there = TableExistsOption::try_from(options.if_exists);
+    let (Ok(absent), Ok(there)) = (absent, there) else {
+        return Err(Status::invalid_argument(
+            "the table's options cannot be read",
+        ));
+    };
+    let create = absent != TableNotExistOption::Fail;
+    match (there, create) {
+        (TableExistsOption::Unspecified | TableExistsOption::Fail, true) => Ok(IngestMode::Create),
+        (TableExistsOption::Append, true) => Ok(IngestMode::CreateAppend),
+        (TableExistsOption::Append, false) => Ok(IngestMode::Append),
+        (TableExistsOption::Replace, true) => Ok(IngestMode::Replace),
+        (_, false) => Err(Status::invalid_argument(
+            "a table that must be there can only be appended to",
+        )),
+    }
+}

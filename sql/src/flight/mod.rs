@@ -1,0 +1,196 @@
+//! The Flight SQL service: statements and rows over gRPC, on a port of its own.
+//!
+//! A call goes through the [`gate`], which refuses what cannot be read, and the [`entrance`], which
+//! finds the session of whoever calls; the [`service`] hands it on. What a client may fetch it knows
+//! by a ticket ([`tickets`]); what it fetches is a [`run`] of a statement, as rows on the [`wire`].
+
+mod actions;
+mod client;
+mod entrance;
+mod gate;
+mod ingest;
+mod metadata;
+mod options;
+mod parameters;
+mod poll;
+mod prepared;
+mod run;
+mod service;
+mod sessions;
+mod shared;
+mod sql_info;
+mod status;
+mod tickets;
+mod wire;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_flight::flight_service_server::FlightServiceServer;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::{Identity as Certified, Server, ServerTlsConfig};
+
+use self::entrance::Entrance;
+use self::gate::Gate;
+use self::service::Service;
+use self::sessions::Limits;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+
+/// Files that prove who the server is.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// Certificate, and those between it and its root, in PEM notation.
+    pub certificate: PathBuf,
+    /// Private key of the certificate, in PEM notation.
+    pub key: PathBuf,
+}
+
+/// Places from which clients fetch the rows of one statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoints {
+    /// One, which every client knows to use.
+    One,
+    /// So many, from which a client fetches at the same time; rows that have an order have one.
+    Several(NonZeroUsize),
+}
+
+/// How the service runs.
+#[derive(Debug, Clone)]
+pub struct FlightOptions {
+    /// Where it listens; port 0 for any that is free.
+    pub address: SocketAddr,
+    /// Who the server is; connections are not encrypted when none.
+    pub tls: Option<Tls>,
+    /// Time after which a session that nobody uses ends.
+    pub session_idle: Duration,
+    /// Time after which a token, and its session, ends.
+    pub token_lifetime: Duration,
+    /// Time for which a result can be fetched.
+    pub ticket_lifetime: Duration,
+    /// Most sessions at the same time.
+    pub max_sessions: usize,
+    /// Most bytes of a message that a client sends, and of the values that it binds to a query.
+    pub max_message_bytes: usize,
+    /// Places from which the rows of a statement are fetched.
+    pub endpoints: Endpoints,
+}
+
+impl Default for FlightOptions {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::from(([127, 0, 0, 1], 50052)),
+            tls: None,
+            session_idle: Duration::from_secs(30 * 60),
+            token_lifetime: Duration::from_secs(24 * 60 * 60),
+            ticket_lifetime: Duration::from_secs(10 * 60),
+            max_sessions: 1000,
+            max_message_bytes: 64 << 20,
+            endpoints: Endpoints::One,
+        }
+    }
+}
+
+/// The Flight SQL service of an engine, listening.
+pub struct FlightServer {
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Option<ServerTlsConfig>,
+    service: Arc<Service>,
+    options: FlightOptions,
+}
+
+impl FlightServer {
+    /// Listens. Clients are served from [`FlightServer::serve`] on.
+    pub async fn bind(engine: Engine, options: FlightOptions) -> Result<Self> {
+        let tls = match &options.tls {
+            Some(tls) => Some(tls_config(tls).await?),
+            None => None,
+        };
+        let address = options.address;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|error| Error::io(address.to_string(), error))?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| Error::io(address.to_string(), error))?;
+        let limits = Limits {
+            lifetime: options.token_lifetime,
+            idle: options.session_idle,
+            most: options.max_sessions,
+        };
+        let service = Arc::new(Service {
+            entrance: Entrance::new(engine, limits, options.ticket_lifetime),
+            endpoints: options.endpoints,
+            most_bound: options.max_message_bytes,
+        });
+        Ok(Self {
+            listener,
+            address,
+            tls,
+            service,
+            options,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` is ready, then ends all sessions and what runs in them.
+    pub async fn serve(self, stop: impl Future<Output = ()> + Send) -> Result<()> {
+        let failed = |error: &dyn std::fmt::Display| {
+            Error::Invalid(format!("Flight SQL on {}: {error}", self.address))
+        };
+        let mut server = Server::builder()
+            .tcp_nodelay(true)
+            .http2_keepalive_interval(Some(Duration::from_secs(60)));
+        if let Some(tls) = self.tls {
+            server = server.tls_config(tls).map_err(|error| failed(&error))?;
+        }
+        let flight = FlightServiceServer::new(Gate(Arc::clone(&self.service)))
+            .max_decoding_message_size(self.options.max_message_bytes);
+        let sweeping = tokio::spawn(sweep(
+            Arc::clone(&self.service),
+            self.options.session_idle.min(self.options.ticket_lifetime),
+        ));
+        let service = Arc::clone(&self.service);
+        let stop = async move {
+            stop.await;
+            service.entrance.sessions.close_all();
+        };
+        let served = server
+            .add_service(flight)
+            .serve_with_incoming_shutdown(TcpListenerStream::new(self.listener), stop)
+            .await;
+        sweeping.abort();
+        served.map_err(|error| failed(&error))
+    }
+}
+
+/// Forgets what has expired, now and then; nothing that has expired is used in between.
+async fn sweep(service: Arc<Service>, shortest: Duration) {
+    let period = (shortest / 4).clamp(Duration::from_millis(100), Duration::from_secs(60));
+    loop {
+        tokio::time::sleep(period).await;
+        service.entrance.sessions.sweep();
+    }
+}
+
+async fn tls_config(tls: &Tls) -> Result<ServerTlsConfig> {
+    let certificate = read(&tls.certificate).await?;
+    let key = read(&tls.key).await?;
+    Ok(ServerTlsConfig::new().identity(Certified::from_pem(certificate, key)))
+}
+
+async fn read(path: &Path) -> Result<Vec<u8>> {
+    tokio::fs::read(path)
+        .await
+        .map_err(|error| Error::io(path, error))
+}

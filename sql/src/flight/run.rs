@@ -1,0 +1,227 @@
+//! One execution of a statement, which anyone who holds it can cancel.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::common::ScalarValue;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use planner::run::Progress;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tonic::Status;
+
+use super::status::status;
+use super::wire::{Rows, wire_rows, wire_schema};
+use crate::error::Error;
+use crate::statement::{Answer, Planned, Statement};
+
+/// Values of the parameters of one execution, in order.
+pub(super) type Values = Vec<ScalarValue>;
+
+/// One execution of a statement.
+pub(super) struct Run {
+    planned: Planned,
+    schema: SchemaRef,
+    /// One list for each time that the statement is run; results are put one after the other.
+    values: Vec<Values>,
+    cancelled: watch::Sender<bool>,
+}
+
+impl Run {
+    /// Plans a statement, to be run once for each of these lists of values.
+    pub(super) async fn plan(statement: Statement, values: Vec<Values>) -> Result<Self, Status> {
+        Ok(Self::of(plan(statement).await?, values))
+    }
+
+    /// An execution of what was planned and never run.
+    pub(super) fn of(planned: Planned, mut values: Vec<Values>) -> Self {
+        if values.is_empty() {
+            values.push(Values::new());
+        }
+        Self {
+            schema: wire_schema(planned.schema()),
+            planned,
+            values,
+            cancelled: watch::Sender::new(false),
+        }
+    }
+
+    /// Schema of the rows, as clients get them.
+    pub(super) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// What was planned.
+    pub(super) fn planned(&self) -> &Planned {
+        &self.planned
+    }
+
+    /// Whether it gives rows.
+    pub(super) fn is_query(&self) -> bool {
+        self.planned.statement().is_query()
+    }
+
+    /// How far it is.
+    pub(super) fn progress(&self) -> &Arc<Progress> {
+        self.planned.statement().progress()
+    }
+
+    /// Ends it, wherever it is. Its streams end with an error.
+    pub(super) fn cancel(&self) {
+        self.progress().cancel();
+        self.cancelled.send_replace(true);
+    }
+
+    /// Starts it and gives its rows. Rows are made as they are taken. Their schema is the one that
+    /// was planned, unless the values of parameters of open types decided about it.
+    pub(super) async fn rows(self: Arc<Self>) -> Result<Rows, Status> {
+        let first = match Arc::clone(&self).answer(0).await? {
+            Answer::Rows(rows) => rows,
+            Answer::Written(_) | Answer::Done => return Ok(Rows::none(Arc::clone(&self.schema))),
+        };
+        let schema = wire_schema(&first.schema());
+        let first = wire_rows(Arc::clone(&schema), first);
+        let (run, told) = (Arc::clone(&self), Arc::clone(&schema));
+        let rest = futures::stream::iter(1..self.values.len())
+            .then(move |turn| Arc::clone(&run).rows_as(turn, Arc::clone(&told)))
+            .try_flatten();
+        Ok(Rows {
+            schema,
+            batches: self.until_cancelled(first.chain(rest).boxed()),
+        })
+    }
+
+    /// Whether the schema of its rows is known for sure before it runs.
+    pub(super) fn is_settled(&self) -> bool {
+        self.values.iter().all(Vec::is_empty)
+    }
+
+    /// Runs it for the sake of what it changes. Gives the number of rows written, if it writes any.
+    pub(super) async fn write(self: Arc<Self>) -> Result<Option<u64>, Status> {
+        let mut written = None;
+        for turn in 0..self.values.len() {
+            let answer = Arc::clone(&self).answer(turn).await?;
+            let rows = match answer {
+                Answer::Written(rows) => rows,
+                Answer::Rows(rows) => {
+                    count(self.until_cancelled(wire_rows(Arc::clone(&self.schema), rows))).await?
+                }
+                Answer::Done => continue,
+            };
+            written = Some(written.unwrap_or(0) + rows);
+        }
+        Ok(written)
+    }
+
+    /// Rows for one list of values, under a schema that was told.
+    async fn rows_as(
+        self: Arc<Self>,
+        turn: usize,
+        schema: SchemaRef,
+    ) -> Result<BoxStream<'static, Result<RecordBatch, Status>>, Status> {
+        match self.answer(turn).await? {
+            Answer::Rows(rows) => Ok(wire_rows(schema, rows)),
+            Answer::Written(_) | Answer::Done => Ok(futures::stream::empty().boxed()),
+        }
+    }
+
+    fn turn(self: Arc<Self>, turn: usize) -> BoxFuture<'static, Result<Answer, Error>> {
+        let none = Values::new();
+        async move { self.planned.run(self.values.get(turn).unwrap_or(&none)).await }.boxed()
+    }
+
+    async fn answer(self: Arc<Self>, turn: usize) -> Result<Answer, Status> {
+        let work = Arc::clone(&self).turn(turn);
+        let mut cancelled = self.cancelled.subscribe();
+        tokio::select! {
+            answer = apart(self.progress(), work) => self.told(answer),
+            _ = cancelled.wait_for(|cancelled| *cancelled) => Err(was_cancelled()),
+        }
+    }
+
+    /// Whatever breaks in a cancelled run breaks because of that.
+    fn told<T>(&self, result: Result<T, Status>) -> Result<T, Status> {
+        match *self.cancelled.borrow() {
+            true => result.map_err(|_| was_cancelled()),
+            false => result,
+        }
+    }
+
+    fn until_cancelled<T: Send + 'static>(
+        self: &Arc<Self>,
+        items: BoxStream<'static, Result<T, Status>>,
+    ) -> BoxStream<'static, Result<T, Status>> {
+        let mut cancelled = self.cancelled.subscribe();
+        let run = Arc::clone(self);
+        let end = Arc::clone(self);
+        items
+            .map(move |item| run.told(item))
+            .take_until(async move { cancelled.wait_for(|cancelled| *cancelled).await.is_ok() })
+            .chain(
+                async move { end.cancelled.borrow().then(|| Err(was_cancelled())) }
+                    .into_stream()
+                    .filter_map(futures::future::ready),
+            )
+            .boxed()
+    }
+}
+
+/// Plans a statement.
+pub(super) async fn plan(statement: Statement) -> Result<Planned, Status> {
+    let progress = Arc::clone(statement.progress());
+    apart(&progress, statement.plan()).await
+}
+
+/// Does work in a task of its own, since it may hold up its thread. Whoever gives up waiting ends it.
+pub(super) async fn apart<T: Send + 'static>(
+    progress: &Arc<Progress>,
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Status> {
+    let task = tokio::spawn(work);
+    let mut wait = Wait {
+        task: task.abort_handle(),
+        progress: Arc::clone(progress),
+        done: false,
+    };
+    let result = task.await;
+    wait.done = true;
+    match result {
+        Ok(result) => result.map_err(status),
+        Err(error) if error.is_cancelled() => Err(was_cancelled()),
+        Err(_) => Err(status(Error::Bug("a statement broke off"))),
+    }
+}
+
+pub(super) fn was_cancelled() -> Status {
+    Status::cancelled("the statement was cancelled")
+}
+
+async fn count(
+    mut batches: BoxStream<'static, Result<RecordBatch, Status>>,
+) -> Result<u64, Status> {
+    let mut rows = 0;
+    while let Some(batch) = batches.try_next().await? {
+        rows += batch.num_rows() as u64;
+    }
+    Ok(rows)
+}
+
+/// Somebody waits for a task; the task ends with their patience.
+struct Wait {
+    task: AbortHandle,
+    progress: Arc<Progress>,
+    done: bool,
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        if !self.done {
+            self.progress.cancel();
+            self.task.abort();
+        }
+    }
+}
