@@ -9,7 +9,7 @@ use cli::password;
 use cli::period::Period;
 use comfy_table::{Table, presets};
 use planner::spec::OptionsSpec;
-use sql::{Engine, EngineOptions};
+use sql::{Access, Engine, EngineOptions};
 
 /// `sanitizer users`.
 #[derive(Debug, Args)]
@@ -79,6 +79,7 @@ pub(crate) fn run(arguments: &UsersArguments) -> anyhow::Result<()> {
         cluster: None,
         memory_limit: usize::try_from(memory.0).unwrap_or(usize::MAX),
         threads: 1,
+        access: Access::All,
     };
     runtime.block_on(async {
         let users = Engine::open(options).await?.users();

@@ -21,6 +21,8 @@ mod output;
 mod privacy;
 #[path = "cli/sandbox.rs"]
 mod sandbox;
+#[path = "cli/sql.rs"]
+mod sql;
 #[path = "cli/walk.rs"]
 mod walk;
 #[path = "cli/web.rs"]

@@ -36,6 +36,10 @@ pub struct ServeArguments {
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     base: Option<PathBuf>,
+    /// Folder or URL whose files statements may name; may be given again [default: that of --base]
+    #[arg(long, value_name = "LOCATION")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    allow: Vec<String>,
     /// Ballista scheduler whose executors do the work: df://HOST:PORT [default: this process]
     #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use planner::spec::{ByteSize, OptionsSpec};
 use serde::{Deserialize, Serialize};
-use sql::{EngineOptions, FlightOptions, Tls};
+use sql::{Access, EngineOptions, FlightOptions, Tls};
 
 use super::arguments::ServeArguments;
 use crate::ending::UsageError;
@@ -24,6 +24,8 @@ pub struct ServeOptions {
     pub flight_sql: SocketAddr,
     /// Folder where relative locations of statements start; the current one when left out.
     pub base: Option<PathBuf>,
+    /// Folders and URLs whose files statements may name; the folder `base` when none.
+    pub allow: Vec<String>,
     /// Scheduler whose executors do the work, `df://HOST:PORT`; this process when left out.
     pub cluster: Option<String>,
     /// Certificate of the server, and those up to its root, in PEM.
@@ -51,6 +53,7 @@ impl Default for ServeOptions {
             home: None,
             flight_sql: SocketAddr::from((Ipv4Addr::LOCALHOST, 50060)),
             base: None,
+            allow: Vec::new(),
             cluster: None,
             tls_cert: None,
             tls_key: None,
@@ -74,12 +77,19 @@ impl ServeOptions {
         let cluster = self.cluster.as_deref().map(str::parse).transpose();
         let cluster = cluster.map_err(|error: String| UsageError(format!("cluster: {error}")))?;
         let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let base = match &self.base {
+            Some(base) => std::path::absolute(base)?,
+            None => std::env::current_dir()?,
+        };
+        // Who writes statements is not who runs the service, and must not read all of its files.
+        let allowed = match self.allow.is_empty() {
+            true => vec![base.to_string_lossy().into_owned()],
+            false => self.allow.clone(),
+        };
         Ok(EngineOptions {
             home: home.path()?,
-            base: match &self.base {
-                Some(base) => std::path::absolute(base)?,
-                None => std::env::current_dir()?,
-            },
+            base,
+            access: Access::Below(allowed),
             cluster,
             memory_limit: usize::try_from(self.memory_limit.0).unwrap_or(usize::MAX),
             threads: self.threads.map_or_else(cores, NonZeroUsize::get),

@@ -11,7 +11,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use planner::run::Progress;
 use planner::spec::OptionsSpec;
-use sql::{Answer, Engine, EngineOptions, Identity, Session};
+use sql::{Access, Answer, Engine, EngineOptions, Identity, Session};
 
 use super::arguments::SqlArguments;
 use super::remote::Remote;
@@ -65,6 +65,7 @@ impl Target {
             cluster: arguments.cluster.clone(),
             memory_limit: usize::try_from(memory.0).unwrap_or(usize::MAX),
             threads: threads(arguments),
+            access: Access::All,
         })
         .await?;
         let user = std::env::var("USER").unwrap_or_else(|_| "local".to_owned());
