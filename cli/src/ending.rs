@@ -36,12 +36,17 @@ pub fn end_early(error: &clap::Error) -> ExitCode {
 /// The error and its causes in one line; some errors tell their cause themselves.
 pub fn told(error: &anyhow::Error) -> String {
     let mut line = String::new();
-    for cause in error.chain().map(ToString::to_string) {
+    for cause in error.chain() {
+        let text = cause.to_string();
         if line.is_empty() {
-            line = cause;
-        } else if !line.contains(&cause) {
+            line = text;
+        } else if !line.contains(&text) {
             line.push_str(": ");
-            line.push_str(&cause);
+            line.push_str(&text);
+        }
+        // An error of SQL tells in its own words what the engine says.
+        if cause.is::<sql::Error>() {
+            break;
         }
     }
     // The engine breaks some of its lines.

@@ -277,7 +277,8 @@ fn count(rows: u64) -> String {
 
 /// The error with the place that it is about.
 fn located(error: anyhow::Error, piece: &Piece, origin: Origin<'_>) -> anyhow::Error {
-    match (position(&told(&error)), origin) {
+    let text = told(&error);
+    match (position(&text), origin) {
         (Some((message, line, column)), _) => {
             // The parser counts from the beginning of the statement.
             let column = match line {
@@ -294,9 +295,15 @@ fn located(error: anyhow::Error, piece: &Piece, origin: Origin<'_>) -> anyhow::E
         (None, Origin::Named(name)) if !error.is::<super::output::NobodyReads>() => {
             error.context(format!("{name}:{}", piece.line))
         }
+        (None, Origin::Typed) if text.starts_with(PARSER) => {
+            UsageError(text[PARSER.len()..].to_owned()).into()
+        }
         (None, _) => error,
     }
 }
+
+/// What an error of the parser begins with.
+const PARSER: &str = "sql parser error: ";
 
 /// What the parser says, and its line and column.
 fn position(text: &str) -> Option<(String, usize, usize)> {
@@ -304,7 +311,7 @@ fn position(text: &str) -> Option<(String, usize, usize)> {
     let (line, after) = after.split_once(", Column: ")?;
     let digits = after.find(|c: char| !c.is_ascii_digit());
     let (column, rest) = after.split_at(digits.unwrap_or(after.len()));
-    let before = before.rsplit("sql parser error: ").next()?;
+    let before = before.rsplit(PARSER).next()?;
     let (line, column) = (line.parse().ok()?, column.parse().ok()?);
     Some((format!("{before}{rest}"), line, column)).filter(|_| line > 0 && column > 0)
 }

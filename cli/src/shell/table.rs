@@ -200,8 +200,11 @@ fn texts(batch: &RecordBatch, rows: usize) -> anyhow::Result<Vec<Vec<Option<Stri
     let mut table = vec![Vec::with_capacity(batch.num_columns()); rows];
     for column in batch.columns() {
         let formatter = ArrayFormatter::try_new(column, &options)?;
+        // Also of columns that hold nothing else, or refer to a null.
+        let nulls = column.logical_nulls();
         for (at, row) in table.iter_mut().enumerate() {
-            let cell = column.is_valid(at).then(|| formatter.value(at).to_string());
+            let null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(at));
+            let cell = (!null).then(|| formatter.value(at).to_string());
             row.push(cell.map(|text| printable(&text)));
         }
     }

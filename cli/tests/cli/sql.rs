@@ -202,7 +202,7 @@ fn errors_are_told() {
     sandbox.write("loop.sql", "\\i loop.sql\n");
 
     let cases: [(&[&str], &str, i32, &[&str]); 12] = [
-        (&["SELECT 1 +"], "", 2, &["line 1"]),
+        (&["SELECT 1 +"], "", 2, &["error: Expected"]),
         (&["SELECT 1; SELECT * FORM x"], "", 2, &["line 1, column 2"]),
         (
             &[],
