@@ -28,6 +28,12 @@ pub fn session_in(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionCon
     for function in udfs::registry::scalar_functions() {
         context.register_udf(function.as_ref().clone());
     }
+    for function in udfs::registry::aggregate_functions() {
+        context.register_udaf(function.as_ref().clone());
+    }
+    for function in udfs::registry::window_functions() {
+        context.register_udwf(function.as_ref().clone());
+    }
     context
 }
 
@@ -42,6 +48,12 @@ pub fn member_session(config: SessionConfig) -> EngineResult<SessionState> {
     let mut state = default_session_builder(config)?;
     for function in udfs::registry::scalar_functions() {
         state.register_udf(function)?;
+    }
+    for function in udfs::registry::aggregate_functions() {
+        state.register_udaf(function)?;
+    }
+    for function in udfs::registry::window_functions() {
+        state.register_udwf(function)?;
     }
     Ok(state)
 }

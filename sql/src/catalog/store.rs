@@ -42,7 +42,7 @@ impl CatalogStore {
         snapshot.schemas.insert(PUBLIC.to_owned(), BTreeMap::new());
         let mut transaction = self.pool.begin().await?;
         let schemas: Vec<(String,)> = sqlx::query_as("SELECT name FROM schemas WHERE tenant = ?")
-            .bind(&self.tenant)
+            .bind(self.tenant.clone())
             .fetch_all(&mut *transaction)
             .await?;
         for (schema,) in schemas {
@@ -50,7 +50,7 @@ impl CatalogStore {
         }
         let tables: Vec<(String, String, String)> =
             sqlx::query_as("SELECT schema, name, definition FROM tables WHERE tenant = ?")
-                .bind(&self.tenant)
+                .bind(self.tenant.clone())
                 .fetch_all(&mut *transaction)
                 .await?;
         for (schema, name, definition) in tables {
@@ -63,13 +63,13 @@ impl CatalogStore {
         }
         let specs: Vec<(String, String)> =
             sqlx::query_as("SELECT name, spec FROM specs WHERE tenant = ?")
-                .bind(&self.tenant)
+                .bind(self.tenant.clone())
                 .fetch_all(&mut *transaction)
                 .await?;
         snapshot.specs = specs.into_iter().collect();
         let jobs: Vec<(String, String)> =
             sqlx::query_as("SELECT name, output FROM finished_jobs WHERE tenant = ?")
-                .bind(&self.tenant)
+                .bind(self.tenant.clone())
                 .fetch_all(&mut *transaction)
                 .await?;
         snapshot.jobs = jobs.into_iter().collect();
@@ -80,8 +80,8 @@ impl CatalogStore {
     pub(crate) async fn create_schema(&self, name: &str) -> Result<bool> {
         let done =
             sqlx::query("INSERT INTO schemas (tenant, name) VALUES (?, ?) ON CONFLICT DO NOTHING")
-                .bind(&self.tenant)
-                .bind(name)
+                .bind(self.tenant.clone())
+                .bind(name.to_owned())
                 .execute(&self.pool)
                 .await?;
         Ok(done.rows_affected() > 0)
@@ -92,8 +92,8 @@ impl CatalogStore {
         let mut transaction = self.pool.begin().await?;
         let held: (i64,) =
             sqlx::query_as("SELECT count(*) FROM tables WHERE tenant = ? AND schema = ?")
-                .bind(&self.tenant)
-                .bind(name)
+                .bind(self.tenant.clone())
+                .bind(name.to_owned())
                 .fetch_one(&mut *transaction)
                 .await?;
         if held.0 > 0 && !cascade {
@@ -103,13 +103,13 @@ impl CatalogStore {
             )));
         }
         sqlx::query("DELETE FROM tables WHERE tenant = ? AND schema = ?")
-            .bind(&self.tenant)
-            .bind(name)
+            .bind(self.tenant.clone())
+            .bind(name.to_owned())
             .execute(&mut *transaction)
             .await?;
         let done = sqlx::query("DELETE FROM schemas WHERE tenant = ? AND name = ?")
-            .bind(&self.tenant)
-            .bind(name)
+            .bind(self.tenant.clone())
+            .bind(name.to_owned())
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
@@ -128,8 +128,8 @@ impl CatalogStore {
         if schema == PUBLIC {
             // The schema that is always there is stored with its first table.
             sqlx::query("INSERT INTO schemas (tenant, name) VALUES (?, ?) ON CONFLICT DO NOTHING")
-                .bind(&self.tenant)
-                .bind(schema)
+                .bind(self.tenant.clone())
+                .bind(schema.to_owned())
                 .execute(&mut *transaction)
                 .await?;
         }
@@ -143,9 +143,9 @@ impl CatalogStore {
              ON CONFLICT (tenant, schema, name) {on_conflict}"
         );
         let done = sqlx::query(sqlx::AssertSqlSafe(insert))
-            .bind(&self.tenant)
-            .bind(schema)
-            .bind(name)
+            .bind(self.tenant.clone())
+            .bind(schema.to_owned())
+            .bind(name.to_owned())
             .bind(text)
             .execute(&mut *transaction)
             .await;
@@ -167,9 +167,9 @@ impl CatalogStore {
         let dropped: Option<(String,)> = sqlx::query_as(
             "DELETE FROM tables WHERE tenant = ? AND schema = ? AND name = ? RETURNING definition",
         )
-        .bind(&self.tenant)
-        .bind(schema)
-        .bind(name)
+        .bind(self.tenant.clone())
+        .bind(schema.to_owned())
+        .bind(name.to_owned())
         .fetch_optional(&self.pool)
         .await?;
         let definition = dropped.map(|(text,)| serde_json::from_str(&text));
@@ -190,9 +190,9 @@ impl CatalogStore {
             "INSERT INTO specs (tenant, name, spec) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
         };
         let done = sqlx::query(insert)
-            .bind(&self.tenant)
-            .bind(name)
-            .bind(spec)
+            .bind(self.tenant.clone())
+            .bind(name.to_owned())
+            .bind(spec.to_owned())
             .execute(&self.pool)
             .await?;
         Ok(done.rows_affected() > 0)
@@ -201,8 +201,8 @@ impl CatalogStore {
     /// Forgets a spec; tells whether it was there.
     pub(crate) async fn drop_spec(&self, name: &str) -> Result<bool> {
         let done = sqlx::query("DELETE FROM specs WHERE tenant = ? AND name = ?")
-            .bind(&self.tenant)
-            .bind(name)
+            .bind(self.tenant.clone())
+            .bind(name.to_owned())
             .execute(&self.pool)
             .await?;
         Ok(done.rows_affected() > 0)
@@ -214,9 +214,9 @@ impl CatalogStore {
             "INSERT INTO finished_jobs (tenant, name, output, finished_at) VALUES (?, ?, ?, ?)
              ON CONFLICT (tenant, name) DO UPDATE SET output = excluded.output, finished_at = excluded.finished_at",
         )
-        .bind(&self.tenant)
-        .bind(name)
-        .bind(output)
+        .bind(self.tenant.clone())
+        .bind(name.to_owned())
+        .bind(output.to_owned())
         .bind(chrono::Utc::now().to_rfc3339())
         .execute(&self.pool)
         .await?;

@@ -72,16 +72,14 @@ pub(crate) async fn write_parts(
     parts: Vec<SendableRecordBatchStream>,
     threads: usize,
 ) -> Result<u64> {
-    let writes = parts.into_iter().enumerate().map(|(number, part)| {
-        let place = Place::from(folder.join(format!("part-{number:05}.parquet")));
+    let mut writes = Vec::with_capacity(parts.len());
+    for (number, part) in parts.into_iter().enumerate() {
         let file = SingleFile {
-            place,
+            place: Place::from(folder.join(format!("part-{number:05}.parquet"))),
             format: RowFormat::Parquet,
         };
-        async move { tokio::spawn(write_file(file, part)).await }
-    });
-    // As a list: with the closure in it, this future could not be sent to another thread.
-    let writes: Vec<_> = writes.collect();
+        writes.push(async move { tokio::spawn(write_file(file, part)).await });
+    }
     let mut written = futures::stream::iter(writes).buffered(threads.max(1));
     let mut rows = 0;
     while let Some(done) = written.next().await {

@@ -8,6 +8,7 @@ use datafusion::catalog::memory::MemorySourceConfig;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::{ObjectName, ObjectType, SchemaName, Statement as Sql};
+use futures::future::BoxFuture;
 use planner::spec::JobSpec;
 use serde_json::json;
 
@@ -18,7 +19,11 @@ use crate::front::parse::Command;
 use crate::session::Session;
 
 /// Runs a statement that changes something.
-pub(super) async fn run(scope: &Arc<Scope>, statement: Parsed) -> Result<Answer> {
+pub(super) fn run(scope: Arc<Scope>, statement: Parsed) -> BoxFuture<'static, Result<Answer>> {
+    Box::pin(async move { run_parsed(&scope, statement).await })
+}
+
+async fn run_parsed(scope: &Arc<Scope>, statement: Parsed) -> Result<Answer> {
     match statement {
         Parsed::CreateExternalTable(table) => create::external_table(scope, table).await,
         Parsed::CopyTo(order) => copy::copy(scope, order).await,

@@ -15,6 +15,7 @@ use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::Statement as Sql;
+use futures::future::BoxFuture;
 use planner::run::Progress;
 use tokio::sync::Mutex;
 
@@ -100,7 +101,11 @@ impl Statement {
     }
 
     /// Plans it. What is cleaned is looked at, so that the types of the result are known.
-    pub async fn plan(self) -> Result<Planned> {
+    pub fn plan(self) -> BoxFuture<'static, Result<Planned>> {
+        Box::pin(self.plan_it())
+    }
+
+    async fn plan_it(self) -> Result<Planned> {
         self.session.refresh().await?;
         let mut statement = self.resolved()?;
         let Command::Sql(parsed) = &mut statement.command else {
@@ -197,7 +202,11 @@ impl Planned {
 
     /// Runs it with these values of its parameters, in order. A statement is planned once more where
     /// it has run before, or has parameters.
-    pub async fn run(&self, parameters: &[ScalarValue]) -> Result<Answer> {
+    pub fn run<'a>(&'a self, parameters: &'a [ScalarValue]) -> BoxFuture<'a, Result<Answer>> {
+        Box::pin(self.run_it(parameters))
+    }
+
+    async fn run_it(&self, parameters: &[ScalarValue]) -> Result<Answer> {
         let statement = &self.statement;
         let Command::Sql(parsed) = &statement.command else {
             statement.session.refresh().await?;
@@ -224,6 +233,6 @@ impl Planned {
             let query = plan::plan(&scope, parsed).await?;
             return query.run().await.map(Answer::Rows);
         }
-        change::run(&scope, parsed).await
+        change::run(scope, parsed).await
     }
 }

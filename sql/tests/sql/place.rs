@@ -1,0 +1,95 @@
+//! An engine with a home of its own, on the data of the tests.
+
+use std::path::{Path, PathBuf};
+
+use arrow::array::RecordBatch;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use futures::TryStreamExt;
+use planner::cluster::ClusterAddress;
+use sql::{Access, Answer, Engine, EngineOptions, Error, Identity, Session};
+
+/// An engine whose home goes with it.
+pub(crate) struct Place {
+    pub(crate) engine: Engine,
+    pub(crate) home: tempfile::TempDir,
+}
+
+/// The data of the tests.
+pub(crate) fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
+}
+
+/// Options of an engine whose relative locations lie in `base`.
+pub(crate) fn options(home: &Path, base: PathBuf) -> EngineOptions {
+    EngineOptions {
+        home: home.to_owned(),
+        base,
+        cluster: None,
+        memory_limit: 1 << 30,
+        threads: 2,
+        access: Access::All,
+    }
+}
+
+impl Place {
+    /// An engine in this process.
+    pub(crate) async fn new() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// An engine whose statements run on a cluster.
+    pub(crate) async fn on(cluster: ClusterAddress) -> Self {
+        Self::with(|options| options.cluster = Some(cluster)).await
+    }
+
+    pub(crate) async fn with(change: impl FnOnce(&mut EngineOptions)) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let mut options = options(home.path(), data());
+        change(&mut options);
+        let engine = Engine::open(options).await.unwrap();
+        Self { engine, home }
+    }
+
+    /// A session of the tenant `t`.
+    pub(crate) fn session(&self) -> Session {
+        let identity = Identity {
+            user: "tester".to_owned(),
+            tenant: "t".to_owned(),
+        };
+        self.engine.session(identity).unwrap()
+    }
+}
+
+/// All rows that a statement gives.
+pub(crate) async fn batches(session: &Session, sql: &str) -> Result<Vec<RecordBatch>, Error> {
+    match session.execute(sql).await? {
+        Answer::Rows(rows) => {
+            let schema = rows.schema();
+            let batches: Vec<RecordBatch> = rows.try_collect().await?;
+            assert!(batches.iter().all(|batch| batch.schema() == schema), "{sql}");
+            Ok(batches)
+        }
+        other => panic!("{sql} gives no rows: {other:?}"),
+    }
+}
+
+/// The rows of batches, as text.
+pub(crate) fn texts(batches: &[RecordBatch]) -> Vec<Vec<String>> {
+    let options = FormatOptions::default().with_null("NULL");
+    let rows = batches.iter().flat_map(|batch| {
+        let columns: Vec<_> = batch
+            .columns()
+            .iter()
+            .map(|column| ArrayFormatter::try_new(column, &options).unwrap())
+            .collect();
+        (0..batch.num_rows())
+            .map(|row| columns.iter().map(|c| c.value(row).to_string()).collect())
+            .collect::<Vec<Vec<String>>>()
+    });
+    rows.collect()
+}
+
+/// The rows that a statement gives, as text.
+pub(crate) async fn rows(session: &Session, sql: &str) -> Result<Vec<Vec<String>>, Error> {
+    Ok(texts(&batches(session, sql).await?))
+}
