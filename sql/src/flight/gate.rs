@@ -13,7 +13,7 @@ use arrow_flight::{
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
 use prost::Message;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::client::Client;
 use super::ingest::no_transactions;
@@ -115,6 +115,14 @@ fn command(bytes: &[u8]) -> Result<Command, Status> {
     }
 }
 
+/// The protocol's own code calls a message that it cannot decode an internal error.
+fn undecoded(error: Status) -> Status {
+    match error.code() == Code::Internal && error.message().starts_with("ParseError(") {
+        true => Status::invalid_argument("neither a command nor an action of this server"),
+        false => error,
+    }
+}
+
 /// Turns a panic into an error: what a client sends must not end more than its call.
 async fn guarded<T>(call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
     match AssertUnwindSafe(call).catch_unwind().await {
@@ -206,7 +214,7 @@ impl FlightService for Gate {
         request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoPutStream>, Status> {
         self.0.client(request.metadata()).await?;
-        guarded(self.0.do_put(request)).await
+        guarded(self.0.do_put(request)).await.map_err(undecoded)
     }
 
     async fn do_action(
@@ -214,7 +222,7 @@ impl FlightService for Gate {
         request: Request<Action>,
     ) -> Result<Response<Self::DoActionStream>, Status> {
         self.0.client(request.metadata()).await?;
-        guarded(self.0.do_action(request)).await
+        guarded(self.0.do_action(request)).await.map_err(undecoded)
     }
 
     async fn list_actions(

@@ -27,7 +27,7 @@ async fn handshakes_open_sessions() {
         assert!(refused.contains("the user name or the password is wrong"), "{refused}");
     }
     let token = client.token().unwrap().clone();
-    for token in [&token[..token.len() - 1], "", "dst_", "x", "dsk_1_2", "\u{7f}é"] {
+    for token in [&token[..token.len() - 1], "", "dst_", "x", "dsk_1_2"] {
         let mut other = served.stranger().await;
         other.set_header("authorization", format!("Bearer {token}"));
         assert_eq!(code(query(&mut other, "SELECT 1").await), Code::Unauthenticated, "{token}");
