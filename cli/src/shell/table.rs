@@ -304,7 +304,7 @@ mod tests {
         ];
         let text = drawn(&batch(&rows), PLAIN);
         let expected = "       n │ text
-─────────┼──────────────────
+─────────┼────────────────
        1 │ é
  -200000 │ 日本
     NULL │ NULL
