@@ -166,8 +166,18 @@ impl Completer for PromptHelper {
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
         let before = &line[..position];
         let of_file = OF_FILES.iter().any(|command| before.starts_with(command));
-        if of_file || ScriptReader::ends_in_text(before) {
-            return self.files.complete_path(line, position);
+        let of_text = ScriptReader::ends_in_text(before);
+        if of_file || of_text {
+            let (start, mut found) = self.files.complete_path(line, position)?;
+            // A file that is found ends the text; a folder may go on.
+            if let [only] = found.as_mut_slice()
+                && of_text
+                && !only.replacement.ends_with('/')
+                && !line[position..].starts_with('\'')
+            {
+                only.replacement.push('\'');
+            }
+            return Ok((start, found));
         }
         let (start, word) = word(line, position);
         let pair = |text: String| Pair {

@@ -81,7 +81,9 @@ const SCHEMAS: &str = "SELECT schema_name AS schema FROM information_schema.sche
 
 fn tables(more: &str) -> String {
     format!(
-        "SELECT table_schema AS schema, table_name AS name, table_type AS type \
+        "SELECT CASE table_catalog WHEN 'sanitizer' THEN table_schema \
+         ELSE table_catalog || '.' || table_schema END AS schema, \
+         table_name AS name, table_type AS type \
          FROM information_schema.tables \
          WHERE table_schema <> 'information_schema' {more} ORDER BY 1, 2"
     )

@@ -41,7 +41,7 @@ impl TableWriter {
         let fields = schema.fields();
         Self {
             style,
-            names: fields.iter().map(|field| printable(field.name())).collect(),
+            names: fields.iter().map(|field| title(field.name())).collect(),
             numeric: fields
                 .iter()
                 .map(|field| field.data_type().is_numeric())
@@ -135,15 +135,28 @@ impl TableWriter {
     fn lines(&self, rows: &[Vec<Option<String>>], text: &mut String) {
         let widths = self.widths.as_deref().unwrap_or_default();
         for row in rows {
-            text.push(' ');
-            for (at, (cell, width)) in row.iter().zip(widths).enumerate() {
-                if at > 0 {
-                    text.push_str(BAR);
+            let cells = || {
+                row.iter()
+                    .zip(widths)
+                    .map(|(cell, width)| (cell.as_deref(), *width))
+            };
+            let height = cells().map(|(cell, _)| cell.map_or(1, height)).max();
+            for line in 0..height.unwrap_or(1) {
+                text.push(' ');
+                for (at, (cell, width)) in cells().enumerate() {
+                    if at > 0 {
+                        text.push_str(BAR);
+                    }
+                    let last = at + 1 == widths.len();
+                    // Nothing stands beside the further lines of another cell.
+                    let part = match cell {
+                        None if line > 0 => Some(""),
+                        cell => cell.map(|cell| cell.split('\n').nth(line).unwrap_or_default()),
+                    };
+                    text.push_str(&self.cell(at, part, width, last));
                 }
-                let last = at + 1 == widths.len();
-                text.push_str(&self.cell(at, cell.as_deref(), *width, last));
+                text.push('\n');
             }
-            text.push('\n');
         }
     }
 
@@ -176,7 +189,7 @@ impl TableWriter {
             for (name, cell) in self.names.iter().zip(row) {
                 let space = " ".repeat(label - width(name));
                 let value = match cell {
-                    Some(value) => value.clone(),
+                    Some(value) => value.replace('\n', &format!("\n {:label$}{BAR}", "")),
                     None => self.paint(Style::new().dim(), "NULL"),
                 };
                 let name = self.paint(Style::new().bold(), name);
@@ -211,14 +224,15 @@ fn texts(batch: &RecordBatch, rows: usize) -> anyhow::Result<Vec<Vec<Option<Stri
     Ok(table)
 }
 
-/// The text on one line, without what a terminal would obey.
+/// The text without what a terminal would obey; lines stay lines.
 fn printable(text: &str) -> String {
     if !text.contains(char::is_control) {
         return text.to_owned();
     }
+    let text = text.trim_end_matches(['\r', '\n']);
     let mut plain = String::with_capacity(text.len() + 8);
     for character in text.chars() {
-        if character.is_control() {
+        if character.is_control() && character != '\n' {
             plain.extend(character.escape_default());
         } else {
             plain.push(character);
@@ -227,8 +241,18 @@ fn printable(text: &str) -> String {
     plain
 }
 
+/// A name on one line.
+fn title(name: &str) -> String {
+    printable(name).replace('\n', "\\n")
+}
+
+/// Columns of the widest line.
 fn width(text: &str) -> usize {
-    measure_text_width(text)
+    text.split('\n').map(measure_text_width).max().unwrap_or(0)
+}
+
+fn height(text: &str) -> usize {
+    text.split('\n').count()
 }
 
 /// Narrows the widest columns until all fit; drops the last ones when even that does not help.
@@ -293,7 +317,8 @@ mod tests {
         columns: None,
     };
 
-    /// Numbers stand on the right, nulls are seen, and wide characters count as such.
+    /// Numbers stand on the right, nulls are seen, wide characters count as such, and lines of a cell
+    /// stand below one another.
     #[test]
     fn columns_are_aligned() {
         let rows = [
@@ -304,11 +329,12 @@ mod tests {
         ];
         let text = drawn(&batch(&rows), PLAIN);
         let expected = "       n │ text
-─────────┼────────────────
+─────────┼─────────────
        1 │ é
  -200000 │ 日本
     NULL │ NULL
-       3 │ a\\nb\\u{1b}[31m
+       3 │ a
+         │ b\\u{1b}[31m
 ";
         assert_eq!(text, expected);
     }
