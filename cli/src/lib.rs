@@ -1,5 +1,7 @@
 //! What the program `sanitizer` and the programs of a cluster's members have in common.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod allocator;
 pub mod ending;
 pub mod home;

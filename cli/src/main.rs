@@ -1,5 +1,7 @@
 //! `sanitizer`: the command line of Data Sanitizer.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod arguments;
 mod clean;
 mod describe;
