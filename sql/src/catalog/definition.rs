@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
-use arrow::ipc::convert::{IpcSchemaEncoder, try_schema_from_flatbuffer_bytes};
+use arrow::ipc::convert::{IpcSchemaEncoder, fb_to_schema};
+use arrow::ipc::root_as_schema;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use planner::spec::SourceSpec;
@@ -56,5 +57,6 @@ pub(crate) fn decode_schema(text: &str) -> Result<SchemaRef> {
     let bytes = BASE64_STANDARD
         .decode(text)
         .map_err(|_| Error::Bug("a stored schema that is none"))?;
-    Ok(Arc::new(try_schema_from_flatbuffer_bytes(&bytes)?))
+    let schema = root_as_schema(&bytes).map_err(|_| Error::Bug("a stored schema that is none"))?;
+    Ok(Arc::new(fb_to_schema(schema)))
 }

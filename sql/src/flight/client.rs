@@ -1,15 +1,16 @@
 //! One client's session: its engine's session, its tickets, its prepared statements.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow::datatypes::Schema;
 use arrow_flight::FlightInfo;
+use tokio::sync::watch;
 use tonic::Status;
 
 use super::prepared::PreparedStatements;
+use super::run::was_cancelled;
 use super::status::status;
 use super::tickets::{Content, Tickets};
 use crate::session::Session;
@@ -25,10 +26,11 @@ pub(super) struct Client {
     used: Mutex<Instant>,
     checked: Mutex<Instant>,
     calls: AtomicUsize,
+    closed: watch::Sender<bool>,
 }
 
 /// A call, or a stream of rows, that keeps a session from being idle.
-pub(super) struct Call(std::sync::Arc<Client>);
+pub(super) struct Call(Arc<Client>);
 
 impl Client {
     pub(super) fn new(session: Session, admitted: Admitted, ticket_lifetime: Duration) -> Self {
@@ -42,6 +44,7 @@ impl Client {
             used: Mutex::new(now),
             checked: Mutex::new(now),
             calls: AtomicUsize::new(0),
+            closed: watch::Sender::new(false),
         }
     }
 
@@ -68,10 +71,10 @@ impl Client {
     }
 
     /// Marks a call, until it is dropped.
-    pub(super) fn call(self: &std::sync::Arc<Self>) -> Call {
+    pub(super) fn call(self: &Arc<Self>) -> Call {
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.touch();
-        Call(std::sync::Arc::clone(self))
+        Call(Arc::clone(self))
     }
 
     fn touch(&self) {
@@ -80,8 +83,31 @@ impl Client {
 
     /// Ends what runs and forgets what was prepared.
     pub(super) fn close(&self) {
+        self.closed.send_replace(true);
         self.tickets.close();
         self.prepared.close();
+    }
+
+    /// Is ready when the session is closed.
+    pub(super) fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut closed = self.closed.subscribe();
+        async move {
+            if closed.wait_for(|closed| *closed).await.is_err() {
+                // The session has expired, which ends no call that has begun.
+                std::future::pending().await
+            }
+        }
+    }
+
+    /// The result of a call, which ends with the session.
+    pub(super) async fn until_closed<T>(
+        &self,
+        call: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
+        tokio::select! {
+            result = call => result,
+            () = self.closed() => Err(was_cancelled()),
+        }
     }
 
     /// Tells of a result: its schema, and a ticket for each of its parts.

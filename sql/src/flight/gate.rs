@@ -19,7 +19,7 @@ use super::client::Client;
 use super::ingest::no_transactions;
 use super::metadata::answer_schema;
 use super::poll::{Polled, Work};
-use super::run::Run;
+use super::run::{Run, until};
 use super::service::Service;
 use super::status::status;
 use super::tickets::Content;
@@ -31,8 +31,11 @@ pub(super) struct Gate(pub(super) Arc<Service>);
 
 impl Gate {
     /// How far the statement of a descriptor is; starts it when the descriptor is a command.
-    async fn poll(&self, request: Request<FlightDescriptor>) -> Result<PollInfo, Status> {
-        let client = self.0.client(request.metadata()).await?;
+    async fn poll(
+        &self,
+        client: &Arc<Client>,
+        request: Request<FlightDescriptor>,
+    ) -> Result<PollInfo, Status> {
         let _call = client.call();
         let session = &client.session;
         let polled = match command(&request.get_ref().cmd)? {
@@ -45,25 +48,25 @@ impl Gate {
                 }
                 let statement = session.statement(&query.query).map_err(status)?;
                 start(
-                    &client,
+                    client,
                     Polled::start(Work::Statement(statement), Vec::new()),
                 )
             }
             Command::CommandPreparedStatementQuery(query) => {
                 let prepared = client.prepared.get(&query.prepared_statement_handle)?;
                 let values = prepared.bound()?;
-                start(&client, Polled::start(prepared.work(session)?, values))
+                start(client, Polled::start(prepared.work(session)?, values))
             }
             // What takes no time is done at once.
             question => {
-                let info = ask(&client, question)?.with_descriptor(request.into_inner());
+                let info = ask(client, question)?.with_descriptor(request.into_inner());
                 return PollInfo::new()
                     .with_info(info)
                     .try_with_progress(1.0)
                     .map_err(|error| status(error.into()));
             }
         };
-        polled.info(&client).await
+        polled.info(client).await
     }
 
     /// Schema of what a command gives.
@@ -176,7 +179,7 @@ impl FlightService for Gate {
         let client = self.0.client(request.metadata()).await?;
         match command(&request.get_ref().cmd)? {
             Command::CommandStatementQuery(_) | Command::CommandPreparedStatementQuery(_) => {
-                guarded(self.0.get_flight_info(request)).await
+                guarded(client.until_closed(self.0.get_flight_info(request))).await
             }
             question => {
                 let info = ask(&client, question)?;
@@ -189,7 +192,10 @@ impl FlightService for Gate {
         &self,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<PollInfo>, Status> {
-        guarded(self.poll(request)).await.map(Response::new)
+        let client = self.0.client(request.metadata()).await?;
+        guarded(client.until_closed(self.poll(&client, request)))
+            .await
+            .map(Response::new)
     }
 
     async fn get_schema(
@@ -203,18 +209,21 @@ impl FlightService for Gate {
         &self,
         request: Request<Ticket>,
     ) -> Result<Response<Self::DoGetStream>, Status> {
-        self.0.client(request.metadata()).await?;
+        let client = self.0.client(request.metadata()).await?;
         command(&request.get_ref().ticket)?;
-        let response = guarded(self.0.do_get(request)).await?;
-        Ok(response.map(|stream| guarded_stream(stream) as Self::DoGetStream))
+        let response = guarded(client.until_closed(self.0.do_get(request))).await?;
+        let closed = client.closed();
+        Ok(response.map(|stream| guarded_stream(until(stream, closed)) as Self::DoGetStream))
     }
 
     async fn do_put(
         &self,
         request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoPutStream>, Status> {
-        self.0.client(request.metadata()).await?;
-        guarded(self.0.do_put(request)).await.map_err(undecoded)
+        let client = self.0.client(request.metadata()).await?;
+        guarded(client.until_closed(self.0.do_put(request)))
+            .await
+            .map_err(undecoded)
     }
 
     async fn do_action(

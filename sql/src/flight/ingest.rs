@@ -1,24 +1,54 @@
 //! Rows that a client sends for a table.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::sql::server::PeekableFlightDataStream;
 use arrow_flight::sql::{CommandStatementIngest, TableExistsOption, TableNotExistOption};
 use datafusion::error::DataFusionError;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use tonic::Status;
 
 use super::status::unreadable;
 use crate::error::Error;
 use crate::session::{Ingest, IngestMode, Session};
 
-/// The batches that a client sends; none where it sends no more than a command.
-pub(super) fn batches(sent: PeekableFlightDataStream) -> FlightRecordBatchStream {
-    let messages = sent
-        // A message without a header is a command, or nothing but a sign of life.
-        .try_filter(|message| futures::future::ready(!message.data_header.is_empty()))
-        .map_err(Into::into);
-    FlightRecordBatchStream::new_from_flight_data(messages)
+/// The batches that a client sends; none, and no schema, where it sends no more than a command.
+pub(super) struct Sent(FlightRecordBatchStream);
+
+impl Sent {
+    pub(super) fn new(messages: PeekableFlightDataStream) -> Self {
+        let messages = messages
+            // A message without a header is a command, or nothing but a sign of life.
+            .try_filter(|message| futures::future::ready(!message.data_header.is_empty()))
+            .map_err(Into::into);
+        Self(FlightRecordBatchStream::new_from_flight_data(messages))
+    }
+
+    /// Schema of the batches, once it has come.
+    pub(super) fn schema(&self) -> Option<&SchemaRef> {
+        self.0.schema()
+    }
+}
+
+impl Stream for Sent {
+    type Item = Result<RecordBatch, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        // The decoder trusts lengths within a message, which a client may have wrong.
+        let next = catch_unwind(AssertUnwindSafe(|| self.0.poll_next_unpin(context)));
+        next.map(|next| next.map_err(unreadable))
+            .unwrap_or_else(|_| {
+                let status = Status::invalid_argument("the rows that were sent cannot be read");
+                Poll::Ready(Some(Err(status)))
+            })
+    }
 }
 
 /// What a client wants of a table, and the rows for it.
@@ -34,9 +64,9 @@ pub(super) async fn ingest(
     if command.transaction_id.is_some() {
         return Err(no_transactions());
     }
-    let mut batches = batches(sent);
+    let mut batches = Sent::new(sent);
     // The schema comes with the first batch, or alone.
-    let first = batches.next().await.transpose().map_err(unreadable)?;
+    let first = batches.next().await.transpose()?;
     let schema = match (&first, batches.schema()) {
         (Some(batch), _) => batch.schema(),
         (None, Some(schema)) => schema.clone(),
@@ -45,9 +75,14 @@ pub(super) async fn ingest(
     if schema.fields().is_empty() {
         return Err(Status::invalid_argument("a table needs a column"));
     }
+    let schema = nullable(&schema);
+    let told = Arc::clone(&schema);
     let rows = futures::stream::iter(first.map(Ok))
         .chain(batches)
-        .map_err(|error| DataFusionError::from(refused(unreadable(error))));
+        .map(move |batch| match batch {
+            Ok(batch) => Ok(batch.with_schema(Arc::clone(&told))?),
+            Err(status) => Err(DataFusionError::from(refused(&status))),
+        });
     Ok(Ingest {
         table: command.table,
         schema: schema_name(session, command.catalog, command.schema)?,
@@ -61,11 +96,24 @@ pub(super) fn no_transactions() -> Status {
 }
 
 /// A client that goes away, or sends what cannot be read, ends the statement.
-fn refused(status: Status) -> Error {
+fn refused(status: &Status) -> Error {
     match status.code() {
         tonic::Code::Cancelled => Error::Planner(planner::Error::Cancelled),
         _ => Error::Invalid(format!("the rows that were sent: {}", status.message())),
     }
+}
+
+/// Columns of a table may be null unless a statement says otherwise, whatever the first rows are like.
+fn nullable(schema: &Schema) -> SchemaRef {
+    let fields = schema
+        .fields()
+        .iter()
+        .map(|field| match field.is_nullable() {
+            true => Arc::clone(field),
+            false => Arc::new(field.as_ref().clone().with_nullable(true)),
+        });
+    let fields: Vec<FieldRef> = fields.collect();
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }
 
 /// The schema to look in. Tables are sent for the session's own catalog only.

@@ -84,7 +84,7 @@ pub struct FlightOptions {
 impl Default for FlightOptions {
     fn default() -> Self {
         Self {
-            address: SocketAddr::from(([127, 0, 0, 1], 50052)),
+            address: SocketAddr::from(([127, 0, 0, 1], 50060)),
             tls: None,
             session_idle: Duration::from_secs(30 * 60),
             token_lifetime: Duration::from_secs(24 * 60 * 60),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::status::status;
 use crate::error::Error;
@@ -101,6 +101,11 @@ pub(super) async fn set(
     session: &Session,
     request: SetSessionOptionsRequest,
 ) -> SetSessionOptionsResult {
+    // What is there now may be newer than the session's last statement. Where it cannot be told, what
+    // was there then is what counts.
+    if let Err(error) = session.refresh().await {
+        tracing::warn!(%error, "the catalog cannot be read");
+    }
     let mut errors = HashMap::new();
     // In the order of their names: the catalog is there before the schema that lies in it.
     let mut options: Vec<_> = request.session_options.into_iter().collect();
@@ -182,17 +187,19 @@ fn is_there(session: &Session, name: &str, value: Option<&str>) -> bool {
     true
 }
 
+/// What is wrong with an option that `SET` refuses: its value where there is such an option.
 fn kind(session: &Session, name: &str, error: Error) -> OptionErrorKind {
-    match status(error).code() {
-        tonic::Code::InvalidArgument | tonic::Code::NotFound => {
-            let options = session.context().state();
-            let known = options.config_options().entries();
-            match known.iter().any(|entry| entry.key == name) {
-                true => OptionErrorKind::InvalidValue,
-                false => OptionErrorKind::InvalidName,
-            }
-        }
-        _ => OptionErrorKind::Error,
+    if matches!(
+        status(error).code(),
+        Code::Unavailable | Code::ResourceExhausted
+    ) {
+        return OptionErrorKind::Error;
+    }
+    let state = session.context().state();
+    let options = state.config_options().entries();
+    match options.iter().any(|entry| entry.key == name) {
+        true => OptionErrorKind::InvalidValue,
+        false => OptionErrorKind::InvalidName,
     }
 }
 

@@ -93,6 +93,8 @@ fn typed(column: &ArrayRef, field: &Field) -> Result<ArrayRef, Status> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use arrow::array::{Int32Array, Int64Array, StringArray};
 
     use super::*;

@@ -1,6 +1,5 @@
 //! One execution of a statement, which anyone who holds it can cancel.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -8,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use planner::run::Progress;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -131,7 +130,12 @@ impl Run {
 
     fn turn(self: Arc<Self>, turn: usize) -> BoxFuture<'static, Result<Answer, Error>> {
         let none = Values::new();
-        async move { self.planned.run(self.values.get(turn).unwrap_or(&none)).await }.boxed()
+        async move {
+            self.planned
+                .run(self.values.get(turn).unwrap_or(&none))
+                .await
+        }
+        .boxed()
     }
 
     async fn answer(self: Arc<Self>, turn: usize) -> Result<Answer, Status> {
@@ -155,19 +159,32 @@ impl Run {
         self: &Arc<Self>,
         items: BoxStream<'static, Result<T, Status>>,
     ) -> BoxStream<'static, Result<T, Status>> {
-        let mut cancelled = self.cancelled.subscribe();
-        let run = Arc::clone(self);
-        let end = Arc::clone(self);
-        items
-            .map(move |item| run.told(item))
-            .take_until(async move { cancelled.wait_for(|cancelled| *cancelled).await.is_ok() })
-            .chain(
-                async move { end.cancelled.borrow().then(|| Err(was_cancelled())) }
-                    .into_stream()
-                    .filter_map(futures::future::ready),
-            )
-            .boxed()
+        let (run, end) = (Arc::clone(self), Arc::clone(self));
+        let cancelled = async move {
+            let mut cancelled = end.cancelled.subscribe();
+            // The run outlives this, and the sender with it.
+            let _ = cancelled.wait_for(|cancelled| *cancelled).await;
+        };
+        until(items.map(move |item| run.told(item)), cancelled).boxed()
     }
+}
+
+/// Items until something is ready, and then an error: rows that are cut off must not look whole.
+pub(super) fn until<T: Send + 'static>(
+    items: impl Stream<Item = Result<T, Status>> + Send + 'static,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> impl Stream<Item = Result<T, Status>> + Send + 'static {
+    futures::stream::unfold(Some((items.boxed(), end.boxed())), |rest| async move {
+        let (mut items, mut end) = rest?;
+        tokio::select! {
+            item = items.next() => {
+                let item = item?;
+                let goes_on = item.is_ok();
+                Some((item, goes_on.then_some((items, end))))
+            }
+            () = &mut end => Some((Err(was_cancelled()), None)),
+        }
+    })
 }
 
 /// Plans a statement.

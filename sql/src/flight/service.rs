@@ -28,12 +28,12 @@ use super::Endpoints;
 use super::actions;
 use super::client::Client;
 use super::entrance::Entrance;
-use super::ingest::{batches, ingest, no_transactions};
+use super::ingest::{Sent, ingest, no_transactions};
 use super::metadata::answer;
 use super::parameters::values;
 use super::prepared::{Prepared, PreparedStatements};
 use super::run::{Run, Values, apart};
-use super::status::{status, unreadable};
+use super::status::status;
 use super::tickets::{Content, Handle, Parts};
 use super::wire::Rows;
 use crate::error::Error;
@@ -120,9 +120,9 @@ impl Service {
         prepared: &Prepared,
         sent: PeekableFlightDataStream,
     ) -> Result<Option<Vec<Values>>, Status> {
-        let mut batches = batches(sent);
+        let mut batches = Sent::new(sent);
         let (mut all, mut size) = (Vec::new(), 0);
-        while let Some(batch) = batches.try_next().await.map_err(unreadable)? {
+        while let Some(batch) = batches.try_next().await? {
             size += batch.get_array_memory_size();
             if size > self.most_bound {
                 return Err(Status::resource_exhausted(format!(
@@ -142,9 +142,9 @@ impl Service {
         prepared: &Prepared,
         sent: PeekableFlightDataStream,
     ) -> Result<u64, Status> {
-        let mut batches = batches(sent);
+        let mut batches = Sent::new(sent);
         let mut written = 0;
-        while let Some(batch) = batches.try_next().await.map_err(unreadable)? {
+        while let Some(batch) = batches.try_next().await? {
             let values = values(&batch, prepared.parameters())?;
             if values.is_empty() {
                 continue;

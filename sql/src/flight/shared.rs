@@ -104,6 +104,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use arrow::array::{AsArray, Int32Array};
     use arrow::datatypes::Int32Type;
     use futures::TryStreamExt;

@@ -255,6 +255,8 @@ fn unknown() -> Status {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use arrow::datatypes::Schema;
 
     use super::*;

@@ -134,6 +134,8 @@ fn plain(data_type: &DataType) -> DataType {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use arrow::array::{DictionaryArray, Int32Array, StringArray, StringViewArray};
     use arrow::datatypes::Int32Type;
 

@@ -18,19 +18,41 @@ const ONE: &str = "+---+\n| x |\n+---+\n| 1 |\n+---+";
 async fn handshakes_open_sessions() {
     let served = serve(|_| {}).await;
     let mut client = served.client(ADA).await;
-    assert_eq!(text(&query(&mut client, "SELECT 1 AS x").await.unwrap()), ONE);
+    assert_eq!(
+        text(&query(&mut client, "SELECT 1 AS x").await.unwrap()),
+        ONE
+    );
 
     let mut stranger = served.stranger().await;
-    assert_eq!(code(query(&mut stranger, "SELECT 1").await), Code::Unauthenticated);
-    for (user, password) in [(ADA.0, "guess"), ("nobody", ADA.1), (ADA.0, BOB.1), ("", "")] {
-        let refused = stranger.handshake(user, password).await.unwrap_err().to_string();
-        assert!(refused.contains("the user name or the password is wrong"), "{refused}");
+    assert_eq!(
+        code(query(&mut stranger, "SELECT 1").await),
+        Code::Unauthenticated
+    );
+    for (user, password) in [
+        (ADA.0, "guess"),
+        ("nobody", ADA.1),
+        (ADA.0, BOB.1),
+        ("", ""),
+    ] {
+        let refused = stranger
+            .handshake(user, password)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            refused.contains("the user name or the password is wrong"),
+            "{refused}"
+        );
     }
     let token = client.token().unwrap().clone();
     for token in [&token[..token.len() - 1], "", "dst_", "x", "dsk_1_2"] {
         let mut other = served.stranger().await;
         other.set_header("authorization", format!("Bearer {token}"));
-        assert_eq!(code(query(&mut other, "SELECT 1").await), Code::Unauthenticated, "{token}");
+        assert_eq!(
+            code(query(&mut other, "SELECT 1").await),
+            Code::Unauthenticated,
+            "{token}"
+        );
     }
     served.stop().await;
 }
@@ -70,13 +92,20 @@ async fn credentials_may_come_with_each_call() {
         let mut client = served.stranger().await;
         client.set_header("authorization", header);
         for _ in 0..3 {
-            assert_eq!(text(&query(&mut client, "SELECT 1 AS x").await.unwrap()), ONE);
+            assert_eq!(
+                text(&query(&mut client, "SELECT 1 AS x").await.unwrap()),
+                ONE
+            );
         }
     }
     for header in ["Basic !!!", "Basic YQ==", "Digest x", "Bearer", ""] {
         let mut client = served.stranger().await;
         client.set_header("authorization", header);
-        assert_eq!(code(query(&mut client, "SELECT 1").await), Code::Unauthenticated, "{header}");
+        assert_eq!(
+            code(query(&mut client, "SELECT 1").await),
+            Code::Unauthenticated,
+            "{header}"
+        );
     }
     served.stop().await;
 }
@@ -88,7 +117,10 @@ async fn sessions_end() {
     let mut client = served.client(ADA).await;
     query(&mut client, "SELECT 1").await.unwrap();
     tokio::time::sleep(Duration::from_millis(800)).await;
-    assert_eq!(code(query(&mut client, "SELECT 1").await), Code::Unauthenticated);
+    assert_eq!(
+        code(query(&mut client, "SELECT 1").await),
+        Code::Unauthenticated
+    );
     served.stop().await;
 
     let served = serve(|options| options.session_idle = Duration::from_millis(900)).await;
@@ -98,11 +130,17 @@ async fn sessions_end() {
         query(&mut client, "SELECT 1").await.unwrap();
     }
     tokio::time::sleep(Duration::from_millis(1200)).await;
-    assert_eq!(code(query(&mut client, "SELECT 1").await), Code::Unauthenticated);
+    assert_eq!(
+        code(query(&mut client, "SELECT 1").await),
+        Code::Unauthenticated
+    );
 
     let mut client = served.client(ADA).await;
     act(&mut client, "CloseSession", Vec::new()).await.unwrap();
-    assert_eq!(code(query(&mut client, "SELECT 1").await), Code::Unauthenticated);
+    assert_eq!(
+        code(query(&mut client, "SELECT 1").await),
+        Code::Unauthenticated
+    );
     served.stop().await;
 }
 
@@ -146,7 +184,10 @@ async fn connections_may_be_encrypted() {
         .unwrap();
     let mut client = super::server::Client::new(channel);
     client.handshake(ADA.0, ADA.1).await.unwrap();
-    assert_eq!(text(&query(&mut client, "SELECT 1 AS x").await.unwrap()), ONE);
+    assert_eq!(
+        text(&query(&mut client, "SELECT 1 AS x").await.unwrap()),
+        ONE
+    );
 
     let plain = Channel::from_shared(format!("http://127.0.0.1:{port}")).unwrap();
     if let Ok(channel) = plain.connect().await {

@@ -18,8 +18,15 @@ async fn rows(client: &mut Client, info: FlightInfo) -> Vec<RecordBatch> {
 async fn tables_are_listed() {
     let served = serve(|_| {}).await;
     let mut ada = served.client(ADA).await;
-    update(&mut ada, "CREATE TABLE people AS SELECT 1 AS id, 'Ada' AS name").await.unwrap();
-    update(&mut ada, "CREATE VIEW names AS SELECT name FROM people").await.unwrap();
+    update(
+        &mut ada,
+        "CREATE TABLE people AS SELECT 1 AS id, 'Ada' AS name",
+    )
+    .await
+    .unwrap();
+    update(&mut ada, "CREATE VIEW names AS SELECT name FROM people")
+        .await
+        .unwrap();
 
     let info = ada.get_catalogs().await.unwrap();
     let catalogs = text(&rows(&mut ada, info).await);
@@ -67,23 +74,43 @@ async fn tables_are_listed() {
 async fn keys_and_abilities_are_told() {
     let served = serve(|_| {}).await;
     let mut ada = served.client(ADA).await;
-    update(&mut ada, "CREATE TABLE t AS SELECT 1 AS x").await.unwrap();
+    update(&mut ada, "CREATE TABLE t AS SELECT 1 AS x")
+        .await
+        .unwrap();
     let table = || "t".to_owned();
     let keys = [
-        ada.get_primary_keys(CommandGetPrimaryKeys { table: table(), ..Default::default() }).await,
-        ada.get_exported_keys(CommandGetExportedKeys { table: table(), ..Default::default() }).await,
-        ada.get_imported_keys(CommandGetImportedKeys { table: table(), ..Default::default() }).await,
-        ada.get_cross_reference(CommandGetCrossReference::default()).await,
+        ada.get_primary_keys(CommandGetPrimaryKeys {
+            table: table(),
+            ..Default::default()
+        })
+        .await,
+        ada.get_exported_keys(CommandGetExportedKeys {
+            table: table(),
+            ..Default::default()
+        })
+        .await,
+        ada.get_imported_keys(CommandGetImportedKeys {
+            table: table(),
+            ..Default::default()
+        })
+        .await,
+        ada.get_cross_reference(CommandGetCrossReference::default())
+            .await,
     ];
     for info in keys {
         let found = rows(&mut ada, info.unwrap()).await;
         assert_eq!(found.iter().map(RecordBatch::num_rows).sum::<usize>(), 0);
     }
-    let info = ada.get_sql_info(vec![SqlInfo::FlightSqlServerName]).await.unwrap();
+    let info = ada
+        .get_sql_info(vec![SqlInfo::FlightSqlServerName])
+        .await
+        .unwrap();
     assert!(text(&rows(&mut ada, info).await).contains("Data Sanitizer"));
     let info = ada.get_sql_info(vec![]).await.unwrap();
     assert!(rows(&mut ada, info).await[0].num_rows() > 20);
-    let varchar = CommandGetXdbcTypeInfo { data_type: Some(12) };
+    let varchar = CommandGetXdbcTypeInfo {
+        data_type: Some(12),
+    };
     let info = ada.get_xdbc_type_info(varchar).await.unwrap();
     let types = rows(&mut ada, info).await;
     assert_eq!(types[0].num_rows(), 1);

@@ -20,7 +20,9 @@ fn cache() -> PathBuf {
 
 /// Runs a command that must succeed.
 fn run(command: &mut Command) -> Output {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(
         output.status.success(),
         "{command:?}: {}\n{}\n{}",
@@ -50,10 +52,19 @@ fn python() -> PathBuf {
     let python = folder.join("bin/python");
     let done = folder.join("requirements.txt");
     made(&folder, &done, || {
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder));
+        run(Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&folder));
         let wanted = folder.join("wanted.txt");
         std::fs::write(&wanted, REQUIREMENTS).unwrap();
-        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+        let pip = [
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--requirement",
+        ];
         run(Command::new(&python).args(pip).arg(&wanted));
         std::fs::rename(&wanted, &done).unwrap();
     });
@@ -66,11 +77,18 @@ fn flight_sql_client() -> PathBuf {
     let program = folder.join("bin/flight_sql_client");
     made(&folder, &program, || {
         run(Command::new("cargo")
-            .args(["install", "--locked", "arrow-flight", "--version", ARROW_FLIGHT])
-            .args(["--features", "cli,flight-sql,tls-ring", "--root"])
+            .args([
+                "install",
+                "--locked",
+                "arrow-flight",
+                "--version",
+                ARROW_FLIGHT,
+            ])
+            .args(["--features", "cli,flight-sql,tls-ring", "--debug", "--root"])
             .arg(&folder)
             .env("CARGO_TARGET_DIR", folder.join("target"))
             .env_remove("RUSTFLAGS"));
+        let _ = std::fs::remove_dir_all(folder.join("target"));
     });
     program
 }
@@ -90,7 +108,10 @@ async fn python_uses_the_server() {
     let uri = |served: &Served| format!("grpc://{}", served.address);
     let mut command = Command::new(python);
     command
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/flight.py"))
+        .arg(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/python/flight.py"
+        ))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("FLIGHT_URI", uri(&served))
         .env("FLIGHT_SHORT_URI", uri(&short))
@@ -124,17 +145,39 @@ async fn the_command_uses_the_server() {
         assert!(output.status.success(), "{arguments:?}: {errors}");
         text
     };
-    told(&["statement-query", "CREATE TABLE people AS SELECT 1 AS id, 'Ada' AS name"]).await;
+    told(&[
+        "statement-query",
+        "CREATE TABLE people AS SELECT 1 AS id, 'Ada' AS name",
+    ])
+    .await;
     let rows = told(&["statement-query", "SELECT * FROM people"]).await;
-    assert_eq!(rows, "+----+------+\n| id | name |\n+----+------+\n| 1  | Ada  |\n+----+------+\n");
+    assert_eq!(
+        rows,
+        "+----+------+\n| id | name |\n+----+------+\n| 1  | Ada  |\n+----+------+\n"
+    );
     let sql = "SELECT name, $2 AS tag FROM people WHERE id = $1";
-    let bound = ["prepared-statement-query", sql, "-p", "$1=1", "-p", "$2=yes"];
+    let bound = [
+        "prepared-statement-query",
+        sql,
+        "-p",
+        "$1=1",
+        "-p",
+        "$2=yes",
+    ];
     let rows = told(&bound).await;
     assert!(rows.contains("| Ada  | yes |"), "{rows}");
     let catalogs = told(&["catalogs"]).await;
-    let name = catalogs.lines().nth(3).and_then(|line| line.split('|').nth(1)).map(str::trim);
+    let name = catalogs
+        .lines()
+        .nth(3)
+        .and_then(|line| line.split('|').nth(1))
+        .map(str::trim);
     let mut found = String::new();
-    for catalog in catalogs.lines().skip(3).filter_map(|line| line.split('|').nth(1)) {
+    for catalog in catalogs
+        .lines()
+        .skip(3)
+        .filter_map(|line| line.split('|').nth(1))
+    {
         found += &told(&["tables", catalog.trim()]).await;
         found += &told(&["db-schemas", catalog.trim()]).await;
     }

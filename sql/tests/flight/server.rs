@@ -92,7 +92,10 @@ impl Served {
 }
 
 /// Fetches all parts of a result, one after the other.
-pub async fn fetch(client: &mut Client, info: &FlightInfo) -> Result<Vec<RecordBatch>, FlightError> {
+pub async fn fetch(
+    client: &mut Client,
+    info: &FlightInfo,
+) -> Result<Vec<RecordBatch>, FlightError> {
     let told = Arc::new(info.clone().try_decode_schema()?);
     let mut batches = Vec::new();
     for endpoint in &info.endpoint {
@@ -101,7 +104,11 @@ pub async fn fetch(client: &mut Client, info: &FlightInfo) -> Result<Vec<RecordB
         while let Some(batch) = stream.try_next().await? {
             batches.push(batch);
         }
-        assert_eq!(stream.schema(), Some(&told), "the schema is the one that was told");
+        assert_eq!(
+            stream.schema(),
+            Some(&told),
+            "the schema is the one that was told"
+        );
     }
     Ok(batches)
 }
@@ -125,7 +132,9 @@ pub fn text(batches: &[RecordBatch]) -> String {
 pub async fn act(client: &mut Client, name: &str, body: Vec<u8>) -> Result<Vec<u8>, FlightError> {
     let mut results = client.do_action(Action::new(name, body)).await?;
     let result = results.message().await?;
-    Ok(result.map(|result| result.body.to_vec()).unwrap_or_default())
+    Ok(result
+        .map(|result| result.body.to_vec())
+        .unwrap_or_default())
 }
 
 /// The status that a call failed with.

@@ -1,16 +1,15 @@
 //! Statements, their parameters and their results.
 
-use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Int64Type};
-use arrow_flight::error::FlightError;
 use arrow_flight::sql::{
-    CommandStatementIngest, CommandStatementQuery, ProstMessageExt, TableDefinitionOptions,
-    TableExistsOption, TableNotExistOption,
+    ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
+    ActionCreatePreparedStatementResult, Any, CommandPreparedStatementQuery, CommandStatementQuery,
+    ProstMessageExt,
 };
 use arrow_flight::{
     CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightDescriptor, FlightInfo,
@@ -21,45 +20,19 @@ use prost::Message;
 use sql::Endpoints;
 use tonic::{Code, Request, Status};
 
+use super::ingest::{CREATE, ingest, numbers};
 use super::server::{ADA, BOB, Client, act, code, fetch, query, refused, serve, text, update};
 
 /// A statement that takes hours.
-const ENDLESS: &str = "SELECT count(*) AS n FROM generate_series(1, 1000000000000) AS s (x) WHERE x % 7 = 8";
-
-fn numbers(range: std::ops::Range<i64>) -> RecordBatch {
-    let words = range.clone().map(|number| format!("word {number}"));
-    RecordBatch::try_from_iter([
-        ("x", Arc::new(Int64Array::from_iter_values(range.clone())) as _),
-        ("word", Arc::new(StringArray::from_iter_values(words)) as _),
-    ])
-    .unwrap()
-}
-
-async fn ingest(
-    client: &mut Client,
-    table: &str,
-    modes: (TableNotExistOption, TableExistsOption),
-    batches: Vec<RecordBatch>,
-) -> Result<i64, FlightError> {
-    let command = CommandStatementIngest {
-        table_definition_options: Some(TableDefinitionOptions {
-            if_not_exist: modes.0 as i32,
-            if_exists: modes.1 as i32,
-        }),
-        table: table.to_owned(),
-        ..Default::default()
-    };
-    let batches = futures::stream::iter(batches.into_iter().map(Ok));
-    client.execute_ingest(command, batches).await
-}
-
-const CREATE: (TableNotExistOption, TableExistsOption) =
-    (TableNotExistOption::Create, TableExistsOption::Fail);
+const ENDLESS: &str =
+    "SELECT count(*) AS n FROM generate_series(1, 1000000000000) AS s (x) WHERE x % 7 = 8";
 
 async fn poll(client: &mut Client, descriptor: FlightDescriptor) -> Result<PollInfo, Status> {
     let mut request = Request::new(descriptor);
     let token = format!("Bearer {}", client.token().unwrap());
-    request.metadata_mut().insert("authorization", token.parse().unwrap());
+    request
+        .metadata_mut()
+        .insert("authorization", token.parse().unwrap());
     let response = client.inner_mut().poll_flight_info(request).await?;
     Ok(response.into_inner())
 }
@@ -88,21 +61,44 @@ async fn polled(client: &mut Client, sql: &str) -> Result<FlightInfo, Status> {
 async fn tables_are_made_and_read() {
     let served = serve(|_| {}).await;
     let mut ada = served.client(ADA).await;
-    assert_eq!(update(&mut ada, "CREATE TABLE t (x BIGINT, word VARCHAR)").await.unwrap(), 0);
-    assert_eq!(update(&mut ada, "INSERT INTO t VALUES (1, 'a'), (2, NULL)").await.unwrap(), 2);
+    assert_eq!(
+        update(&mut ada, "CREATE TABLE t (x BIGINT, word VARCHAR)")
+            .await
+            .unwrap(),
+        0
+    );
+    assert_eq!(
+        update(&mut ada, "INSERT INTO t VALUES (1, 'a'), (2, NULL)")
+            .await
+            .unwrap(),
+        2
+    );
     // The same through a call that asks for rows: it runs at once and tells how many.
-    let info = ada.execute("INSERT INTO t VALUES (3, 'c')".to_owned(), None).await.unwrap();
+    let info = ada
+        .execute("INSERT INTO t VALUES (3, 'c')".to_owned(), None)
+        .await
+        .unwrap();
     assert_eq!((info.total_records, info.endpoint.len()), (1, 1));
     assert_eq!(fetch(&mut ada, &info).await.unwrap(), []);
-    assert_eq!(update(&mut ada, "CREATE TABLE u AS SELECT * FROM t").await.unwrap(), 3);
+    assert_eq!(
+        update(&mut ada, "CREATE TABLE u AS SELECT * FROM t")
+            .await
+            .unwrap(),
+        3
+    );
     let rows = query(&mut ada, "SELECT * FROM u ORDER BY x").await.unwrap();
     let expected = "+---+------+\n| x | word |\n+---+------+\n| 1 | a    |\n| 2 |      |\n| 3 | c    |\n+---+------+";
     assert_eq!(text(&rows), expected);
     assert_eq!(rows[0].schema().field(1).data_type(), &DataType::Utf8);
 
     let mut bob = served.client(BOB).await;
-    assert_eq!(code(query(&mut bob, "SELECT * FROM t").await), Code::InvalidArgument);
-    update(&mut bob, "CREATE TABLE t AS SELECT 'of bob' AS y").await.unwrap();
+    assert_eq!(
+        code(query(&mut bob, "SELECT * FROM t").await),
+        Code::InvalidArgument
+    );
+    update(&mut bob, "CREATE TABLE t AS SELECT 'of bob' AS y")
+        .await
+        .unwrap();
     assert!(text(&query(&mut ada, "SELECT * FROM t").await.unwrap()).contains("| 3 | c"));
     served.stop().await;
 }
@@ -134,12 +130,24 @@ async fn wrong_statements_are_invalid() {
             "{sql}: {refused_with:?}"
         );
         let changed = code(update(&mut ada, sql).await);
-        assert!(matches!(changed, Code::InvalidArgument | Code::NotFound), "{sql}: {changed:?}");
+        assert!(
+            matches!(changed, Code::InvalidArgument | Code::NotFound),
+            "{sql}: {changed:?}"
+        );
     }
     update(&mut ada, "CREATE TABLE t (x BIGINT)").await.unwrap();
-    assert_eq!(code(update(&mut ada, "CREATE TABLE t (x BIGINT)").await), Code::AlreadyExists);
-    assert_eq!(code(update(&mut ada, "DROP TABLE nowhere").await), Code::NotFound);
-    assert_eq!(code(update(&mut ada, "CREATE SCHEMA public").await), Code::AlreadyExists);
+    assert_eq!(
+        code(update(&mut ada, "CREATE TABLE t (x BIGINT)").await),
+        Code::AlreadyExists
+    );
+    assert_eq!(
+        code(update(&mut ada, "DROP TABLE nowhere").await),
+        Code::NotFound
+    );
+    assert_eq!(
+        code(update(&mut ada, "CREATE SCHEMA public").await),
+        Code::AlreadyExists
+    );
     served.stop().await;
 }
 
@@ -148,12 +156,14 @@ async fn wrong_statements_are_invalid() {
 async fn parameters_are_bound() {
     let served = serve(|_| {}).await;
     let mut ada = served.client(ADA).await;
-    ingest(&mut ada, "t", CREATE, vec![numbers(0..100)]).await.unwrap();
+    ingest(&mut ada, "t", CREATE, vec![numbers(0..100)])
+        .await
+        .unwrap();
 
     let sql = "SELECT x, $2 AS tag FROM t WHERE x >= $1 AND x < 5 ORDER BY x";
     let mut prepared = ada.prepare(sql.to_owned(), None).await.unwrap();
     assert_eq!(prepared.parameter_schema().unwrap().fields().len(), 2);
-    let unbound = refused(prepared.execute().await.map_err(FlightError::from));
+    let unbound = refused(prepared.execute().await);
     assert_eq!(unbound.code(), Code::InvalidArgument);
     for from in [3, 1] {
         let values = RecordBatch::try_from_iter([
@@ -165,7 +175,13 @@ async fn parameters_are_bound() {
         let rows = fetch(&mut ada, &info).await.unwrap();
         let xs: Vec<i64> = rows
             .iter()
-            .flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec())
+            .flat_map(|batch| {
+                batch
+                    .column(0)
+                    .as_primitive::<Int64Type>()
+                    .values()
+                    .to_vec()
+            })
             .collect();
         assert_eq!(xs, (from..5).collect::<Vec<_>>());
         assert_eq!(rows[0].column(1).as_string::<i32>().value(0), "it's");
@@ -179,59 +195,81 @@ async fn parameters_are_bound() {
     let info = prepared.execute().await.unwrap();
     let rows = fetch(&mut ada, &info).await.unwrap();
     assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 3);
-    let one = RecordBatch::try_from_iter([("1", Arc::new(Int64Array::from(vec![1])) as Arc<dyn Array>)]);
+    let one =
+        RecordBatch::try_from_iter([("1", Arc::new(Int64Array::from(vec![1])) as Arc<dyn Array>)]);
     prepared.set_parameters(one.unwrap()).unwrap();
-    let few = refused(prepared.execute().await.map_err(FlightError::from));
+    let few = refused(prepared.execute().await);
     assert_eq!(few.code(), Code::InvalidArgument);
 
-    let mut insert = ada.prepare("INSERT INTO t VALUES ($1, $2)".to_owned(), None).await.unwrap();
+    let mut insert = ada
+        .prepare("INSERT INTO t VALUES ($1, $2)".to_owned(), None)
+        .await
+        .unwrap();
     assert!(insert.dataset_schema().unwrap().fields().is_empty());
     insert.set_parameters(numbers(100..103)).unwrap();
     assert_eq!(insert.execute_update().await.unwrap(), 3);
-    let counted = query(&mut ada, "SELECT count(*) AS n, max(word) AS w FROM t").await.unwrap();
-    assert!(text(&counted).contains("| 103 | word 99 |"), "{}", text(&counted));
+    let counted = query(&mut ada, "SELECT count(*) AS n, max(word) AS w FROM t")
+        .await
+        .unwrap();
+    assert!(
+        text(&counted).contains("| 103 | word 99 |"),
+        "{}",
+        text(&counted)
+    );
 
-    let mut closed = insert.clone();
-    insert.close().await.unwrap_or(());
-    let _ = &mut closed;
+    // The client sends no token along when it closes a statement, so this is done by hand.
+    let handle = refused_handle(&mut ada, "SELECT 1").await;
+    assert_eq!(handle, Code::NotFound);
     served.stop().await;
 }
 
-/// Rows are sent for tables that are made, filled, made anew, as the client wants.
+/// Prepares a statement, closes it, and asks for its rows.
+async fn refused_handle(client: &mut Client, sql: &str) -> Code {
+    let create = ActionCreatePreparedStatementRequest {
+        query: sql.to_owned(),
+        transaction_id: None,
+    };
+    let made = act(
+        client,
+        "CreatePreparedStatement",
+        create.as_any().encode_to_vec(),
+    )
+    .await;
+    let made = Any::decode(&*made.unwrap()).unwrap();
+    let made: ActionCreatePreparedStatementResult = made.unpack().unwrap().unwrap();
+    let close = ActionClosePreparedStatementRequest {
+        prepared_statement_handle: made.prepared_statement_handle.clone(),
+    };
+    act(
+        client,
+        "ClosePreparedStatement",
+        close.as_any().encode_to_vec(),
+    )
+    .await
+    .unwrap();
+    let query = CommandPreparedStatementQuery {
+        prepared_statement_handle: made.prepared_statement_handle,
+    };
+    let descriptor = FlightDescriptor::new_cmd(query.as_any().encode_to_vec());
+    poll(client, descriptor).await.unwrap_err().code()
+}
+
+/// Rows are made as they are read: the first of very many are there at once.
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_are_ingested() {
-    use TableExistsOption::{Append, Fail, Replace};
-    use TableNotExistOption::{Create, Fail as Refuse};
+async fn rows_are_streamed() {
     let served = serve(|_| {}).await;
     let mut ada = served.client(ADA).await;
-    let batches = || vec![numbers(0..1000), numbers(1000..1500)];
-    assert_eq!(code(ingest(&mut ada, "t", (Refuse, Append), batches()).await), Code::NotFound);
-    assert_eq!(ingest(&mut ada, "t", (Create, Fail), batches()).await.unwrap(), 1500);
-    assert_eq!(code(ingest(&mut ada, "t", (Create, Fail), batches()).await), Code::AlreadyExists);
-    assert_eq!(ingest(&mut ada, "t", (Refuse, Append), batches()).await.unwrap(), 1500);
-    assert_eq!(ingest(&mut ada, "t", (Create, Append), batches()).await.unwrap(), 1500);
-    let count = "SELECT count(*) AS n, count(DISTINCT word) AS w FROM t";
-    assert!(text(&query(&mut ada, count).await.unwrap()).contains("| 4500 | 1500 |"));
-    assert_eq!(ingest(&mut ada, "t", (Create, Replace), batches()).await.unwrap(), 1500);
-    assert!(text(&query(&mut ada, count).await.unwrap()).contains("| 1500 | 1500 |"));
-    assert_eq!(code(ingest(&mut ada, "t", (Refuse, Replace), batches()).await), Code::InvalidArgument);
-    // A stream that breaks leaves no table behind.
-    let broken: Vec<Result<RecordBatch, FlightError>> = vec![
-        Ok(numbers(0..10)),
-        Err(FlightError::from_external_error("the client fails".into())),
-    ];
-    let command = CommandStatementIngest {
-        table: "broken".to_owned(),
-        ..Default::default()
-    };
-    assert!(ada.execute_ingest(command, futures::stream::iter(broken)).await.is_err());
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(query(&mut ada, "SELECT * FROM broken").await.is_err());
+    let sql = "SELECT x FROM generate_series(1, 1000000000000) AS s (x)";
+    let info = ada.execute(sql.to_owned(), None).await.unwrap();
+    let ticket = info.endpoint[0].ticket.clone().unwrap();
+    let mut rows = ada.do_get(ticket).await.unwrap();
+    let first = tokio::time::timeout(Duration::from_secs(10), rows.try_next());
+    assert!(first.await.unwrap().unwrap().unwrap().num_rows() > 0);
+    drop(rows);
     served.stop().await;
 }
 
-/// Rows are asked for and answered without holding all of them: a reader who stops sees no more, and
-/// cancelling ends a statement that runs.
+/// Cancelling ends a statement that runs; so does the end of its session.
 #[tokio::test(flavor = "multi_thread")]
 async fn statements_are_cancelled() {
     let served = serve(|_| {}).await;
@@ -261,8 +299,17 @@ async fn statements_are_cancelled() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     act(&mut ada, "CloseSession", Vec::new()).await.unwrap();
     assert_eq!(reading.await.unwrap(), Code::Cancelled);
+
+    // So does the end of the server, whatever runs.
+    let mut ada = served.client(ADA).await;
+    let endless = format!("CREATE TABLE never AS {ENDLESS}");
+    let writing = tokio::spawn(async move { code(update(&mut ada, &endless).await) });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!writing.is_finished());
+    let stopping = tokio::spawn(served.stop());
+    assert_eq!(writing.await.unwrap(), Code::Cancelled);
+    stopping.await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(20));
-    served.stop().await;
 }
 
 /// A statement may be polled for: it runs by itself, and its rows are there when it is done.
@@ -270,12 +317,17 @@ async fn statements_are_cancelled() {
 async fn statements_are_polled() {
     let served = serve(|_| {}).await;
     let mut ada = served.client(ADA).await;
-    let info = polled(&mut ada, "SELECT count(*) AS n FROM generate_series(1, 3000000) AS s (x)")
-        .await
-        .unwrap();
+    let info = polled(
+        &mut ada,
+        "SELECT count(*) AS n FROM generate_series(1, 3000000) AS s (x)",
+    )
+    .await
+    .unwrap();
     assert!(text(&fetch(&mut ada, &info).await.unwrap()).contains("3000000"));
     assert_eq!(code(fetch(&mut ada, &info).await), Code::FailedPrecondition);
-    let info = polled(&mut ada, "CREATE TABLE t AS SELECT 1 AS x").await.unwrap();
+    let info = polled(&mut ada, "CREATE TABLE t AS SELECT 1 AS x")
+        .await
+        .unwrap();
     assert_eq!(info.total_records, 1);
     assert_eq!(fetch(&mut ada, &info).await.unwrap(), []);
     let wrong = polled(&mut ada, "SELECT * FROM nowhere").await.unwrap_err();
@@ -285,10 +337,16 @@ async fn statements_are_polled() {
     let again = running.flight_descriptor.unwrap();
     assert!(running.info.as_ref().unwrap().endpoint.is_empty());
     let mut bob = served.client(BOB).await;
-    assert_eq!(poll(&mut bob, again.clone()).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(
+        poll(&mut bob, again.clone()).await.unwrap_err().code(),
+        Code::NotFound
+    );
     let cancel = CancelFlightInfoRequest::new(running.info.unwrap()).encode_to_vec();
     act(&mut ada, "CancelFlightInfo", cancel).await.unwrap();
-    assert_eq!(poll(&mut ada, again).await.unwrap_err().code(), Code::Cancelled);
+    assert_eq!(
+        poll(&mut ada, again).await.unwrap_err().code(),
+        Code::Cancelled
+    );
     served.stop().await;
 }
 
@@ -299,8 +357,13 @@ async fn rows_come_from_several_endpoints() {
     let three = Endpoints::Several(NonZeroUsize::new(3).unwrap());
     let served = serve(|options| options.endpoints = three).await;
     let mut ada = served.client(ADA).await;
-    ingest(&mut ada, "t", CREATE, vec![numbers(0..200_000)]).await.unwrap();
-    let info = ada.execute("SELECT x FROM t".to_owned(), None).await.unwrap();
+    ingest(&mut ada, "t", CREATE, vec![numbers(0..200_000)])
+        .await
+        .unwrap();
+    let info = ada
+        .execute("SELECT x FROM t".to_owned(), None)
+        .await
+        .unwrap();
     assert_eq!((info.endpoint.len(), info.ordered), (3, false));
     let parts = info.endpoint.iter().map(|endpoint| {
         let (mut ada, ticket) = (ada.clone(), endpoint.ticket.clone().unwrap());
@@ -310,11 +373,20 @@ async fn rows_come_from_several_endpoints() {
     let mut all: Vec<i64> = parts
         .iter()
         .flatten()
-        .flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec())
+        .flat_map(|batch| {
+            batch
+                .column(0)
+                .as_primitive::<Int64Type>()
+                .values()
+                .to_vec()
+        })
         .collect();
     all.sort_unstable();
     assert_eq!(all, (0..200_000).collect::<Vec<_>>());
-    let ordered = ada.execute("SELECT x FROM t ORDER BY x".to_owned(), None).await.unwrap();
+    let ordered = ada
+        .execute("SELECT x FROM t ORDER BY x".to_owned(), None)
+        .await
+        .unwrap();
     assert_eq!((ordered.endpoint.len(), ordered.ordered), (1, true));
     served.stop().await;
 
@@ -325,74 +397,6 @@ async fn rows_come_from_several_endpoints() {
     served.stop().await;
 }
 
-/// The value of an option, as the protocol carries it: here, a text.
-#[derive(Clone, PartialEq, prost::Message)]
-struct OptionValue {
-    #[prost(string, optional, tag = "1")]
-    text: Option<String>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct Options {
-    #[prost(map = "string, message", tag = "1")]
-    options: HashMap<String, OptionValue>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct OptionError {
-    #[prost(int32, tag = "1")]
-    value: i32,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct OptionErrors {
-    #[prost(map = "string, message", tag = "1")]
-    errors: HashMap<String, OptionError>,
-}
-
-async fn set(client: &mut Client, name: &str, value: Option<&str>) -> Option<i32> {
-    let text = value.map(str::to_owned);
-    let options = HashMap::from([(name.to_owned(), OptionValue { text })]);
-    let body = Options { options }.encode_to_vec();
-    let result = act(client, "SetSessionOptions", body).await.unwrap();
-    let errors = OptionErrors::decode(&*result).unwrap().errors;
-    errors.get(name).map(|error| error.value)
-}
-
-async fn options(client: &mut Client) -> HashMap<String, Option<String>> {
-    let body = act(client, "GetSessionOptions", Vec::new()).await.unwrap();
-    let options = Options::decode(&*body).unwrap().options;
-    options.into_iter().map(|(name, value)| (name, value.text)).collect()
-}
-
-/// Options are set in one session and in no other; wrong ones are told of.
-#[tokio::test(flavor = "multi_thread")]
-async fn sessions_have_options() {
-    let served = serve(|_| {}).await;
-    let mut ada = served.client(ADA).await;
-    let mut other = served.client(ADA).await;
-    update(&mut ada, "CREATE SCHEMA cleaned").await.unwrap();
-    update(&mut ada, "CREATE TABLE cleaned.t AS SELECT 1 AS x").await.unwrap();
-    assert_eq!(options(&mut ada).await["schema"].as_deref(), Some("public"));
-    assert_eq!(set(&mut ada, "schema", Some("cleaned")).await, None);
-    assert_eq!(options(&mut ada).await["schema"].as_deref(), Some("cleaned"));
-    query(&mut ada, "SELECT * FROM t").await.unwrap();
-    assert!(query(&mut other, "SELECT * FROM t").await.is_err());
-    let size = "datafusion.execution.batch_size";
-    assert_eq!(set(&mut ada, size, Some("100")).await, None);
-    assert_eq!(options(&mut ada).await[size].as_deref(), Some("100"));
-    assert_ne!(options(&mut other).await[size].as_deref(), Some("100"));
-    assert_eq!(set(&mut ada, size, None).await, None);
-    assert_ne!(options(&mut ada).await[size].as_deref(), Some("100"));
-    let (invalid_name, invalid_value) = (Some(1), Some(2));
-    assert_eq!(set(&mut ada, "schema", Some("nowhere")).await, invalid_value);
-    assert_eq!(set(&mut ada, size, Some("many")).await, invalid_value);
-    assert_eq!(set(&mut ada, "datafusion.nothing", Some("1")).await, invalid_name);
-    assert_eq!(set(&mut ada, "x = 1; DROP TABLE t", Some("1")).await, invalid_name);
-    assert_eq!(set(&mut ada, size, Some("1'; SELECT 1 --")).await, invalid_value);
-    served.stop().await;
-}
-
 /// The schema of a statement can be asked for without running it.
 #[tokio::test(flavor = "multi_thread")]
 async fn schemas_are_told() {
@@ -400,10 +404,20 @@ async fn schemas_are_told() {
     let mut ada = served.client(ADA).await;
     let mut request = Request::new(command("SELECT 1 AS x, 'a' AS word"));
     let token = format!("Bearer {}", ada.token().unwrap());
-    request.metadata_mut().insert("authorization", token.parse().unwrap());
-    let result = ada.inner_mut().get_schema(request).await.unwrap().into_inner();
+    request
+        .metadata_mut()
+        .insert("authorization", token.parse().unwrap());
+    let result = ada
+        .inner_mut()
+        .get_schema(request)
+        .await
+        .unwrap()
+        .into_inner();
     let schema = arrow::datatypes::Schema::try_from(IpcMessage(result.schema)).unwrap();
-    let info = ada.execute("SELECT 1 AS x, 'a' AS word".to_owned(), None).await.unwrap();
+    let info = ada
+        .execute("SELECT 1 AS x, 'a' AS word".to_owned(), None)
+        .await
+        .unwrap();
     assert_eq!(schema, info.try_decode_schema().unwrap());
     served.stop().await;
 }

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use arrow_flight::sql::{Any, CommandPreparedStatementQuery, ProstMessageExt, TicketStatementQuery};
+use arrow_flight::sql::{
+    ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, Any,
+    CommandPreparedStatementQuery, ProstMessageExt, TicketStatementQuery,
+};
 use arrow_flight::{
     CancelFlightInfoRequest, FlightData, FlightDescriptor, FlightInfo, RenewFlightEndpointRequest,
     Ticket,
@@ -25,25 +28,60 @@ fn ticket_of(info: &FlightInfo) -> Ticket {
 async fn tickets_of_others_are_unknown() {
     let served = serve(|_| {}).await;
     let mut ada = served.client(ADA).await;
-    let info = ada.execute("SELECT 'secret' AS x".to_owned(), None).await.unwrap();
+    let info = ada
+        .execute("SELECT 'secret' AS x".to_owned(), None)
+        .await
+        .unwrap();
     let mut others = [served.client(BOB).await, served.client(ADA).await];
     for other in &mut others {
         assert_eq!(code(fetch(other, &info).await), Code::NotFound);
         let cancel = CancelFlightInfoRequest::new(info.clone()).encode_to_vec();
-        assert_eq!(code(act(other, "CancelFlightInfo", cancel).await), Code::NotFound);
+        assert_eq!(
+            code(act(other, "CancelFlightInfo", cancel).await),
+            Code::NotFound
+        );
         let renew = RenewFlightEndpointRequest::new(info.endpoint[0].clone()).encode_to_vec();
-        assert_eq!(code(act(other, "RenewFlightEndpoint", renew).await), Code::NotFound);
+        assert_eq!(
+            code(act(other, "RenewFlightEndpoint", renew).await),
+            Code::NotFound
+        );
     }
     let mut stranger = served.stranger().await;
-    assert_eq!(code(fetch(&mut stranger, &info).await), Code::Unauthenticated);
+    assert_eq!(
+        code(fetch(&mut stranger, &info).await),
+        Code::Unauthenticated
+    );
     assert!(text(&fetch(&mut ada, &info).await.unwrap()).contains("secret"));
 
     // A handle of a prepared statement is as private.
-    let prepared = ada.prepare("SELECT 'secret' AS x".to_owned(), None).await.unwrap();
-    let handle = format!("{prepared:?}");
-    assert!(handle.contains("handle"));
-    let mut own = prepared;
-    assert!(own.execute().await.is_ok());
+    let create = ActionCreatePreparedStatementRequest {
+        query: "SELECT 'secret' AS x".to_owned(),
+        transaction_id: None,
+    };
+    let create = create.as_any().encode_to_vec();
+    let made = act(&mut ada, "CreatePreparedStatement", create)
+        .await
+        .unwrap();
+    let made: ActionCreatePreparedStatementResult =
+        Any::decode(&*made).unwrap().unpack().unwrap().unwrap();
+    let query = CommandPreparedStatementQuery {
+        prepared_statement_handle: made.prepared_statement_handle,
+    };
+    let descriptor = FlightDescriptor::new_cmd(query.as_any().encode_to_vec());
+    for other in &mut others {
+        let mut request = Request::new(descriptor.clone());
+        let token = format!("Bearer {}", other.token().unwrap());
+        request
+            .metadata_mut()
+            .insert("authorization", token.parse().unwrap());
+        let refused = other
+            .inner_mut()
+            .get_flight_info(request)
+            .await
+            .err()
+            .unwrap();
+        assert_eq!(refused.code(), Code::NotFound);
+    }
     served.stop().await;
 }
 
@@ -75,7 +113,9 @@ async fn harmless(client: &mut Client, bytes: Vec<u8>) {
         let descriptor = FlightDescriptor::new_cmd(bytes.clone());
         let mut request = Request::new(descriptor.clone());
         let token = format!("Bearer {}", client.token().unwrap());
-        request.metadata_mut().insert("authorization", token.parse().unwrap());
+        request
+            .metadata_mut()
+            .insert("authorization", token.parse().unwrap());
         let poll = client.inner_mut().poll_flight_info(request).await.err();
         let put = FlightData::new()
             .with_descriptor(descriptor)
@@ -99,7 +139,10 @@ async fn harmless(client: &mut Client, bytes: Vec<u8>) {
 async fn nonsense_is_refused() {
     let served = serve(|_| {}).await;
     let mut ada = served.client(ADA).await;
-    let info = ada.execute("SELECT 'secret' AS x".to_owned(), None).await.unwrap();
+    let info = ada
+        .execute("SELECT 'secret' AS x".to_owned(), None)
+        .await
+        .unwrap();
     let ticket = ticket_of(&info).ticket;
     let mut bob = served.client(BOB).await;
     for end in 0..ticket.len() {
@@ -113,18 +156,36 @@ async fn nonsense_is_refused() {
         harmless(&mut bob, changed).await;
         let length = random.random_range(0..200);
         harmless(&mut bob, (0..length).map(|_| random.random()).collect()).await;
-        let handle: Vec<u8> = (0..random.random_range(0..64)).map(|_| random.random()).collect();
+        let handle: Vec<u8> = (0..random.random_range(0..64))
+            .map(|_| random.random())
+            .collect();
         let handle = Bytes::from(handle);
         let guessed = [
-            TicketStatementQuery { statement_handle: handle.clone() }.as_any(),
-            CommandPreparedStatementQuery { prepared_statement_handle: handle.clone() }.as_any(),
-            Any { type_url: TicketStatementQuery::type_url().to_owned(), value: handle },
+            TicketStatementQuery {
+                statement_handle: handle.clone(),
+            }
+            .as_any(),
+            CommandPreparedStatementQuery {
+                prepared_statement_handle: handle.clone(),
+            }
+            .as_any(),
+            Any {
+                type_url: TicketStatementQuery::type_url().to_owned(),
+                value: handle,
+            },
         ];
         for any in guessed {
             harmless(&mut bob, any.encode_to_vec()).await;
         }
     }
-    for name in ["CancelFlightInfo", "SetSessionOptions", "RenewFlightEndpoint", "CancelQuery", "", "x"] {
+    for name in [
+        "CancelFlightInfo",
+        "SetSessionOptions",
+        "RenewFlightEndpoint",
+        "CancelQuery",
+        "",
+        "x",
+    ] {
         let body: Vec<u8> = (0..50).map(|_| random.random()).collect();
         let status = refused(act(&mut bob, name, body).await);
         assert_eq!(status.code(), Code::InvalidArgument, "{name}: {status}");

@@ -17,7 +17,10 @@ async fn wrong(users: &Users, user: &str, password: &str) -> bool {
 async fn users_and_keys() {
     let served = serve(|_| {}).await;
     let users = served.engine.users();
-    assert_eq!(users.authenticate(ADA.0, ADA.1).await.unwrap().tenant, "north");
+    assert_eq!(
+        users.authenticate(ADA.0, ADA.1).await.unwrap().tenant,
+        "north"
+    );
     assert!(wrong(&users, ADA.0, "guess").await);
     assert!(wrong(&users, ADA.0, "").await);
     assert!(wrong(&users, "nobody", ADA.1).await);
@@ -32,7 +35,14 @@ async fn users_and_keys() {
     let past = Some(Utc::now() - TimeDelta::seconds(1));
     let expired = users.add_key(ADA.0, past).await.unwrap();
     let (public, _) = key.rsplit_once('_').unwrap();
-    for key in [expired.as_str(), public, &format!("{key}x"), "dsk_", "dsk__", ""] {
+    for key in [
+        expired.as_str(),
+        public,
+        &format!("{key}x"),
+        "dsk_",
+        "dsk__",
+        "",
+    ] {
         let refused = users.authenticate_key(key).await;
         assert!(matches!(refused, Err(Error::Unauthenticated(_))), "{key}");
     }
@@ -44,7 +54,9 @@ async fn users_and_keys() {
         if path.is_file() {
             let bytes = std::fs::read(path).unwrap();
             for secret in [secret, "another password"] {
-                let found = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+                let found = bytes
+                    .windows(secret.len())
+                    .any(|part| part == secret.as_bytes());
                 assert!(!found);
             }
         }
@@ -53,10 +65,19 @@ async fn users_and_keys() {
     let ids: Vec<_> = users.keys(ADA.0).await.unwrap();
     assert_eq!(ids.len(), 2);
     users.remove_key(&ids[0].id).await.unwrap();
-    assert!(matches!(users.remove_key("none").await, Err(Error::NotFound(_))));
+    assert!(matches!(
+        users.remove_key("none").await,
+        Err(Error::NotFound(_))
+    ));
     users.remove(ADA.0).await.unwrap();
     assert!(users.authenticate_key(&key).await.is_err());
-    let names: Vec<_> = users.list().await.unwrap().into_iter().map(|user| user.name).collect();
+    let names: Vec<_> = users
+        .list()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|user| user.name)
+        .collect();
     assert_eq!(names, ["bob"]);
     served.stop().await;
 }
@@ -76,12 +97,18 @@ async fn wrong_users_are_refused() {
     ];
     for (name, tenant, password) in cases {
         let refused = users.add(name, tenant, Some(password)).await;
-        assert!(matches!(refused, Err(Error::Invalid(_))), "{name:?} {tenant:?}");
+        assert!(
+            matches!(refused, Err(Error::Invalid(_))),
+            "{name:?} {tenant:?}"
+        );
     }
     let again = users.add(ADA.0, "south", Some("long enough")).await;
     assert!(matches!(again, Err(Error::Conflict(_))));
     let nobody = users.set_password("nobody", "long enough").await;
     assert!(matches!(nobody, Err(Error::NotFound(_))));
-    assert!(matches!(users.add_key("nobody", None).await, Err(Error::NotFound(_))));
+    assert!(matches!(
+        users.add_key("nobody", None).await,
+        Err(Error::NotFound(_))
+    ));
     served.stop().await;
 }
