@@ -33,6 +33,9 @@ pub struct EngineOptions {
     pub threads: usize,
     /// Which locations statements may name.
     pub access: Access,
+    /// Rows of a split, the least that a task works on: a multiple of 8,192. As many as the number of
+    /// columns suggests when none.
+    pub rows_per_split: Option<u64>,
 }
 
 /// Which locations statements may name, beside the tables of the catalog's own.

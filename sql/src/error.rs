@@ -1,6 +1,5 @@
 //! What can go wrong with a statement, and what kind of wrong it is.
 
-use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use planner::ErrorKind;
 
@@ -97,21 +96,36 @@ fn engine_kind(error: &DataFusionError) -> ErrorKind {
 /// What an error of the engine says, without the names of the engine's own kinds of errors.
 fn told(error: &DataFusionError) -> String {
     match error.find_root() {
-        DataFusionError::SchemaError(error, _) => match error.as_ref() {
-            // One line is enough for a person who has mistyped a name.
-            SchemaError::FieldNotFound { .. } => error.to_string(),
-            other => other.to_string(),
-        },
+        DataFusionError::SchemaError(error, _) => one_line(&error.to_string()),
         DataFusionError::Plan(text)
         | DataFusionError::Configuration(text)
         | DataFusionError::NotImplemented(text)
         | DataFusionError::Execution(text)
-        | DataFusionError::ResourcesExhausted(text) => text.clone(),
+        | DataFusionError::ResourcesExhausted(text) => without_attempts(text),
         DataFusionError::SQL(error, _) => error.to_string(),
         DataFusionError::ArrowError(error, _) => error.to_string(),
         DataFusionError::External(inner) => inner.to_string(),
-        other => other.to_string(),
+        other => one_line(&other.to_string()),
     }
+}
+
+/// What a function does not take, without all that the engine tries before it says so, in one line.
+fn without_attempts(text: &str) -> String {
+    const OWN: &str = "user-defined coercion failed with: Error during planning: ";
+    const ENGINE: &str = "No function matches the given name";
+    let said = match (text.find(OWN), text.find(ENGINE)) {
+        // What a function itself says is enough.
+        (Some(at), end) => &text[at + OWN.len()..end.filter(|end| *end > at).unwrap_or(text.len())],
+        (None, Some(at)) => &text[at..],
+        (None, None) => text,
+    };
+    let end = said.find("This issue was likely caused by a bug");
+    let said = &said[..end.unwrap_or(said.len())];
+    one_line(said)
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// An error of ours that went through the engine comes back as it was.

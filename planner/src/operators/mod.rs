@@ -14,9 +14,7 @@ pub use learn::{LearnExec, PROFILE_OP, learn_schema};
 pub use publish::PublishExec;
 pub use repeats::{RepeatsExec, RepeatsOrder, told_rows};
 pub(crate) use scan::scan_of;
-pub use scan::{
-    ACCOUNT_COLUMNS, BATCH_ROWS, PARSE_TIME, SplitScan, is_split_scan, scan_groups, scan_splits,
-};
+pub use scan::{ACCOUNT_COLUMNS, BATCH_ROWS, PARSE_TIME, SplitScan, scan_groups, scan_splits};
 pub use state::{Known, PassState};
 
 /// Metric: processor time spent in the steps, and in looking at columns for the profiles.

@@ -84,11 +84,6 @@ impl SplitScan {
     }
 }
 
-/// Whether a plan is a scan of splits.
-pub fn is_split_scan(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    scan_of(plan).is_some()
-}
-
 /// The scan that a pass reads.
 pub(crate) fn split_scan(plan: &Arc<dyn ExecutionPlan>) -> Result<&SplitScan> {
     scan_of(plan)

@@ -54,9 +54,8 @@ pub(crate) fn encode_schema(schema: &Schema) -> String {
 
 /// The schema that a text is.
 pub(crate) fn decode_schema(text: &str) -> Result<SchemaRef> {
-    let bytes = BASE64_STANDARD
-        .decode(text)
-        .map_err(|_| Error::Bug("a stored schema that is none"))?;
-    let schema = root_as_schema(&bytes).map_err(|_| Error::Bug("a stored schema that is none"))?;
+    let broken = || Error::Bug("a stored schema that is none");
+    let bytes = BASE64_STANDARD.decode(text).map_err(|_| broken())?;
+    let schema = root_as_schema(&bytes).map_err(|_| broken())?;
     Ok(Arc::new(fb_to_schema(schema)))
 }

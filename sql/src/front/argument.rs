@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use serde_json::{Map, Number, Value};
 
-use super::rewrite::{is_text, named};
+use super::rewrite::{is_text, named, text};
 use crate::error::{Error, Result};
 
 /// The arguments behind the table.
@@ -37,7 +37,7 @@ pub(crate) fn read_arguments(of: &str, arguments: &[FunctionArg]) -> Result<Argu
                 if read.spec.is_some() {
                     return Err(Error::Invalid(format!("{of}: one spec is enough")));
                 }
-                read.spec = json(expr)?.as_str().map(str::to_owned);
+                read.spec = text(expr).map(str::to_owned);
             }
             FunctionArg::Unnamed(other) => {
                 return Err(Error::Invalid(format!(

@@ -42,6 +42,10 @@ pub(crate) fn parameter_count(statement: &mut Parsed) -> Result<usize> {
 
 fn visit<V: VisitorMut>(statement: &mut Parsed, visitor: &mut V) -> ControlFlow<V::Break> {
     match statement {
+        // Its parameters get their values when it is executed.
+        Parsed::Statement(statement) if matches!(**statement, ast::Statement::Prepare { .. }) => {
+            ControlFlow::Continue(())
+        }
         Parsed::Statement(statement) => statement.visit(visitor),
         Parsed::CopyTo(copy) => match &mut copy.source {
             CopyToSource::Query(query) => query.visit(visitor),

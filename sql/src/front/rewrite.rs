@@ -207,6 +207,14 @@ fn split_arguments(call: &Function) -> Result<(Vec<SelectItem>, Vec<FunctionArg>
                 }
                 options.push(argument.clone());
             }
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Function(inner)))
+                if named(&inner.name, SANITIZE) =>
+            {
+                return Err(Error::Invalid(
+                    "sanitize(…) cleans a table once; to clean the cleaned rows write FROM (SELECT sanitize(*) FROM t) AS clean"
+                        .to_owned(),
+                ));
+            }
             FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => {
                 items.push(SelectItem::UnnamedExpr(expr.clone()));
             }
@@ -232,14 +240,18 @@ fn split_arguments(call: &Function) -> Result<(Vec<SelectItem>, Vec<FunctionArg>
 
 /// Whether an argument is a text, which names or holds a spec.
 pub(crate) fn is_text(expr: &Expr) -> bool {
-    match expr {
-        Expr::Value(value) => matches!(
-            value.value,
-            Value::SingleQuotedString(_)
-                | Value::EscapedStringLiteral(_)
-                | Value::DollarQuotedString(_)
-        ),
-        _ => false,
+    text(expr).is_some()
+}
+
+/// The text that a constant is.
+pub(crate) fn text(expr: &Expr) -> Option<&str> {
+    let Expr::Value(value) = expr else {
+        return None;
+    };
+    match &value.value {
+        Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => Some(text),
+        Value::DollarQuotedString(text) => Some(&text.value),
+        _ => None,
     }
 }
 
@@ -264,6 +276,19 @@ fn rewrite_factor(factor: &mut TableFactor) -> Result<()> {
     };
     let table = match input {
         Expr::Subquery(_) => return Ok(()),
+        // One relation reads another: impute(dedupe(t)).
+        Expr::Function(inner)
+            if relation::NAMES
+                .iter()
+                .any(|known| named(&inner.name, known)) =>
+        {
+            let FunctionArguments::List(list) = &inner.args else {
+                return Err(not_a_table(name, input));
+            };
+            let call = call_in_from(&inner.name.to_string(), list.args.clone(), None);
+            *input = Expr::Subquery(Box::new(all_of(call)));
+            return Ok(());
+        }
         Expr::Identifier(ident) => ObjectName::from(vec![ident.clone()]),
         Expr::CompoundIdentifier(idents) => ObjectName::from(idents.clone()),
         // A path, as in FROM 'data.csv'.
@@ -275,25 +300,19 @@ fn rewrite_factor(factor: &mut TableFactor) -> Result<()> {
         },
         _ => return Err(not_a_table(name, input)),
     };
-    let mut inner = empty_select();
-    inner.projection = vec![SelectItem::Wildcard(WildcardAdditionalOptions::default())];
-    inner.from = vec![TableWithJoins {
-        relation: TableFactor::Table {
-            name: table,
-            alias: None,
-            args: None,
-            with_hints: Vec::new(),
-            version: None,
-            with_ordinality: false,
-            partitions: Vec::new(),
-            json_path: None,
-            sample: None,
-            index_hints: Vec::new(),
-        },
+    *input = Expr::Subquery(Box::new(all_of(in_from(table, None, None))));
+    Ok(())
+}
+
+/// `SELECT * FROM relation`.
+fn all_of(relation: TableFactor) -> Query {
+    let mut select = empty_select();
+    select.projection = vec![SelectItem::Wildcard(WildcardAdditionalOptions::default())];
+    select.from = vec![TableWithJoins {
+        relation,
         joins: Vec::new(),
     }];
-    *input = Expr::Subquery(Box::new(query_of(inner)));
-    Ok(())
+    query_of(select)
 }
 
 fn not_a_table(name: &ObjectName, input: &Expr) -> Error {
@@ -304,11 +323,21 @@ fn not_a_table(name: &ObjectName, input: &Expr) -> Error {
 
 /// `row_hash(*)` reads the hash of all columns of the one table in FROM.
 fn rewrite_row_hash(select: &mut Select) -> Result<()> {
-    struct Calls(usize);
+    /// Calls that were found, and how deep in subqueries the visitor is: those have their own FROM.
+    struct Calls(usize, usize);
     impl VisitorMut for Calls {
         type Break = ();
+        fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+            self.1 += 1;
+            ControlFlow::Continue(())
+        }
+        fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+            self.1 -= 1;
+            ControlFlow::Continue(())
+        }
         fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-            if let Expr::Function(function) = expr
+            if self.1 == 0
+                && let Expr::Function(function) = expr
                 && named(&function.name, "row_hash")
                 && let FunctionArguments::List(list) = &function.args
                 && matches!(
@@ -322,7 +351,7 @@ fn rewrite_row_hash(select: &mut Select) -> Result<()> {
             ControlFlow::Continue(())
         }
     }
-    let mut calls = Calls(0);
+    let mut calls = Calls(0, 0);
     for item in &mut select.projection {
         let unnamed = matches!(item, SelectItem::UnnamedExpr(_));
         let before = calls.0;
@@ -336,7 +365,7 @@ fn rewrite_row_hash(select: &mut Select) -> Result<()> {
             };
         }
     }
-    if let Some(condition) = &mut select.selection {
+    for condition in select.selection.iter_mut().chain(&mut select.having) {
         let _ = condition.visit(&mut calls);
     }
     if let GroupByExpr::Expressions(by, _) = &mut select.group_by {
@@ -382,11 +411,9 @@ fn rewrite_row_hash(select: &mut Select) -> Result<()> {
         }
     }
     let alias = alias_of(&only.relation);
-    let mut inner = empty_select();
-    inner.projection = vec![SelectItem::Wildcard(WildcardAdditionalOptions::default())];
-    inner.from = vec![only.clone()];
+    let all = all_of(only.relation.clone());
     let arguments = vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Subquery(
-        Box::new(query_of(inner)),
+        Box::new(all),
     )))];
     only.relation = call_in_from(relation::ROW_HASHED, arguments, alias);
     Ok(())
@@ -419,13 +446,23 @@ fn alias_of(relation: &TableFactor) -> Option<TableAlias> {
 }
 
 fn call_in_from(name: &str, args: Vec<FunctionArg>, alias: Option<TableAlias>) -> TableFactor {
+    let args = TableFunctionArgs {
+        args,
+        settings: None,
+    };
+    in_from(ObjectName::from(vec![Ident::new(name)]), Some(args), alias)
+}
+
+/// A table, or a call of a table function.
+fn in_from(
+    name: ObjectName,
+    args: Option<TableFunctionArgs>,
+    alias: Option<TableAlias>,
+) -> TableFactor {
     TableFactor::Table {
-        name: ObjectName::from(vec![Ident::new(name)]),
+        name,
         alias,
-        args: Some(TableFunctionArgs {
-            args,
-            settings: None,
-        }),
+        args,
         with_hints: Vec::new(),
         version: None,
         with_ordinality: false,

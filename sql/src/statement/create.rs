@@ -9,6 +9,7 @@ use datafusion::sql::parser::{CreateExternalTable, DFParser, Statement as Parsed
 use datafusion::sql::sqlparser::ast::{
     ColumnDef, CreateTable, CreateView, Query, Statement as Sql, Value as Literal,
 };
+use planner::source::Format;
 use planner::spec::{Locations, SourceFormat, SourceSpec};
 use serde_json::{Map, Value, json};
 
@@ -119,6 +120,12 @@ fn source_spec(order: &CreateExternalTable) -> Result<SourceSpec> {
     match format.as_str() {
         "" | "auto" => {}
         "ndjson" => document["format"] = "jsonl".into(),
+        // What others call so is often JSON lines: the files tell.
+        "json"
+            if order
+                .locations
+                .iter()
+                .all(|l| Format::of_name(l) != Some(Format::Json)) => {}
         "xlsx" | "xls" | "ods" => document["format"] = "excel".into(),
         other => document["format"] = other.into(),
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
@@ -12,10 +13,10 @@ use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::stream::{
     RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter,
 };
+use datafusion::physical_plan::union::{InterleaveExec, UnionExec};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::{Stream, StreamExt, TryStreamExt};
 use planner::cluster::Cluster;
-use planner::operators::is_split_scan;
 use planner::run::Progress;
 
 use super::Scope;
@@ -135,26 +136,30 @@ fn for_cluster(scope: &Scope, plan: &Arc<dyn ExecutionPlan>) -> bool {
         return false;
     }
     let mut reads = false;
-    let reachable = reachable(plan, &mut reads);
-    reachable && reads
+    travels(plan, &mut reads) && reads
 }
 
-fn reachable(plan: &Arc<dyn ExecutionPlan>, reads: &mut bool) -> bool {
+/// Whether executors can run a plan; `reads` becomes true where it reads rows.
+fn travels(plan: &Arc<dyn ExecutionPlan>, reads: &mut bool) -> bool {
+    // Ballista deals out the partitions of a stage by its scans; those of a union with anything else
+    // in it are dealt out wrongly, and the job never ends.
+    if plan.is::<UnionExec>() || plan.is::<InterleaveExec>() {
+        return false;
+    }
     let children = plan.children();
     if !children.is_empty() {
-        return children.into_iter().all(|child| reachable(child, reads));
+        return children.into_iter().all(|child| travels(child, reads));
     }
-    let file = plan.downcast_ref::<DataSourceExec>().is_some_and(|scan| {
+    let scan = plan.downcast_ref::<DataSourceExec>();
+    if scan.is_some_and(|scan| {
         scan.data_source()
-            .downcast_ref::<datafusion::datasource::physical_plan::FileScanConfig>()
+            .downcast_ref::<FileScanConfig>()
             .is_some()
-    });
-    if file || is_split_scan(plan) {
+    }) {
         *reads = true;
         return true;
     }
-    plan.downcast_ref::<EmptyExec>().is_some()
-        || plan.downcast_ref::<PlaceholderRowExec>().is_some()
+    plan.is::<EmptyExec>() || plan.is::<PlaceholderRowExec>()
 }
 
 async fn on_cluster(

@@ -139,8 +139,10 @@ impl Scope {
             ..SourceSpec::default()
         };
         let staging = folder.path().into();
-        let opening =
-            move || planner::run::open_source(&source, None, std::path::Path::new("/"), &staging);
+        let rows_per_split = engine.options().rows_per_split;
+        let opening = move || {
+            planner::run::open_source(&source, rows_per_split, std::path::Path::new("/"), &staging)
+        };
         let source = tokio::task::spawn_blocking(opening)
             .await
             .map_err(|_| Error::Bug("opening staged rows panicked"))??;

@@ -60,7 +60,7 @@ impl FileTable {
         engine.options().check_access(&source.location.0)?;
         let opened = open(&engine.shared, &source).await?;
         let schema = match native(&opened.source) {
-            Some(files) => listing(&files, state).await?.schema(),
+            Some(files) => listing(&files, None, state).await?.schema(),
             None => opened.source.schema(),
         };
         Ok(Self::new(engine, source, schema, false))
@@ -174,12 +174,20 @@ fn native(source: &Source) -> Option<Vec<url::Url>> {
     urls.filter(|urls| !urls.is_empty() && !source.has_partition_columns())
 }
 
-async fn listing(files: &[url::Url], state: &dyn Session) -> Result<ListingTable> {
+/// A table of Parquet files, whose columns are brought to the types of a schema.
+async fn listing(
+    files: &[url::Url],
+    schema: Option<&SchemaRef>,
+    state: &dyn Session,
+) -> Result<ListingTable> {
     let urls = files.iter().map(|url| ListingTableUrl::parse(url.as_str()));
     let urls = urls.collect::<EngineResult<Vec<_>>>()?;
     let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension("");
     let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options);
-    let config = config.infer_schema(state).await?;
+    let config = match schema {
+        Some(schema) => config.with_schema(Arc::clone(schema)),
+        None => config.infer_schema(state).await?,
+    };
     Ok(ListingTable::try_new(config)?)
 }
 
@@ -231,10 +239,8 @@ impl TableProvider for FileTable {
         if let Some(files) = native(&opened.source)
             && !self.declared
         {
-            let table = listing(&files, state).await?;
-            if table.schema() == self.schema {
-                return table.scan(state, projection, filters, limit).await;
-            }
+            let table = listing(&files, Some(&self.schema), state).await?;
+            return table.scan(state, projection, filters, limit).await;
         }
         let wanted = match projection {
             Some(wanted) => wanted.clone(),

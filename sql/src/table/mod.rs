@@ -10,10 +10,12 @@ pub(crate) use opened::{Opened, OpenedSources};
 
 use std::sync::Arc;
 
-use arrow::datatypes::Schema;
+use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::common::ScalarValue;
+use datafusion::config::ConfigOptions;
 use datafusion::error::Result as EngineResult;
-use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::{CastExpr, Column};
+use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::projection::ProjectionExec;
 
@@ -34,6 +36,37 @@ fn split_groups(splits: usize, single: bool, cluster: bool) -> Vec<Vec<usize>> {
         .collect()
 }
 
+/// A column in the type of a field. An empty text is no value of any other type.
+fn typed(
+    column: Arc<dyn PhysicalExpr>,
+    from: &DataType,
+    field: &Field,
+    given: &Schema,
+) -> EngineResult<Arc<dyn PhysicalExpr>> {
+    let to = field.data_type();
+    if from == to {
+        return Ok(column);
+    }
+    let text = |data_type: &DataType| {
+        matches!(
+            data_type,
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+        )
+    };
+    let value = if text(from) && !text(to) {
+        let empty = Literal::new(ScalarValue::from("").cast_to(from)?);
+        let arguments = vec![column, Arc::new(empty) as Arc<dyn PhysicalExpr>];
+        let settings = Arc::new(ConfigOptions::default());
+        let nullif = datafusion::functions::core::nullif();
+        Arc::new(ScalarFunctionExpr::try_new(
+            nullif, arguments, given, settings,
+        )?)
+    } else {
+        column
+    };
+    Ok(Arc::new(CastExpr::new(value, to.clone(), None)))
+}
+
 /// The columns of `schema` that are wanted, by name, of what a plan gives, in the types of `schema`.
 pub(crate) fn project(
     plan: Arc<dyn ExecutionPlan>,
@@ -45,11 +78,7 @@ pub(crate) fn project(
         let field = schema.field(at);
         let place = given.index_of(field.name())?;
         let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), place));
-        let typed = if given.field(place).data_type() == field.data_type() {
-            column
-        } else {
-            Arc::new(CastExpr::new(column, field.data_type().clone(), None))
-        };
+        let typed = typed(column, given.field(place).data_type(), field, &given)?;
         Ok((typed, field.name().clone()))
     });
     let columns = columns.collect::<EngineResult<Vec<_>>>()?;

@@ -49,7 +49,12 @@ impl OpenedSources {
         }
         drop(known);
         let staging = options.staging_folder()?;
-        let source = open_source(spec, None, &options.base, &staging.path().into())?;
+        let source = open_source(
+            spec,
+            options.rows_per_split,
+            &options.base,
+            &staging.path().into(),
+        )?;
         let opened = Arc::new(Opened {
             source,
             _staging: staging,

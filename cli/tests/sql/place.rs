@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use benchmarks::cluster::{ClusterOptions, LocalCluster};
 use futures::TryStreamExt;
 use planner::cluster::ClusterAddress;
 use sql::{Access, Answer, Engine, EngineOptions, Error, Identity, Session};
@@ -14,9 +15,24 @@ pub(crate) struct Place {
     pub(crate) home: tempfile::TempDir,
 }
 
+/// Two executors of one slot each.
+pub(crate) fn cluster() -> LocalCluster {
+    let program = Path::new(env!("CARGO_BIN_EXE_sanitizer"));
+    LocalCluster::start(program, ClusterOptions::default()).unwrap()
+}
+
+/// Runs something on the threads that a server has.
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(work)
+}
+
 /// The data of the tests.
 pub(crate) fn data() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sql/data")
 }
 
 /// Options of an engine whose relative locations lie in `base`.
@@ -28,6 +44,7 @@ pub(crate) fn options(home: &Path, base: PathBuf) -> EngineOptions {
         memory_limit: 1 << 30,
         threads: 2,
         access: Access::All,
+        rows_per_split: None,
     }
 }
 
@@ -38,8 +55,9 @@ impl Place {
     }
 
     /// An engine whose statements run on a cluster.
-    pub(crate) async fn on(cluster: ClusterAddress) -> Self {
-        Self::with(|options| options.cluster = Some(cluster)).await
+    pub(crate) async fn on(cluster: &LocalCluster) -> Self {
+        let address: ClusterAddress = cluster.url().parse().unwrap();
+        Self::with(|options| options.cluster = Some(address)).await
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut EngineOptions)) -> Self {
@@ -66,7 +84,10 @@ pub(crate) async fn batches(session: &Session, sql: &str) -> Result<Vec<RecordBa
         Answer::Rows(rows) => {
             let schema = rows.schema();
             let batches: Vec<RecordBatch> = rows.try_collect().await?;
-            assert!(batches.iter().all(|batch| batch.schema() == schema), "{sql}");
+            assert!(
+                batches.iter().all(|batch| batch.schema() == schema),
+                "{sql}"
+            );
             Ok(batches)
         }
         other => panic!("{sql} gives no rows: {other:?}"),
