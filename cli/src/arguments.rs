@@ -4,8 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use cli::member::{ExecutorArguments, SchedulerArguments};
+use cli::serve::ServeArguments;
 use planner::cluster::ClusterAddress;
 use planner::spec::PiiStrategy;
+
+use crate::shell::SqlArguments;
+use crate::users::UsersArguments;
 
 /// Clean dirty tables, with an account of every cell changed and every row dropped.
 #[derive(Debug, Parser)]
@@ -27,6 +31,12 @@ pub(crate) enum Command {
     Profile(ProfileArguments),
     /// Show the passes of a job
     Explain(JobArguments),
+    /// Run SQL over files, tables and the cleaning functions
+    Sql(Box<SqlArguments>),
+    /// Start the service: Flight SQL
+    Serve(Box<ServeArguments>),
+    /// Say who may come in
+    Users(UsersArguments),
     /// Print the JSON Schema of a document
     Schema(SchemaArguments),
     /// Start the scheduler of a cluster

@@ -34,31 +34,39 @@ pub fn end_early(error: &clap::Error) -> ExitCode {
 }
 
 /// The error and its causes in one line; some errors tell their cause themselves.
-fn told(error: &anyhow::Error) -> String {
+pub fn told(error: &anyhow::Error) -> String {
     let mut line = String::new();
-    for cause in error.chain().map(ToString::to_string) {
+    for cause in error.chain() {
+        let text = cause.to_string();
         if line.is_empty() {
-            line = cause;
-        } else if !line.contains(&cause) {
+            line = text;
+        } else if !line.contains(&text) {
             line.push_str(": ");
-            line.push_str(&cause);
+            line.push_str(&text);
+        }
+        // An error of SQL tells in its own words what the engine says.
+        if cause.is::<sql::Error>() {
+            break;
         }
     }
-    line
+    // The engine breaks some of its lines.
+    let lines = line.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" ")
 }
 
-/// 1 when the job failed, 2 when the command line or the spec is wrong.
+/// 1 when the job failed, 2 when the command line, the spec or the statement is wrong.
 fn exit_status(error: &anyhow::Error) -> u8 {
     use planner::ErrorKind;
     let kind = error.chain().find_map(|cause| {
         let own = cause
             .downcast_ref::<planner::Error>()
             .map(planner::Error::kind);
-        own.or_else(|| {
-            cause
-                .downcast_ref::<UsageError>()
-                .map(|_| ErrorKind::Invalid)
-        })
+        own.or_else(|| cause.downcast_ref::<sql::Error>().map(sql::Error::kind))
+            .or_else(|| {
+                cause
+                    .downcast_ref::<UsageError>()
+                    .map(|_| ErrorKind::Invalid)
+            })
     });
     match kind {
         Some(ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Conflict) => 2,

@@ -1,17 +1,21 @@
 //! `sanitizer`: the command line of Data Sanitizer.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod arguments;
 mod clean;
 mod describe;
 mod draft;
 mod lines;
 mod progress;
+mod shell;
+mod users;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use cli::log::LogFormat;
-use cli::{allocator, ending, log, member};
+use cli::{allocator, ending, log, member, serve};
 
 use crate::arguments::{Arguments, Command};
 
@@ -24,6 +28,7 @@ fn main() -> ExitCode {
     match &arguments.command {
         Command::Scheduler(arguments) => log::start("info", arguments.log_format),
         Command::Executor(arguments) => log::start("info", arguments.log_format),
+        Command::Serve(arguments) => log::start("info", arguments.log_format),
         _ => log::start("error", LogFormat::Text),
     }
     ending::end(match arguments.command {
@@ -32,6 +37,9 @@ fn main() -> ExitCode {
         Command::Profile(arguments) => describe::profile(&arguments),
         Command::Explain(arguments) => clean::explain(&arguments),
         Command::Schema(arguments) => describe::schema(&arguments),
+        Command::Sql(arguments) => shell::run(&arguments),
+        Command::Serve(arguments) => serve::serve(&arguments),
+        Command::Users(arguments) => users::run(&arguments),
         Command::Scheduler(arguments) => member::scheduler(&arguments),
         Command::Executor(arguments) => member::executor(&arguments),
     })

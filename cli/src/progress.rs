@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use console::Term;
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressState, ProgressStyle};
@@ -19,18 +19,34 @@ pub(crate) struct Bar {
 impl Bar {
     /// Follows `progress`, if there is a terminal to show it on.
     pub(crate) fn start(progress: Arc<Progress>) -> Self {
+        Self::start_after(progress, Duration::ZERO)
+    }
+
+    /// Follows `progress` from some time on, for work that may be short.
+    pub(crate) fn start_after(progress: Arc<Progress>, patience: Duration) -> Self {
         let done = Arc::new(AtomicBool::new(false));
         let thread = std::io::stderr().is_terminal().then(|| {
             let done = Arc::clone(&done);
-            std::thread::spawn(move || follow(&progress, &done))
+            std::thread::spawn(move || {
+                let begun = Instant::now();
+                while begun.elapsed() < patience && !done.load(Ordering::Relaxed) {
+                    std::thread::park_timeout(patience);
+                }
+                follow(&progress, &done);
+            })
         });
         Self { done, thread }
     }
 
     /// Takes the bar away.
-    pub(crate) fn stop(self) {
+    pub(crate) fn stop(self) {}
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
         self.done.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread {
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
             // A bar that failed is no reason to fail.
             let _ = thread.join();
         }
@@ -55,7 +71,7 @@ fn follow(progress: &Progress, done: &AtomicBool) {
         }
         bar.set_length(total);
         bar.set_position(rows);
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::park_timeout(Duration::from_millis(100));
     }
     bar.finish_and_clear();
 }

@@ -19,8 +19,14 @@ mod objects;
 mod output;
 #[path = "cli/privacy.rs"]
 mod privacy;
+#[path = "cli/prompt.rs"]
+mod prompt;
 #[path = "cli/sandbox.rs"]
 mod sandbox;
+#[path = "cli/serve.rs"]
+mod serve;
+#[path = "cli/sql.rs"]
+mod sql;
 #[path = "cli/walk.rs"]
 mod walk;
 #[path = "cli/web.rs"]

@@ -1,0 +1,79 @@
+//! What may stand on the command line of `sanitizer serve`.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+use planner::spec::ByteSize;
+use serde::Serialize;
+
+use crate::home::HomeArguments;
+use crate::log::LogFormat;
+use crate::period::Period;
+
+/// Start the service: Flight SQL for those whom `sanitizer users` lets in. What is left out comes from
+/// the environment (SANITIZER_SERVE_FLIGHT_SQL and so on), the file, or the defaults.
+#[derive(Debug, Args, Serialize)]
+pub struct ServeArguments {
+    /// Settings in TOML
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// How the log is written
+    #[arg(long, value_enum, default_value_t, env = "SANITIZER_LOG_FORMAT")]
+    #[serde(skip)]
+    pub log_format: LogFormat,
+    /// The folder of the catalog.
+    #[command(flatten)]
+    #[serde(skip)]
+    pub home: HomeArguments,
+    /// Address of Flight SQL; port 0 takes a free one [default: 127.0.0.1:50060]
+    #[arg(long, value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flight_sql: Option<SocketAddr>,
+    /// Folder where relative locations of statements start [default: the current one]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base: Option<PathBuf>,
+    /// Folder or URL whose files statements may name; may be given again [default: that of --base]
+    #[arg(long, value_name = "LOCATION")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    allow: Vec<String>,
+    /// Ballista scheduler whose executors do the work: df://HOST:PORT [default: this process]
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<String>,
+    /// Certificate of the server, and those up to its root, in PEM
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_cert: Option<PathBuf>,
+    /// Private key of the certificate, in PEM
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_key: Option<PathBuf>,
+    /// Time after which a session that nobody uses ends, such as 30m [default: 30m]
+    #[arg(long, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_timeout: Option<Period>,
+    /// Time after which who came in must come in anew [default: 1d]
+    #[arg(long, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_lifetime: Option<Period>,
+    /// Time for which a result can be fetched [default: 10m]
+    #[arg(long, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result_lifetime: Option<Period>,
+    /// Most sessions at the same time [default: 1000]
+    #[arg(long, value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_sessions: Option<usize>,
+    /// Memory of all statements together, such as 2GiB [default: 4GiB]
+    #[arg(long, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_limit: Option<ByteSize>,
+    /// Threads that a statement uses [default: one a core]
+    #[arg(long, value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threads: Option<NonZeroUsize>,
+}
