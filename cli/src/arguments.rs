@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use cli::home::HomeArguments;
 use cli::member::{ExecutorArguments, SchedulerArguments};
 use cli::serve::ServeArguments;
 use planner::cluster::ClusterAddress;
@@ -79,6 +80,9 @@ pub(crate) struct RunArguments {
     /// Print the report as JSON on stdout
     #[arg(long)]
     pub(crate) json: bool,
+    /// The catalog that remembers the output: `jobs.NAME.data` in SQL
+    #[command(flatten)]
+    pub(crate) home: HomeArguments,
 }
 
 /// `sanitizer init`.

@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use cli::home::{DEFAULT_TENANT, HomeArguments};
 use planner::report::summary_lines;
-use planner::run::{JobRun, explain_job};
+use planner::run::{Finished, JobRun, explain_job};
 use planner::spec::{JobSpec, PiiStrategy};
 use planner::steps::StepSpec;
 use serde_json::json;
+use sql::{Engine, EngineOptions};
 
 use crate::arguments::{JobArguments, RunArguments};
 use crate::lines::print_line;
@@ -41,6 +43,11 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<()> {
     });
     bar.stop();
     let finished = finished?;
+    let remembered = runtime.block_on(remember(&job, &finished, &arguments.home));
+    if let Err(error) = remembered {
+        // The output is there all the same.
+        tracing::warn!(%error, "the catalog does not know of the output");
+    }
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&finished.report)?);
     } else {
@@ -51,6 +58,31 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<()> {
         println!("Report: {}", finished.output.join("report.html"));
     }
     Ok(())
+}
+
+/// Names the output of a job in the catalog of this machine: its tables are `jobs.NAME.data` and so on.
+async fn remember(job: &JobRun, finished: &Finished, home: &HomeArguments) -> anyhow::Result<()> {
+    let output = &finished.output;
+    let shown = output.to_string();
+    let folder = shown.trim_end_matches('/').rsplit('/').next();
+    let name = job.spec.name.as_deref().or(folder).unwrap_or("job");
+    let engine = Engine::open(EngineOptions::new(home.path()?, job.base.clone())).await?;
+    let credentials = job.spec.output.credentials.clone();
+    let files = finished.files.iter().cloned();
+    let name = table_name(name);
+    engine
+        .remember_job(DEFAULT_TENANT, &name, output, credentials, files)
+        .await?;
+    Ok(())
+}
+
+/// A name that needs no quotation marks in SQL.
+fn table_name(name: &str) -> String {
+    let letters = name.to_lowercase();
+    let letters = letters.chars();
+    letters
+        .map(|c| if c.is_alphanumeric() { c } else { '_' })
+        .collect()
 }
 
 /// Prints the passes of a job.

@@ -6,6 +6,9 @@ use clap::Args;
 
 use crate::ending::UsageError;
 
+/// The tenant of whoever works on the machine itself.
+pub const DEFAULT_TENANT: &str = "default";
+
 /// Where the catalog lies.
 #[derive(Debug, Clone, Default, Args)]
 pub struct HomeArguments {

@@ -33,6 +33,7 @@ pub(crate) fn settings<T: Default + Serialize + DeserializeOwned>(
 /// A runtime with a thread for each core.
 pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
+        .thread_stack_size(sql::STACK_BYTES)
         .enable_all()
         .build()
         .context("the runtime does not start")

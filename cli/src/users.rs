@@ -8,8 +8,7 @@ use cli::home::HomeArguments;
 use cli::password;
 use cli::period::Period;
 use comfy_table::{Table, presets};
-use planner::spec::OptionsSpec;
-use sql::{Access, Engine, EngineOptions};
+use sql::{Engine, EngineOptions};
 
 /// `sanitizer users`.
 #[derive(Debug, Args)]
@@ -72,15 +71,8 @@ enum UsersCommand {
 /// Does it.
 pub(crate) fn run(arguments: &UsersArguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new().context("the runtime does not start")?;
-    let memory = OptionsSpec::default().memory_limit;
-    let options = EngineOptions {
-        home: arguments.home.path()?,
-        base: std::env::current_dir().context("the current folder cannot be told")?,
-        cluster: None,
-        memory_limit: usize::try_from(memory.0).unwrap_or(usize::MAX),
-        threads: 1,
-        access: Access::All,
-    };
+    let base = std::env::current_dir().context("the current folder cannot be told")?;
+    let options = EngineOptions::new(arguments.home.path()?, base);
     runtime.block_on(async {
         let users = Engine::open(options).await?.users();
         match &arguments.command {

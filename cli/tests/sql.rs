@@ -7,5 +7,7 @@ mod equivalence;
 mod hostile;
 #[path = "sql/place.rs"]
 mod place;
+#[path = "sql/reference.rs"]
+mod reference;
 #[path = "sql/statements.rs"]
 mod statements;

@@ -53,6 +53,19 @@ pub enum Access {
 }
 
 impl EngineOptions {
+    /// An engine of this process for whoever runs it: all cores, 4 GiB, any location.
+    pub fn new(home: PathBuf, base: PathBuf) -> Self {
+        Self {
+            home,
+            base,
+            cluster: None,
+            memory_limit: 4 << 30,
+            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            access: Access::All,
+            rows_per_split: None,
+        }
+    }
+
     /// Refuses locations that statements may not name.
     pub(crate) fn check_access(&self, locations: &[String]) -> Result<()> {
         let Access::Below(allowed) = &self.access else {

@@ -87,12 +87,11 @@ impl ServeOptions {
             false => self.allow.clone(),
         };
         Ok(EngineOptions {
-            home: home.path()?,
-            base,
             access: Access::Below(allowed),
             cluster,
             memory_limit: usize::try_from(self.memory_limit.0).unwrap_or(usize::MAX),
             threads: self.threads.map_or_else(cores, NonZeroUsize::get),
+            ..EngineOptions::new(home.path()?, base)
         })
     }
 

@@ -11,7 +11,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use planner::run::Progress;
 use planner::spec::OptionsSpec;
-use sql::{Access, Answer, Engine, EngineOptions, Identity, Session};
+use sql::{Answer, Engine, EngineOptions, Identity, Session};
 
 use super::arguments::SqlArguments;
 use super::remote::Remote;
@@ -59,13 +59,12 @@ impl Target {
         let memory = arguments
             .memory_limit
             .unwrap_or_else(|| OptionsSpec::default().memory_limit);
+        let base = std::env::current_dir().context("the current folder cannot be told")?;
         let engine = Engine::open(EngineOptions {
-            home: arguments.home.path()?,
-            base: std::env::current_dir().context("the current folder cannot be told")?,
             cluster: arguments.cluster.clone(),
             memory_limit: usize::try_from(memory.0).unwrap_or(usize::MAX),
             threads: threads(arguments),
-            access: Access::All,
+            ..EngineOptions::new(arguments.home.path()?, base)
         })
         .await?;
         let user = std::env::var("USER").unwrap_or_else(|_| "local".to_owned());

@@ -55,6 +55,7 @@ impl Sandbox {
             .args(arguments)
             .current_dir(self.folder.path())
             .env("TEST_SALT", SALT)
+            .env("SANITIZER_HOME", self.path(".home"))
             .env_remove("SANITIZER_SALT");
         command
     }

@@ -293,3 +293,33 @@ fn a_cluster_gives_the_same_rows() {
     assert_eq!(status, 1, "{error}");
     assert!(error.contains("does not answer"), "{error}");
 }
+
+/// The output of a finished job is there as tables; a later job of the name takes its place.
+#[test]
+fn finished_jobs_are_tables() {
+    let sandbox = with_people();
+    let run = |more: &[&str]| {
+        let arguments = [
+            &["run", "people.csv", "-o", "Out-1", "--home", "home"],
+            more,
+        ]
+        .concat();
+        sandbox.succeed(&arguments);
+    };
+    run(&[]);
+    let count = |table: &str| {
+        let sql_text = format!("SELECT count(*) FROM jobs.out_1.{table}");
+        printed(&sandbox, &["--format", "csv", &sql_text], "")
+    };
+    assert_eq!(count("data"), "count(*)\n3\n");
+    assert_eq!(count("removed"), "count(*)\n1\n");
+    assert_eq!(count("quarantine"), "count(*)\n0\n");
+    let changed = "SELECT column_name, cleaned_value FROM jobs.out_1.provenance ORDER BY row_id";
+    let changed = printed(&sandbox, &["--format", "csv", changed], "");
+    assert!(changed.contains("name,Ann"), "{changed}");
+    let named = "SELECT table_name FROM information_schema.tables WHERE table_catalog = 'jobs' AND table_schema = 'out_1' ORDER BY table_name";
+    let named = printed(&sandbox, &["--format", "csv", named], "");
+    assert_eq!(named, "table_name\ndata\nprovenance\nquarantine\nremoved\n");
+    run(&["--set", "output.format=csv"]);
+    assert_eq!(count("data"), "count(*)\n3\n");
+}

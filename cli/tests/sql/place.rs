@@ -7,7 +7,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use benchmarks::cluster::{ClusterOptions, LocalCluster};
 use futures::TryStreamExt;
 use planner::cluster::ClusterAddress;
-use sql::{Access, Answer, Engine, EngineOptions, Error, Identity, Session};
+use sql::{Answer, Engine, EngineOptions, Error, Identity, Session};
 
 /// An engine whose home goes with it.
 pub(crate) struct Place {
@@ -39,13 +39,9 @@ pub(crate) fn data() -> PathBuf {
 /// Options of an engine whose relative locations lie in `base`.
 pub(crate) fn options(home: &Path, base: PathBuf) -> EngineOptions {
     EngineOptions {
-        home: home.to_owned(),
-        base,
-        cluster: None,
         memory_limit: 1 << 30,
         threads: 2,
-        access: Access::All,
-        rows_per_split: None,
+        ..EngineOptions::new(home.to_owned(), base)
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Finished {
     pub report: Report,
     /// The output.
     pub output: Place,
+    /// The files that the manifest names, from the output on.
+    pub files: Vec<String>,
 }
 
 impl JobRun {
@@ -73,9 +75,11 @@ impl JobRun {
         match self.attempt(&attempt, &job_id).await {
             Ok((report, manifest)) => {
                 output.publish(&attempt, &manifest)?;
+                let files = manifest.files.into_iter();
                 Ok(Finished {
                     report,
                     output: root,
+                    files: files.map(|file| file.path).collect(),
                 })
             }
             Err(error) => {

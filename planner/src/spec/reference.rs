@@ -35,6 +35,19 @@ impl JobSpec {
     }
 }
 
+impl StepSpec {
+    /// What a step does and its fields, as Markdown below a heading of this level.
+    pub fn reference(name: &str, level: usize) -> Option<String> {
+        let schema = JobSpec::document_schema();
+        let steps = schema["$defs"]["Step"]["oneOf"].as_array()?;
+        let at = Self::NAMES.iter().position(|known| *known == name)?;
+        let mut text = String::new();
+        section(&mut text, level, &format!("`{name}`"), steps.get(at)?);
+        // Parts have their sections on the page of the job spec.
+        Some(text.replace("](#", "](../job.md#"))
+    }
+}
+
 /// A heading, what the thing is, and its fields or values.
 fn section(text: &mut String, level: usize, name: &str, schema: &Value) {
     // Writing to a string cannot fail.

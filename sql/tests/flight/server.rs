@@ -31,13 +31,9 @@ pub struct Served {
 pub async fn serve(change: impl FnOnce(&mut FlightOptions)) -> Served {
     let home = tempfile::tempdir().unwrap();
     let engine = Engine::open(EngineOptions {
-        rows_per_split: None,
-        home: home.path().join("home"),
-        base: home.path().to_owned(),
-        cluster: None,
         memory_limit: 512 << 20,
         threads: 2,
-        access: Default::default(),
+        ..EngineOptions::new(home.path().join("home"), home.path().to_owned())
     })
     .await
     .unwrap();

@@ -1,0 +1,46 @@
+//! The reference is what the code says.
+
+use std::path::Path;
+
+use planner::steps::StepSpec;
+
+use crate::place::{Place, block_on};
+
+/// The page of the relations is up to date, and every example on it is a statement that is planned as
+/// far as its columns are there.
+#[test]
+fn reference_of_the_relations() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/relations.md");
+    let made = sql::relation_reference();
+    if std::env::var_os("UPDATE_REFERENCE").is_some() {
+        std::fs::write(&page, &made).unwrap();
+    }
+    let written = std::fs::read_to_string(&page).unwrap_or_default();
+    assert!(
+        written == made,
+        "docs/reference/relations.md is out of date; run with UPDATE_REFERENCE=1"
+    );
+    let examples: Vec<&str> = made
+        .split("```sql\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("\n```").next())
+        .collect();
+    assert_eq!(examples.len(), StepSpec::NAMES.len() + 1);
+    block_on(async {
+        let place = Place::new().await;
+        let session = place.session();
+        let made = "CREATE TABLE people AS SELECT * FROM (VALUES ('Ada', 'London', 36, 1000.5, '2021-03-04', '1', 'active', 'a@b.de')) AS v(full_name, address, age, income, signup_date, phone, status, email)";
+        session.execute(made).await.unwrap();
+        for example in examples {
+            let planned = session.statement(example).unwrap().plan().await;
+            if let Err(error) = planned {
+                let known = ["no near_dedupe", "works on", "is not set"];
+                let error = error.to_string();
+                assert!(
+                    known.iter().any(|text| error.contains(text)),
+                    "{example}: {error}"
+                );
+            }
+        }
+    });
+}
