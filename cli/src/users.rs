@@ -80,6 +80,7 @@ pub(crate) fn run(arguments: &UsersArguments) -> anyhow::Result<()> {
         memory_limit: usize::try_from(memory.0).unwrap_or(usize::MAX),
         threads: 1,
         access: Access::All,
+        rows_per_split: None,
     };
     runtime.block_on(async {
         let users = Engine::open(options).await?.users();

@@ -66,6 +66,7 @@ impl Target {
             memory_limit: usize::try_from(memory.0).unwrap_or(usize::MAX),
             threads: threads(arguments),
             access: Access::All,
+            rows_per_split: None,
         })
         .await?;
         let user = std::env::var("USER").unwrap_or_else(|_| "local".to_owned());
