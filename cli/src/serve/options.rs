@@ -88,6 +88,7 @@ impl ServeOptions {
         };
         Ok(EngineOptions {
             access: Access::Below(allowed),
+            rows_per_split: None,
             cluster,
             memory_limit: usize::try_from(self.memory_limit.0).unwrap_or(usize::MAX),
             threads: self.threads.map_or_else(cores, NonZeroUsize::get),
