@@ -6,8 +6,8 @@ use planner::steps::StepSpec;
 
 use crate::place::{Place, block_on};
 
-/// The page of the relations is up to date, and every example on it is a statement that is planned as
-/// far as its columns are there.
+/// The page of the relations is up to date, and every example on it is a statement that is right, whether
+/// or not the table at hand is what the step works on.
 #[test]
 fn reference_of_the_relations() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/relations.md");
@@ -34,12 +34,11 @@ fn reference_of_the_relations() {
         for example in examples {
             let planned = session.statement(example).unwrap().plan().await;
             if let Err(error) = planned {
-                let known = ["no near_dedupe", "works on", "is not set"];
+                // The table may not be what the step works on; the statement is what it should be.
+                let wrong = ["unknown", "no option", "no constant", "SQL", "not found"];
                 let error = error.to_string();
-                assert!(
-                    known.iter().any(|text| error.contains(text)),
-                    "{example}: {error}"
-                );
+                let wrong = wrong.iter().any(|text| error.contains(text));
+                assert!(!wrong && error.contains("steps[0]"), "{example}: {error}");
             }
         }
     });
