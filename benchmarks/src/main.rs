@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use benchmarks::commands::{demo, determinism, distribution, generate, quality, speed};
+use benchmarks::commands::{demo, determinism, distribution, flight_sql, generate, quality, speed};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -20,6 +20,7 @@ enum Command {
     Quality(quality::QualityArgs),
     Determinism(determinism::DeterminismArgs),
     Distribution(distribution::DistributionArgs),
+    FlightSql(flight_sql::FlightSqlArgs),
 }
 
 fn main() -> ExitCode {
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Quality(args) => quality::run(&args),
         Command::Determinism(args) => determinism::run(&args),
         Command::Distribution(args) => distribution::run(&args),
+        Command::FlightSql(args) => flight_sql::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
@@ -120,6 +121,22 @@ impl EngineOptions {
     }
 }
 
+/// Age at which what a process has staged is taken for left behind: no statement runs for so long.
+const LEFT_BEHIND: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Deletes what processes that were killed have staged.
+fn sweep(staging: &Path) {
+    let entries = std::fs::read_dir(staging).into_iter().flatten().flatten();
+    for entry in entries {
+        let changed = entry.metadata().and_then(|metadata| metadata.modified());
+        let age = changed.ok().and_then(|changed| changed.elapsed().ok());
+        if age.is_some_and(|age| age > LEFT_BEHIND) {
+            // Whatever stays is tried again by the next process.
+            drop(std::fs::remove_dir_all(entry.path()));
+        }
+    }
+}
+
 /// Who works in a session.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Identity {
@@ -154,6 +171,7 @@ impl Engine {
         let store = store::open(&options.home).await?;
         let spill = options.home.join("staging");
         std::fs::create_dir_all(&spill).map_err(|error| Error::io(&spill, error))?;
+        sweep(&spill);
         let disk =
             DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![spill]));
         let runtime = RuntimeEnvBuilder::new()

@@ -98,6 +98,50 @@ fn tables(content: BTreeMap<String, String>) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// A table of a bucket lasts in the catalog, is read and cleaned by SQL as a file of a disk is, in one
+/// process and on two executors, and what COPY writes there is whole.
+#[test]
+fn tables_in_a_store() {
+    let scene = Scene::new(20_000);
+    let cluster = scene.sandbox.cluster(ClusterOptions {
+        environment: scene.server.environment().into_iter().collect(),
+        ..ClusterOptions::default()
+    });
+    let url = cluster.url();
+    // The rows; a column may be named for its table.
+    let sql = |more: &[&str], text: &str| {
+        let arguments = [&["sql", "--home", "home", "--format", "csv"], more, &[text]].concat();
+        let printed = scene.succeed(&arguments);
+        printed
+            .split_once('\n')
+            .map_or("", |(_, rows)| rows)
+            .to_owned()
+    };
+    let table = "CREATE EXTERNAL TABLE lake STORED AS CSV LOCATION 's3://lake/in/'; \
+                 CREATE EXTERNAL TABLE disk STORED AS CSV LOCATION 'customers.csv'";
+    sql(&[], table);
+    for more in [&[][..], &["--cluster", &url]] {
+        for query in [
+            "SELECT count(*), count(DISTINCT email), max(full_name) FROM",
+            "SELECT sanitize(*) FROM",
+        ] {
+            let there = sql(more, &format!("{query} lake"));
+            assert!(there.lines().count() > 0);
+            assert_eq!(
+                there,
+                sql(&[], &format!("{query} disk")),
+                "{query} {more:?}"
+            );
+        }
+        sql(
+            more,
+            "COPY (SELECT sanitize(*) FROM lake) TO 's3://lake/clean.parquet'",
+        );
+        let written = sql(more, "SELECT count(*) FROM 's3://lake/clean.parquet'");
+        assert_eq!(written, sql(&[], "SELECT count(*) FROM sanitize(disk)"));
+    }
+}
+
 /// Every format, compressed and not, as one object, a folder or a pattern: what is read from a store
 /// and written to it is what is read from a disk and written there, in one process and on two
 /// executors.

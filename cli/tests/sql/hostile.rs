@@ -194,7 +194,7 @@ fn mutated_statements() {
             bugs.join("\n")
         );
         // The mutations are not so wild that nothing is left to plan.
-        assert!(outcomes["answered"] > 500, "{outcomes:?}");
+        assert!(outcomes["answered"] > 300, "{outcomes:?}");
         assert!(outcomes["Invalid"] > 500, "{outcomes:?}");
     });
 }

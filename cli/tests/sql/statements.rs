@@ -9,7 +9,7 @@ use futures::TryStreamExt;
 use sql::{Answer, Error, Session};
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner};
 
-use crate::place::{Place, block_on, cluster, texts};
+use crate::place::{Place, block_on, cluster, rows, texts};
 
 /// Time in which a statement must answer, on a machine that builds something else meanwhile.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -110,4 +110,75 @@ fn statements_on_a_cluster() {
 #[test]
 fn statements_in_one_process() {
     block_on(run_files(async || Place::new().await));
+}
+
+/// A plan is shown without any pass over the data, and with its figures when the statement is run.
+#[test]
+fn plans() {
+    block_on(async {
+        let place = Place::new().await;
+        let session = place.session();
+        let plan = rows(
+            &session,
+            "EXPLAIN SELECT sanitize(id, age) FROM 'people.csv'",
+        )
+        .await;
+        let plan = plan.unwrap();
+        assert_eq!(plan[0][0], "logical_plan");
+        assert!(plan[1][1].contains("CleanExec: pass=2"), "{plan:?}");
+        assert!(plan[1][1].contains("file_type=splits"), "{plan:?}");
+        // A rule that fails the job is not tried out by showing the plan.
+        let failing = "sanitize('people.csv', dataset => {columns: [{name: 'age', type: 'integer', business_rules: [{range: {max: 50}}]}]}, steps => [{type: 'rules', on_violation: 'fail'}])";
+        rows(&session, &format!("EXPLAIN SELECT * FROM {failing}"))
+            .await
+            .unwrap();
+        let error = rows(&session, &format!("SELECT * FROM {failing}"))
+            .await
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("breaks the rule range"),
+            "{error}"
+        );
+        assert_eq!(error.kind(), planner::ErrorKind::Refused);
+        let ran = rows(
+            &session,
+            "EXPLAIN ANALYZE SELECT sanitize(id, age) FROM 'people.csv'",
+        )
+        .await;
+        assert!(ran.unwrap()[0][1].contains("steps="));
+    });
+}
+
+/// A statement that somebody cancels ends, wherever it is.
+#[test]
+fn cancelled_statements() {
+    block_on(async {
+        let place = Place::new().await;
+        let session = place.session();
+        let numbers = "SELECT value AS n FROM generate_series(1, 100000000000)";
+        for sql in [
+            format!("SELECT max(n) FROM ({numbers})"),
+            format!("SELECT sanitize(*) FROM ({numbers}) AS t"),
+            format!("CREATE TABLE t AS {numbers}"),
+        ] {
+            let statement = session.statement(&sql).unwrap();
+            let progress = std::sync::Arc::clone(statement.progress());
+            let running = tokio::spawn(async move {
+                match statement.plan().await?.run(&[]).await? {
+                    Answer::Rows(rows) => drop(rows.try_collect::<Vec<_>>().await?),
+                    Answer::Written(_) | Answer::Done => {}
+                }
+                Ok::<(), Error>(())
+            });
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            progress.cancel();
+            let ended = tokio::time::timeout(PATIENCE, running).await;
+            let error = ended.unwrap_or_else(|_| panic!("not cancelled: {sql}"));
+            let error = error.unwrap().expect_err(&sql);
+            assert_eq!(error.to_string(), "cancelled", "{sql}");
+        }
+        assert!(rows(&session, "SELECT * FROM t").await.is_err());
+        let left = std::fs::read_dir(place.home.path().join("warehouse/t")).unwrap();
+        assert_eq!(left.count(), 0, "files of a table that was not made");
+    });
 }

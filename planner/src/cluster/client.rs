@@ -362,16 +362,21 @@ async fn open_part(
     let stream = stream
         .map_err(|error| lost(&error))?
         .map_err(|error| lost(&error))?;
-    Ok(futures::stream::try_unfold(stream, move |mut stream| {
-        let lost = lost.clone();
-        async move {
-            // A stopped process keeps its connections.
-            let batch = tokio::time::timeout(PATIENCE, stream.next()).await;
-            let Some(batch) = batch.map_err(|error| lost(&error))? else {
-                return Ok(None);
-            };
-            let batch = batch.map_err(|error| lost(&error))?;
-            Ok(Some((batch, stream)))
-        }
-    }))
+    // The connection lasts as long as its client does.
+    let opened = (client, stream);
+    Ok(futures::stream::try_unfold(
+        opened,
+        move |(client, mut stream)| {
+            let lost = lost.clone();
+            async move {
+                // A stopped process keeps its connections.
+                let batch = tokio::time::timeout(PATIENCE, stream.next()).await;
+                let Some(batch) = batch.map_err(|error| lost(&error))? else {
+                    return Ok(None);
+                };
+                let batch = batch.map_err(|error| lost(&error))?;
+                Ok(Some((batch, (client, stream))))
+            }
+        },
+    ))
 }

@@ -97,8 +97,11 @@ impl Write for PlaceWriter {
 
 /// A file that comes to its place when it is whole: on a file system it is written under a name of its
 /// own and then moved. Tasks that write the same file at the same time do not disturb each other.
+///
+/// A file that is dropped before it is whole leaves nothing.
 pub struct WholeFile {
-    writer: PlaceWriter,
+    /// None once the file has ended.
+    writer: Option<PlaceWriter>,
     written: Place,
     place: Place,
 }
@@ -112,29 +115,46 @@ impl WholeFile {
             Place::Object(_) => place.clone(),
         };
         Ok(Self {
-            writer: PlaceWriter::begin(&written, 0o666)?,
+            writer: Some(PlaceWriter::begin(&written, 0o666)?),
             written,
             place: place.clone(),
         })
     }
 
     /// Ends the file: all of it is stored, at its place.
-    pub fn finish(self) -> io::Result<()> {
-        self.writer.finish()?;
+    pub fn finish(mut self) -> io::Result<()> {
+        let writer = self.writer.take().ok_or_else(ended)?;
+        let done = writer.finish();
         match (&self.written, &self.place) {
-            (Place::Local(from), Place::Local(to)) => std::fs::rename(from, to),
-            _ => Ok(()),
+            (Place::Local(from), Place::Local(to)) => {
+                let done = done.and_then(|()| std::fs::rename(from, to));
+                done.inspect_err(|_| drop(std::fs::remove_file(from)))
+            }
+            _ => done,
         }
     }
 }
 
+impl Drop for WholeFile {
+    fn drop(&mut self) {
+        if let (Some(_), Place::Local(path)) = (self.writer.take(), &self.written) {
+            // What cannot be removed is a file that nobody reads.
+            drop(std::fs::remove_file(path));
+        }
+    }
+}
+
+fn ended() -> io::Error {
+    io::Error::other("a file that has ended")
+}
+
 impl Write for WholeFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.writer.write(bytes)
+        self.writer.as_mut().ok_or_else(ended)?.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
+        self.writer.as_mut().ok_or_else(ended)?.flush()
     }
 }
 

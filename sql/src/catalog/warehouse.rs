@@ -135,7 +135,7 @@ fn write_all(
 enum RowWriter {
     Parquet(Box<ArrowWriter<WholeFile>>),
     Csv(Box<arrow::csv::Writer<WholeFile>>),
-    Jsonl(arrow::json::LineDelimitedWriter<WholeFile>),
+    Jsonl(Box<arrow::json::LineDelimitedWriter<WholeFile>>),
 }
 
 impl RowWriter {
@@ -161,7 +161,7 @@ impl RowWriter {
                 let builder = arrow::csv::WriterBuilder::new().with_header(false);
                 Self::Csv(Box::new(builder.with_delimiter(*delimiter).build(whole)))
             }
-            RowFormat::Jsonl => Self::Jsonl(arrow::json::LineDelimitedWriter::new(whole)),
+            RowFormat::Jsonl => Self::Jsonl(Box::new(arrow::json::LineDelimitedWriter::new(whole))),
         })
     }
 

@@ -3,13 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::error::{DataFusionError, Result as EngineResult};
+use datafusion::error::Result as EngineResult;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{CastExpr, Column};
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::stream::{
     RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter,
 };
@@ -65,7 +70,7 @@ pub(super) async fn parts(
     let context = state.task_ctx();
     let partitions = 0..plan.output_partitioning().partition_count();
     let parts = partitions.map(|at| {
-        let rows = plan.execute(at, Arc::clone(&context))?;
+        let rows = ahead(&plan, at, &context)?;
         let rows = cancellable(rows, Arc::clone(scope));
         let rows = RecordBatchStreamAdapter::new(plan.schema(), rows);
         Ok(Box::pin(rows) as SendableRecordBatchStream)
@@ -73,15 +78,13 @@ pub(super) async fn parts(
     parts.collect()
 }
 
-/// A partition whose rows are computed ahead of their reader.
+/// A partition whose rows are computed ahead of their reader, and by a task of their own: some operators
+/// work for long before they look up, and their reader is to hear of it when somebody cancels.
 fn ahead(
     plan: &Arc<dyn ExecutionPlan>,
     partition: usize,
     context: &Arc<TaskContext>,
 ) -> EngineResult<SendableRecordBatchStream> {
-    if plan.output_partitioning().partition_count() == 1 {
-        return plan.execute(partition, Arc::clone(context));
-    }
     let mut builder = RecordBatchReceiverStreamBuilder::new(plan.schema(), AHEAD);
     let mut rows = plan.execute(partition, Arc::clone(context))?;
     let reader = builder.tx();
@@ -105,9 +108,13 @@ fn cancellable(
     let rows = Box::pin(rows);
     futures::stream::unfold(Some((rows, scope)), |state| async move {
         let (mut rows, scope) = state?;
-        let next = tokio::select! {
-            next = rows.next() => next?,
-            error = cancelled(&scope.progress) => Err(error.into()),
+        // Rows that are always there leave no time to look.
+        let next = match scope.progress.check() {
+            Err(error) => Err(error.into()),
+            Ok(()) => tokio::select! {
+                next = rows.next() => next?,
+                error = cancelled(&scope.progress) => Err(error.into()),
+            },
         };
         match next {
             Ok(batch) => {
@@ -170,6 +177,41 @@ async fn on_cluster(
     let address = address.ok_or(Error::Bug("a cluster without an address"))?;
     let cluster = Cluster::connect(address).await?;
     let progress = Arc::clone(&scope.progress);
-    let rows = cluster.query(plan, progress).await?;
-    Ok(rows.map_err(DataFusionError::from))
+    let schema = plan.schema();
+    let rows = cluster.query(without_views(plan)?, progress).await?;
+    Ok(rows.map(move |batch| {
+        let batch = batch?;
+        let columns = batch.columns().iter().zip(schema.fields());
+        let columns = columns.map(|(column, field)| cast(column, field.data_type()));
+        let columns = columns.collect::<Result<Vec<_>, _>>()?;
+        let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        Ok(RecordBatch::try_new_with_options(
+            Arc::clone(&schema),
+            columns,
+            &rows,
+        )?)
+    }))
+}
+
+/// The plan with plain texts in the place of views. An executor cuts a large batch into messages, and
+/// each of them would hold all the bytes that the views of the whole batch look at.
+fn without_views(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let schema = plan.schema();
+    let mut viewed = false;
+    let columns = schema.fields().iter().enumerate().map(|(at, field)| {
+        let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), at));
+        let plain = match field.data_type() {
+            DataType::Utf8View => DataType::Utf8,
+            DataType::BinaryView => DataType::Binary,
+            _ => return (column, field.name().clone()),
+        };
+        viewed = true;
+        let column: Arc<dyn PhysicalExpr> = Arc::new(CastExpr::new(column, plain, None));
+        (column, field.name().clone())
+    });
+    let columns: Vec<_> = columns.collect();
+    if !viewed {
+        return Ok(plan);
+    }
+    Ok(Arc::new(ProjectionExec::try_new(columns, plan)?))
 }
