@@ -91,6 +91,18 @@ impl EngineOptions {
         Ok(())
     }
 
+    /// Refuses secrets in files where statements may not name any file: who writes a statement is not who
+    /// runs the process.
+    pub(crate) fn check_secret(&self, secret: Option<&Secret>) -> Result<()> {
+        match (&self.access, secret) {
+            (Access::Below(_), Some(Secret::File(_))) => Err(Error::Invalid(
+                "statements name secrets of the environment here (env:NAME), and no files"
+                    .to_owned(),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// A location without detours: links and `..` do not lead out of a folder.
     fn whole(&self, location: &str) -> String {
         if location.contains("://") && !location.starts_with("file://") {

@@ -3,10 +3,11 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Output, Stdio};
 
+use benchmarks::cluster::ClusterOptions;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::sandbox::Sandbox;
-use super::sql::with_people;
+use super::sql::{printed, with_people};
 
 const PASSWORD: &str = "a password of hers";
 
@@ -242,4 +243,30 @@ fn a_server_with_a_certificate() {
             "{wrong:?}"
         );
     }
+}
+
+/// A service whose statements executors run gives the rows that one process gives.
+#[test]
+fn a_service_on_a_cluster() {
+    let sandbox = Sandbox::with_customers(20_000);
+    let cluster = sandbox.cluster(ClusterOptions::default());
+    told(
+        &sandbox,
+        &["add", "ann", "--tenant", "default"],
+        &format!("{PASSWORD}\n"),
+    );
+    let service = Service::start(&sandbox, &["--cluster", &cluster.url()]);
+    let url = format!("grpc://{}", service.address);
+    let ann = [("SANITIZER_PASSWORD", PASSWORD)];
+    for statement in [
+        "SELECT sanitize(*) FROM 'customers.csv'",
+        "SELECT status, count(*) AS n FROM sanitize('customers.csv') AS c GROUP BY status ORDER BY status",
+    ] {
+        let (status, there, error) = ask(&sandbox, (&url, &ann), &["--user", "ann", statement]);
+        assert_eq!(status, 0, "{error}");
+        let here = printed(&sandbox, &["--format", "csv", statement], "");
+        assert!(here.lines().count() > 3, "{here}");
+        assert_eq!(there, here, "{statement}");
+    }
+    assert!(service.stop(Signal::TERM));
 }

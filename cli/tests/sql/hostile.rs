@@ -302,6 +302,24 @@ fn fenced_statements() {
                 "{sql}: {error}"
             );
         }
+        let salt = place.home.path().join("salt");
+        std::fs::write(&salt, "sixteen bytes and more").unwrap();
+        let salt = format!("file:{}", salt.display());
+        for sql in [
+            format!("SELECT pii_hash('x', '{salt}')"),
+            format!("SELECT upper(pii_hash(id, '{salt}')) FROM people"),
+            format!("SELECT sanitize(*, dataset => {{pii_salt: '{salt}'}}) FROM people"),
+            format!("COPY people TO 'x.csv' OPTIONS (credentials '{salt}')"),
+            format!(
+                "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION 'people.csv' OPTIONS (credentials '{salt}')"
+            ),
+        ] {
+            let error = try_statement(&session, &sql).await.expect_err(&sql);
+            assert!(
+                error.to_string().contains("statements name secrets"),
+                "{sql}: {error}"
+            );
+        }
         assert!(!place.home.path().join("out.csv").exists());
         assert_eq!(
             rows(&session, "SELECT count(*) FROM 'people.csv'")

@@ -253,6 +253,8 @@ async fn clean(
     implied: ImpliedSteps,
 ) -> Result<Arc<CleanTable>> {
     let engine = scope.session.engine();
+    let salt = spec.dataset.pii_salt.as_ref();
+    engine.options().check_secret(salt)?;
     // A step alone works on the types of its input, and a text has those that a statement gave it
     // only when its rows are read.
     let bare = bare_scan(&input)

@@ -22,6 +22,7 @@ pub(super) async fn copy(scope: &Arc<Scope>, order: CopyToStatement) -> Result<A
     let mut options = CopyOptions::read(&order)?;
     let engine = scope.session.engine().options();
     engine.check_access(std::slice::from_ref(&order.target))?;
+    engine.check_secret(options.credentials.as_ref())?;
     let place = Place::parse(&order.target, &engine.base, options.credentials.as_ref());
     let place = place.map_err(Error::Invalid)?;
     let single = Format::of_name(&order.target).is_some();

@@ -58,6 +58,7 @@ impl FileTable {
         state: &dyn Session,
     ) -> Result<Self> {
         engine.options().check_access(&source.location.0)?;
+        engine.options().check_secret(source.credentials.as_ref())?;
         let opened = open(&engine.shared, &source).await?;
         let schema = match native(&opened.source) {
             Some(files) => listing(&files, None, state).await?.schema(),
