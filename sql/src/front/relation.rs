@@ -266,20 +266,14 @@ async fn clean(
             scope.keep(&opened);
             opened.select(columns)
         }
-        None => {
-            if implied == ImpliedSteps::None {
-                keep_types(&mut spec, input.schema());
-            }
-            scope.stage(input).await?
-        }
+        None => scope.stage(input).await?,
     };
-    if implied == ImpliedSteps::None && bare.is_some() {
-        let types = source.columns.iter();
-        let text = types.filter(|column| column.data_type == DataType::Utf8View);
-        let names: Vec<String> = text.map(|column| column.name.clone()).collect();
-        if !reads_types(&spec) {
-            declare_text(&mut spec, &names);
-        }
+    if implied == ImpliedSteps::None && !reads_types(&spec) {
+        // Text stays text, whatever it looks like.
+        let columns = source.columns.iter();
+        let text = columns.filter(|column| column.data_type == DataType::Utf8View);
+        let types = text.map(|column| (column.name.clone(), ColumnType::String));
+        declare(&mut spec, &types.collect::<Vec<_>>());
     }
     if spec.options.partitions == Partitions::Auto {
         spec.options.partitions = Partitions::Count(engine.options().threads);
@@ -298,26 +292,6 @@ async fn clean(
 fn reads_types(spec: &JobSpec) -> bool {
     let mut steps = spec.steps.iter().flatten();
     steps.any(|step| matches!(step, StepSpec::Coerce(_)))
-}
-
-/// A step alone leaves the types of its input as they are.
-fn keep_types(spec: &mut JobSpec, schema: &DFSchema) {
-    if reads_types(spec) {
-        return;
-    }
-    let text = schema.fields().iter().filter(|field| {
-        matches!(
-            field.data_type(),
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null
-        )
-    });
-    let names: Vec<String> = text.map(|field| field.name().clone()).collect();
-    declare_text(spec, &names);
-}
-
-fn declare_text(spec: &mut JobSpec, names: &[String]) {
-    let columns = names.iter().map(|name| (name.clone(), ColumnType::String));
-    declare(spec, &columns.collect::<Vec<_>>());
 }
 
 /// Adds types to the contract where it leaves them open.
