@@ -5,9 +5,10 @@ use std::ops::ControlFlow;
 use arrow::datatypes::{DataType, TimeUnit};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::ScalarValue;
-use datafusion::sql::parser::{CopyToSource, Statement as Parsed};
-use datafusion::sql::sqlparser::ast::{self, CastKind, Expr, Value, VisitMut, VisitorMut};
+use datafusion::sql::parser::Statement as Parsed;
+use datafusion::sql::sqlparser::ast::{self, CastKind, Expr, Value, VisitorMut};
 
+use super::walk::walk_mut;
 use crate::error::{Error, Result};
 
 /// Puts expressions in the place of the parameters `$1`, `$2`, … and `?`.
@@ -43,16 +44,10 @@ pub(crate) fn parameter_count(statement: &mut Parsed) -> Result<usize> {
 fn visit<V: VisitorMut>(statement: &mut Parsed, visitor: &mut V) -> ControlFlow<V::Break> {
     match statement {
         // Its parameters get their values when it is executed.
-        Parsed::Statement(statement) if matches!(**statement, ast::Statement::Prepare { .. }) => {
+        Parsed::Statement(prepare) if matches!(**prepare, ast::Statement::Prepare { .. }) => {
             ControlFlow::Continue(())
         }
-        Parsed::Statement(statement) => statement.visit(visitor),
-        Parsed::CopyTo(copy) => match &mut copy.source {
-            CopyToSource::Query(query) => query.visit(visitor),
-            CopyToSource::Relation(_) => ControlFlow::Continue(()),
-        },
-        Parsed::Explain(explain) => visit(&mut explain.statement, visitor),
-        Parsed::CreateExternalTable(_) | Parsed::Reset(_) => ControlFlow::Continue(()),
+        statement => walk_mut(statement, visitor),
     }
 }
 

@@ -6,3 +6,4 @@ pub(crate) mod parse;
 pub(crate) mod relation;
 pub(crate) mod rewrite;
 pub(crate) mod secrets;
+mod walk;

@@ -3,11 +3,12 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::parser::{DFParserBuilder, Statement as Parsed};
-use datafusion::sql::sqlparser::ast::{self, TableFactor, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{TableFactor, Visitor};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
+use super::walk::walk;
 use crate::error::{Error, Result};
 
 /// Bytes of the longest text.
@@ -248,35 +249,11 @@ fn check_relations(statement: &Parsed) -> Result<()> {
         }
     }
     let mut count = Count(0);
-    for_each_part(statement, &mut |part| {
-        let _ = match part {
-            Part::Statement(statement) => statement.visit(&mut count),
-            Part::Query(query) => query.visit(&mut count),
-        };
-    });
+    let _ = walk(statement, &mut count);
     if count.0 > MAX_RELATIONS {
         return Err(Error::Invalid(format!(
             "a statement reads from {MAX_RELATIONS} tables at most"
         )));
     }
     Ok(())
-}
-
-/// What of a statement is plain SQL.
-pub(crate) enum Part<'a> {
-    Statement(&'a ast::Statement),
-    Query(&'a ast::Query),
-}
-
-fn for_each_part(statement: &Parsed, see: &mut impl FnMut(Part<'_>)) {
-    match statement {
-        Parsed::Statement(statement) => see(Part::Statement(statement)),
-        Parsed::CopyTo(copy) => {
-            if let datafusion::sql::parser::CopyToSource::Query(query) = &copy.source {
-                see(Part::Query(query));
-            }
-        }
-        Parsed::Explain(explain) => for_each_part(&explain.statement, see),
-        Parsed::CreateExternalTable(_) | Parsed::Reset(_) => {}
-    }
 }

@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::parser::{CopyToSource, Statement as Parsed};
+use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident,
@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::relation;
+use super::walk::walk_mut;
 use crate::error::{Error, Result};
 
 /// The name of the relation.
@@ -20,38 +21,19 @@ pub(crate) const SANITIZE: &str = "sanitize";
 
 /// Rewrites every `sanitize(...)` of a statement.
 pub(crate) fn rewrite(statement: &mut Parsed) -> Result<()> {
-    let mut rewriter = Rewriter { select: 0 };
-    let broken = match statement {
-        Parsed::Statement(statement) => statement.visit(&mut rewriter),
-        Parsed::CopyTo(copy) => match &mut copy.source {
-            CopyToSource::Query(query) => query.visit(&mut rewriter),
-            CopyToSource::Relation(_) => ControlFlow::Continue(()),
-        },
-        Parsed::Explain(explain) => return rewrite(&mut explain.statement),
-        Parsed::CreateExternalTable(_) | Parsed::Reset(_) => ControlFlow::Continue(()),
-    };
-    match broken {
+    match walk_mut(statement, &mut Rewriter) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }
 }
 
-struct Rewriter {
-    /// Depth of the SELECTs around.
-    select: usize,
-}
+struct Rewriter;
 
 impl VisitorMut for Rewriter {
     type Break = Error;
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
-        self.select += 1;
         flow(rewrite_select(select))
-    }
-
-    fn post_visit_select(&mut self, _: &mut Select) -> ControlFlow<Error> {
-        self.select -= 1;
-        ControlFlow::Continue(())
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {

@@ -2,25 +2,18 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::parser::{CopyToSource, Statement as Parsed};
+use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Visit, Visitor,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Visitor,
 };
 
 use super::rewrite::{named, text};
+use super::walk::walk;
 
 /// The names of secrets in the calls of `pii_hash`.
 pub(crate) fn named_secrets(statement: &Parsed) -> Vec<String> {
     let mut found = Found(Vec::new());
-    let _ = match statement {
-        Parsed::Statement(statement) => statement.visit(&mut found),
-        Parsed::CopyTo(copy) => match &copy.source {
-            CopyToSource::Query(query) => query.visit(&mut found),
-            CopyToSource::Relation(_) => ControlFlow::Continue(()),
-        },
-        Parsed::Explain(explain) => return named_secrets(&explain.statement),
-        Parsed::CreateExternalTable(_) | Parsed::Reset(_) => ControlFlow::Continue(()),
-    };
+    let _ = walk(statement, &mut found);
     found.0
 }
 

@@ -146,19 +146,16 @@ fn given_column(schema: &DFSchema, at: usize, field: &Field, literal: bool) -> R
 /// does not fit is an error.
 fn check_cast(from: &DataType, field: &Field, literal: bool) -> Result<()> {
     let to = field.data_type();
-    let truncates = (from.is_floating() || is_decimal(from)) && (to.is_integer() || is_decimal(to))
+    let truncates = (from.is_floating() || from.is_decimal())
+        && (to.is_integer() || to.is_decimal())
         || matches!((from, to), (DataType::Timestamp(..), DataType::Date32));
-    if lossless(from, to) || (literal && !truncates) || (literal && is_decimal(to)) {
+    if lossless(from, to) || (literal && !truncates) || (literal && to.is_decimal()) {
         return Ok(());
     }
     Err(Error::Invalid(format!(
         "the column {:?} is {to}, and its rows would be {from}: write CAST(… AS …) in the query",
         field.name()
     )))
-}
-
-fn is_decimal(data_type: &DataType) -> bool {
-    data_type.is_decimal()
 }
 
 /// Whether every value of one type is one of the other.
