@@ -10,6 +10,7 @@ use benchmarks::cluster::ClusterOptions;
 
 use super::output::content;
 use super::sandbox::Sandbox;
+use super::sql::printed;
 
 /// What a server does with a request.
 #[derive(Clone, Copy)]
@@ -134,6 +135,26 @@ fn the_web_is_like_a_disk() {
         sandbox.succeed(&[&job[..], &["--input", &server.url(), "--cluster", &url]].concat());
         assert_eq!(tables("out"), right);
     }
+}
+
+/// A document of the web is a table in SQL, also one with a name of its own.
+#[test]
+fn tables_of_the_web() {
+    let sandbox = Sandbox::with_customers(2_000);
+    let server = WebServer::start(document(&sandbox), &[Manner::Whole]);
+    let url = server.url();
+    let asked = |table: &str| {
+        let script = format!(
+            "SELECT count(*) AS n FROM {table}; SELECT sanitize(*) FROM {table} ORDER BY customer_id"
+        );
+        printed(&sandbox, &["--format", "csv", &script], "")
+    };
+    let right = asked("'customers.csv'");
+    assert!(right.lines().count() > 1_000, "{right}");
+    assert_eq!(asked(&format!("'{url}'")), right);
+    let made = format!("CREATE EXTERNAL TABLE far STORED AS CSV LOCATION '{url}'");
+    printed(&sandbox, &[&made], "");
+    assert_eq!(asked("far"), right);
 }
 
 /// A server that is never well, a document that is not there, one that is too large and one that does

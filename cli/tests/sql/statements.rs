@@ -72,6 +72,7 @@ pub(crate) async fn run_files(place: impl AsyncFn() -> Place) {
     let mut failures = Vec::new();
     for file in &files {
         let place = place().await;
+        std::fs::write(place.home.path().join("salt"), "sixteen bytes and more").unwrap();
         let session = place.session();
         let mut runner = Runner::new(|| {
             let database = Database(session.clone());
@@ -149,6 +150,25 @@ fn plans() {
     });
 }
 
+/// Runs a statement, cancels it and waits for its end.
+async fn cancel(session: &Session, sql: &str) {
+    let statement = session.statement(sql).unwrap();
+    let progress = std::sync::Arc::clone(statement.progress());
+    let running = tokio::spawn(async move {
+        match statement.plan().await?.run(&[]).await? {
+            Answer::Rows(rows) => drop(rows.try_collect::<Vec<_>>().await?),
+            Answer::Written(_) | Answer::Done => {}
+        }
+        Ok::<(), Error>(())
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    progress.cancel();
+    let ended = tokio::time::timeout(PATIENCE, running).await;
+    let error = ended.unwrap_or_else(|_| panic!("not cancelled: {sql}"));
+    let error = error.unwrap().expect_err(sql);
+    assert_eq!(error.to_string(), "cancelled", "{sql}");
+}
+
 /// A statement that somebody cancels ends, wherever it is.
 #[test]
 fn cancelled_statements() {
@@ -161,24 +181,38 @@ fn cancelled_statements() {
             format!("SELECT sanitize(*) FROM ({numbers}) AS t"),
             format!("CREATE TABLE t AS {numbers}"),
         ] {
-            let statement = session.statement(&sql).unwrap();
-            let progress = std::sync::Arc::clone(statement.progress());
-            let running = tokio::spawn(async move {
-                match statement.plan().await?.run(&[]).await? {
-                    Answer::Rows(rows) => drop(rows.try_collect::<Vec<_>>().await?),
-                    Answer::Written(_) | Answer::Done => {}
-                }
-                Ok::<(), Error>(())
-            });
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            progress.cancel();
-            let ended = tokio::time::timeout(PATIENCE, running).await;
-            let error = ended.unwrap_or_else(|_| panic!("not cancelled: {sql}"));
-            let error = error.unwrap().expect_err(&sql);
-            assert_eq!(error.to_string(), "cancelled", "{sql}");
+            cancel(&session, &sql).await;
         }
         assert!(rows(&session, "SELECT * FROM t").await.is_err());
         let left = std::fs::read_dir(place.home.path().join("warehouse/t")).unwrap();
         assert_eq!(left.count(), 0, "files of a table that was not made");
+    });
+}
+
+/// Executors put down the tasks of a statement that somebody cancels, and take on others.
+#[test]
+fn cancelled_statements_on_a_cluster() {
+    let cluster = cluster();
+    block_on(async {
+        let place = Place::on(&cluster).await;
+        let session = place.session();
+        let file = place.home.path().join("n.csv");
+        let numbers: Vec<String> = (0..20_000).map(|n| n.to_string()).collect();
+        std::fs::write(&file, format!("n\n{}\n", numbers.join("\n"))).unwrap();
+        let n = format!("'{}'", file.display());
+        let endless = format!("{n} AS a CROSS JOIN {n} AS b CROSS JOIN {n} AS c");
+        for sql in [
+            format!("SELECT max(a.n || b.n || c.n) FROM {endless}"),
+            format!("SELECT sanitize(*) FROM (SELECT a.n || b.n AS m, c.n FROM {endless}) AS t"),
+        ] {
+            // More often than there are places for tasks.
+            for _ in 0..3 {
+                cancel(&session, &sql).await;
+            }
+            let after = rows(&session, "SELECT count(*) FROM 'people.csv'");
+            let after = tokio::time::timeout(PATIENCE, after).await;
+            let after = after.unwrap_or_else(|_| panic!("tasks are left of {sql}"));
+            assert_eq!(after.unwrap(), [["6"]], "{sql}");
+        }
     });
 }
