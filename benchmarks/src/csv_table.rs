@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use csv_core::{ReadRecordResult, Reader};
+use csv_core::{ReadRecordResult, ReaderBuilder};
 
 /// A header and rows of text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,8 +31,25 @@ impl CsvTable {
     pub fn read(path: &Path) -> Result<Self> {
         let bytes =
             std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-        let mut records = parse(bytes).into_iter();
+        Self::of_records(path, parse(&bytes, b','))
+    }
+
+    /// Reads a whole file with this delimiter whose cells may be padded with blanks, also before a quote: they come
+    /// without.
+    pub fn read_padded(path: &Path, delimiter: u8) -> Result<Self> {
+        let bytes =
+            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let bytes = without_padding(&bytes, delimiter);
+        let mut table = Self::of_records(path, parse(&bytes, delimiter))?;
+        let cells = table.rows.iter_mut().flatten();
+        for cell in table.header.iter_mut().chain(cells) {
+            *cell = cell.trim().to_owned();
+        }
+        Ok(table)
+    }
+
+    fn of_records(path: &Path, records: Vec<Vec<String>>) -> Result<Self> {
+        let mut records = records.into_iter();
         let Some(header) = records.next() else {
             bail!("{} has no header", path.display())
         };
@@ -52,8 +69,23 @@ impl CsvTable {
     }
 }
 
-fn parse(mut bytes: &[u8]) -> Vec<Vec<String>> {
-    let mut reader = Reader::new();
+/// The text without blanks that follow a delimiter outside quotes.
+fn without_padding(bytes: &[u8], delimiter: u8) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(bytes.len());
+    let mut quoted = false;
+    for &byte in bytes {
+        let padding = byte == b' ' && !quoted && kept.last() == Some(&delimiter);
+        if !padding {
+            quoted ^= byte == b'"';
+            kept.push(byte);
+        }
+    }
+    kept
+}
+
+fn parse(bytes: &[u8], delimiter: u8) -> Vec<Vec<String>> {
+    let mut bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let mut reader = ReaderBuilder::new().delimiter(delimiter).build();
     let mut records = Vec::new();
     let mut output = vec![0; 1024];
     let mut ends = vec![0; 32];
@@ -151,5 +183,21 @@ mod tests {
         };
         wide.write(&path).unwrap();
         assert_eq!(CsvTable::read(&path).unwrap(), wide);
+    }
+
+    /// Blanks around cells and before quotes go, those within cells stay.
+    #[test]
+    fn padding_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.csv");
+        for (text, delimiter) in [
+            ("a, b\n\"x, y\",  \"u v\" \n, 1\n", b','),
+            ("a|b\r\nx, y| u v\r\n|1\r\n", b'|'),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let table = CsvTable::read_padded(&path, delimiter).unwrap();
+            assert_eq!(table.header, ["a", "b"]);
+            assert_eq!(table.rows, [["x, y", "u v"], ["", "1"]]);
+        }
     }
 }

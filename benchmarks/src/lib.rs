@@ -7,6 +7,7 @@ pub mod every_step;
 pub mod figure_table;
 pub mod generator;
 pub mod measure;
+pub mod near_duplicates;
 pub mod object_server;
 pub mod quality;
 pub mod speed;

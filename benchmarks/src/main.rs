@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use benchmarks::commands::{demo, determinism, distribution, flight_sql, generate, quality, speed};
+use benchmarks::commands::{
+    demo, determinism, distribution, flight_sql, generate, near_dup_quality, quality, speed,
+};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -18,6 +20,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Speed(speed::SpeedArgs),
     Quality(quality::QualityArgs),
+    NearDupQuality(near_dup_quality::NearDupQualityArgs),
     Determinism(determinism::DeterminismArgs),
     Distribution(distribution::DistributionArgs),
     FlightSql(flight_sql::FlightSqlArgs),
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Speed(args) => speed::run(&args),
         Command::Quality(args) => quality::run(&args),
+        Command::NearDupQuality(args) => near_dup_quality::run(&args),
         Command::Determinism(args) => determinism::run(&args),
         Command::Distribution(args) => distribution::run(&args),
         Command::FlightSql(args) => flight_sql::run(&args),

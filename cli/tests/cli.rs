@@ -13,6 +13,8 @@ mod commands;
 mod crash;
 #[path = "cli/determinism.rs"]
 mod determinism;
+#[path = "cli/near_duplicates.rs"]
+mod near_duplicates;
 #[path = "cli/objects.rs"]
 mod objects;
 #[path = "cli/output.rs"]

@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod contract;
 pub mod error;
 pub mod learn;
+pub mod matching;
 pub mod operators;
 pub mod profile;
 pub mod program;

@@ -3,7 +3,9 @@
 pub mod demo;
 pub mod determinism;
 pub mod distribution;
+mod failures;
 pub mod flight_sql;
 pub mod generate;
+pub mod near_dup_quality;
 pub mod quality;
 pub mod speed;

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::Args;
 use comfy_table::Table;
 
+use super::failures::Failures;
 use crate::figure_table::figure_table;
 use crate::quality::{
     Agreement, NormalizationScore, OUTLIER_METHODS, dates, numbers, outlier_tables, phones,
@@ -14,7 +15,7 @@ use crate::quality::{
 use crate::workspace::Workspace;
 
 /// Where the real data lies, seen from this crate: beside the repository, for it is not part of the project.
-const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data");
+pub(super) const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data");
 
 /// Measure how well real data is repaired and normalised.
 #[derive(Args, Clone, Debug)]
@@ -48,31 +49,6 @@ pub fn run(args: &QualityArgs) -> Result<()> {
     print_outliers(&data, &sanitizer, &folder, &mut failures)?;
     print_normalization(&data, &sanitizer, &folder, &mut failures)?;
     failures.into_result()
-}
-
-/// Tables whose job failed: the others are measured all the same.
-#[derive(Default)]
-struct Failures(usize);
-
-impl Failures {
-    /// The result, or nothing and a word about what failed.
-    fn note<T>(&mut self, name: &str, result: Result<T>) -> Option<T> {
-        result
-            .inspect_err(|error| {
-                self.0 += 1;
-                println!("failed: {name}: {error:#}");
-            })
-            .ok()
-    }
-
-    fn into_result(self) -> Result<()> {
-        ensure!(
-            self.0 == 0,
-            "{} jobs failed: the figures above are without them",
-            self.0
-        );
-        Ok(())
-    }
 }
 
 fn print_repairs(

@@ -48,7 +48,7 @@ pub fn run(args: &SpeedArgs) -> Result<()> {
         if args.no_peers {
             "none".to_owned()
         } else {
-            PythonPeers::versions()
+            PythonPeers::versions(&["duckdb", "polars"])
         },
     );
     if cfg!(debug_assertions) {

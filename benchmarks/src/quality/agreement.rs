@@ -32,7 +32,8 @@ impl Agreement {
     }
 }
 
-fn share(part: u64, whole: u64) -> Option<f64> {
+/// The part of the whole; nothing where the whole is nothing.
+pub(crate) fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-use arrow::array::AsArray;
+use arrow::array::{Array, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, UInt64Type};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::csv_table::CsvTable;
-use crate::measure::run_measured;
+use crate::measure::{Usage, run_measured};
 use crate::standard_job::quoted;
 use crate::workspace::{BENCHMARK_SALT, remove_folder};
 
@@ -58,15 +58,13 @@ impl QualityJob {
         lines.join("\n") + "\n"
     }
 
-    /// Cleans the table in `source` with `sanitizer` and returns a row for every row of the source: `None` where it
-    /// was removed or set aside.
-    pub fn run(
+    /// Cleans the table in `source` with `sanitizer` into a fresh folder below `folder`; returns that and what it took.
+    pub(crate) fn write_output(
         &self,
         sanitizer: &Path,
         source: &Path,
-        source_rows: usize,
         folder: &Path,
-    ) -> Result<Vec<Option<Vec<String>>>> {
+    ) -> Result<(PathBuf, Usage)> {
         let output = folder.join("out");
         remove_folder(&output)?;
         let spec = folder.join("job.yaml");
@@ -80,8 +78,21 @@ impl QualityJob {
             .arg(&output)
             .arg("--json");
         command.env("SANITIZER_SALT", BENCHMARK_SALT);
-        run_measured(&mut command, folder)
+        let (usage, _) = run_measured(&mut command, folder)
             .with_context(|| format!("cleaning {}", source.display()))?;
+        Ok((output, usage))
+    }
+
+    /// Cleans the table in `source` with `sanitizer` and returns a row for every row of the source: `None` where it
+    /// was removed or set aside.
+    pub fn run(
+        &self,
+        sanitizer: &Path,
+        source: &Path,
+        source_rows: usize,
+        folder: &Path,
+    ) -> Result<Vec<Option<Vec<String>>>> {
+        let (output, _) = self.write_output(sanitizer, source, folder)?;
         let mut gone = row_ids(&output.join("removed"))?;
         gone.extend(row_ids(&output.join("quarantine"))?);
         let mut cleaned = Vec::new();
@@ -134,23 +145,41 @@ fn parts(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     Ok(parts)
 }
 
-/// The column `row_id` of all Parquet files of a folder.
-fn row_ids(folder: &Path) -> Result<HashSet<u64>> {
-    let mut ids = HashSet::new();
+/// The rows of these columns of all Parquet files of a folder, as numbers that are not negative; none where there is no
+/// folder. Rows without one of the numbers are left out.
+pub(crate) fn number_columns<const N: usize>(
+    folder: &Path,
+    names: [&str; N],
+) -> Result<Vec<[u64; N]>> {
+    let mut rows = Vec::new();
     for part in parts(folder, "parquet")? {
         let file = File::open(&part).with_context(|| format!("cannot open {}", part.display()))?;
         let reader =
             ParquetRecordBatchReaderBuilder::try_new(file).and_then(|builder| builder.build());
         for batch in reader.with_context(|| format!("cannot read {}", part.display()))? {
             let batch = batch.with_context(|| format!("cannot read {}", part.display()))?;
-            let Some(column) = batch.column_by_name("row_id") else {
-                bail!("{} has no column row_id", part.display());
-            };
-            let column = cast(column, &DataType::UInt64).context("row_id is no number")?;
-            ids.extend(column.as_primitive::<UInt64Type>().iter().flatten());
+            let mut columns = Vec::with_capacity(N);
+            for name in names {
+                let Some(column) = batch.column_by_name(name) else {
+                    bail!("{} has no column {name}", part.display());
+                };
+                let column = cast(column, &DataType::UInt64)
+                    .with_context(|| format!("{name} is no number"))?;
+                columns.push(column.as_primitive::<UInt64Type>().clone());
+            }
+            let whole = |row: &usize| columns.iter().all(|column| column.is_valid(*row));
+            for row in (0..batch.num_rows()).filter(whole) {
+                rows.push(std::array::from_fn(|column| columns[column].value(row)));
+            }
         }
     }
-    Ok(ids)
+    Ok(rows)
+}
+
+/// The column `row_id` of all Parquet files of a folder.
+fn row_ids(folder: &Path) -> Result<HashSet<u64>> {
+    let rows = number_columns(folder, ["row_id"])?;
+    Ok(rows.into_iter().map(|[row_id]| row_id).collect())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::workspace::Workspace;
 const REQUIREMENTS: &str = include_str!("../../peers/requirements.txt");
 const DUCKDB_SCRIPT: &str = include_str!("../../peers/duckdb_cleanup.py");
 const POLARS_SCRIPT: &str = include_str!("../../peers/polars_cleanup.py");
+const SPLINK_SCRIPT: &str = include_str!("../../peers/splink_near_duplicates.py");
 
 /// The peers, ready to run.
 #[derive(Clone, Debug)]
@@ -48,10 +49,11 @@ impl PythonPeers {
         let scripts = workspace.subfolder("peers")?;
         write(&scripts.join("duckdb_cleanup.py"), DUCKDB_SCRIPT)?;
         write(&scripts.join("polars_cleanup.py"), POLARS_SCRIPT)?;
+        write(&scripts.join("splink_near_duplicates.py"), SPLINK_SCRIPT)?;
         Ok(Self { python, scripts })
     }
 
-    /// All peers.
+    /// The peers that do the standard clean-up.
     pub fn contenders(&self) -> Vec<Contender> {
         let script = |name, file, arguments| Contender::Script {
             name,
@@ -70,10 +72,22 @@ impl PythonPeers {
         ]
     }
 
-    /// The versions of the peers, in one line.
-    pub fn versions() -> String {
+    /// The start of the script that finds near duplicates with Splink; it gets a table and `dedupe` or `link`.
+    pub fn splink(&self) -> Command {
+        let mut command = Command::new(&self.python);
+        command.arg(self.scripts.join("splink_near_duplicates.py"));
+        command
+    }
+
+    /// The versions of these packages, in one line.
+    pub fn versions(packages: &[&str]) -> String {
         REQUIREMENTS
             .split_whitespace()
+            .filter(|pinned| {
+                pinned
+                    .split_once("==")
+                    .is_some_and(|(package, _)| packages.contains(&package))
+            })
             .collect::<Vec<_>>()
             .join(", ")
             .replace("==", " ")

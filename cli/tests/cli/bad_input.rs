@@ -65,8 +65,20 @@ fn mistakes_in_a_spec() {
             &["steps[0].formats", "%Q"],
         ),
         (
-            format!("{source}steps: [{{type: near_dedupe}}]"),
-            &["steps[0]", "near_dedupe"],
+            format!("{source}steps: [{{type: near_dedupe, keep: most_recent}}]"),
+            &["steps[0].recent_by", "needed"],
+        ),
+        (
+            format!("{source}steps: [{{type: near_dedupe, threshold: 1.5}}]"),
+            &["steps[0].threshold", "from 0.1 to 1"],
+        ),
+        (
+            format!("{source}steps: [{{type: near_dedupe, shingle: 5 lines}}]"),
+            &["steps[0].shingle", "5 lines"],
+        ),
+        (
+            format!("{source}steps: [{{type: near_dedupe, link_by: z}}]"),
+            &["steps[0].link_by", "z"],
         ),
         (
             format!(

@@ -102,7 +102,7 @@ fn explain_shows_the_passes() {
         "{text}"
     );
     assert!(
-        text.contains("2  RepeatsExec(1 partitions): shuffles nothing"),
+        text.contains("2  SumExec(1 partitions): shuffles nothing"),
         "{text}"
     );
     assert!(text.contains("→ PublishExec: shuffles nothing"), "{text}");

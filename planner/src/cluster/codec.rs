@@ -23,8 +23,7 @@ use super::message::{
 };
 use crate::error::{Error, Result};
 use crate::operators::{
-    CleanExec, Known, LearnExec, PassState, PublishExec, RepeatsExec, SplitScan, scan_groups,
-    scan_of,
+    CleanExec, Known, LearnExec, PassState, PublishExec, SplitScan, SumExec, scan_groups, scan_of,
 };
 use crate::profile::RowSample;
 use crate::program::{ImpliedSteps, LearnedFile, Recipe};
@@ -116,7 +115,7 @@ fn encode(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Node>> {
             schema: schema_bytes(fields.map(|field| field.as_ref().clone()).collect()),
         })));
     }
-    if let Some(repeats) = plan.downcast_ref::<RepeatsExec>() {
+    if let Some(repeats) = plan.downcast_ref::<SumExec>() {
         return Ok(Some(Node::Repeats(serde_json::to_vec(repeats.order())?)));
     }
     Ok(None)
@@ -135,7 +134,7 @@ fn decode(message: &[u8], inputs: &[Arc<dyn ExecutionPlan>]) -> Result<Arc<dyn E
         Node::Learn(message) => Arc::new(LearnExec::new(input()?, Arc::new(state(&message)?))),
         Node::Repeats(order) => {
             let order = Arc::new(serde_json::from_slice(&order)?);
-            Arc::new(RepeatsExec::new(input()?, order))
+            Arc::new(SumExec::new(input()?, order))
         }
         Node::Clean(message) => {
             let state = Arc::new(state(&message.pass)?);

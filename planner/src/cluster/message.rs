@@ -23,7 +23,7 @@ pub(super) enum Node {
     Learn(PassMessage),
     #[prost(message, tag = "3")]
     Publish(PublishMessage),
-    /// A `RepeatsOrder`, in JSON.
+    /// A `SumOrder`, in JSON.
     #[prost(bytes = "vec", tag = "4")]
     Repeats(Vec<u8>),
     #[prost(message, tag = "5")]

@@ -7,6 +7,7 @@ use arrow::ipc::writer::StreamWriter;
 
 use super::{FigureLog, KeyLog, ValueLog};
 use crate::error::{Error, Result};
+use crate::matching::{CandidateLog, RecordLog};
 use crate::profile::RowSample;
 use crate::program::{Frame, Need};
 
@@ -19,6 +20,25 @@ pub enum SplitLog {
     Figures(FigureLog),
     /// Counts of values, for [`Need::Values`].
     Values(ValueLog),
+    /// Keys and a sample, for [`Need::Candidates`].
+    Candidates(Box<CandidateLog>),
+    /// Records, for [`Need::Matches`].
+    Records(Box<RecordLog>),
+}
+
+/// What a log must know of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct LogContext {
+    /// Rows of the split.
+    pub rows: usize,
+    /// Rows of the table.
+    pub total_rows: u64,
+    /// Rows that figures rest on; all when none.
+    pub figure_sample: Option<RowSample>,
+    /// Seed of samples.
+    pub seed: u64,
+    /// Buckets among which pairs of rows are divided.
+    pub pair_buckets: usize,
 }
 
 /// Bytes of which each log begins at a multiple, so that it can be read where it lies.
@@ -34,18 +54,28 @@ pub struct LogEntry {
 }
 
 impl SplitLog {
-    /// An empty log of a split of so many rows; figures of a `sample` of them only, if there is one.
-    pub fn new(need: &Need, rows: usize, sample: Option<&RowSample>) -> Self {
+    /// An empty log of a split.
+    pub fn new(need: &Need, context: &LogContext) -> Self {
         match need {
-            Need::Repeats(need) => Self::Keys(KeyLog::new(need.clone(), rows)),
-            Need::Figures(need) => Self::Figures(FigureLog::new(need.clone(), sample.cloned())),
+            Need::Repeats(need) => Self::Keys(KeyLog::new(need.clone(), context.rows)),
+            Need::Figures(need) => {
+                Self::Figures(FigureLog::new(need.clone(), context.figure_sample))
+            }
             Need::Values(columns) => Self::Values(ValueLog::new(columns.clone())),
+            Need::Candidates(need) => {
+                let log = CandidateLog::new(need.clone(), context.total_rows, context.seed);
+                Self::Candidates(Box::new(log))
+            }
+            Need::Matches(need) => {
+                let log = RecordLog::new(need.clone(), context.pair_buckets);
+                Self::Records(Box::new(log))
+            }
         }
     }
 
-    /// Whether these are keys, which are summed up bucket by bucket.
+    /// Whether it is summed up bucket by bucket.
     pub fn is_keys(&self) -> bool {
-        matches!(self, Self::Keys(_))
+        matches!(self, Self::Keys(_) | Self::Candidates(_) | Self::Records(_))
     }
 
     /// Takes down a frame; gives the bytes that this took.
@@ -54,6 +84,8 @@ impl SplitLog {
             Self::Keys(log) => Ok(log.observe(frame)),
             Self::Figures(log) => log.observe(frame),
             Self::Values(log) => log.observe(frame),
+            Self::Candidates(log) => log.observe(frame),
+            Self::Records(log) => log.observe(frame),
         }
     }
 
@@ -63,6 +95,8 @@ impl SplitLog {
             Self::Keys(log) => log.finish()?,
             Self::Figures(log) => vec![log.finish()?],
             Self::Values(log) => vec![log.finish()?],
+            Self::Candidates(log) => return log.finish(),
+            Self::Records(log) => return log.finish(),
         };
         let entries = batches
             .into_iter()

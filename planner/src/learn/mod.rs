@@ -13,7 +13,7 @@ mod values;
 pub use figures::{FigureLog, sum_figures};
 pub use gone::{GoneCursor, GoneRows};
 pub use keys::{KEY_BUCKETS, KeyLog, find_repeats};
-pub use log::{LogEntry, SplitLog};
+pub use log::{LogContext, LogEntry, SplitLog};
 pub(crate) use quantity::{Quantity, quantities, quantity_array};
 pub use threads::in_threads;
 pub use values::{ValueLog, sum_values};

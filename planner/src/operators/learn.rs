@@ -14,7 +14,7 @@ use super::pass::{PassExec, PassWork, SplitWorker};
 use super::state::{PassState, SplitKnowledge, Workplace};
 use super::{LOG_TIME, STEP_TIME};
 use crate::error::{Error, Result};
-use crate::learn::{KEY_BUCKETS, SplitLog};
+use crate::learn::{KEY_BUCKETS, LogContext, SplitLog};
 use crate::profile::Profiler;
 use crate::program::{Action, Frame};
 use crate::source::Source;
@@ -133,13 +133,20 @@ impl OpenSplit {
             .get(state.pass)
             .ok_or(Error::Bug("no such pass"))?;
         let rows = usize::try_from(state.split_rows(number)).unwrap_or_default();
+        let context = LogContext {
+            rows,
+            total_rows: state.total_rows,
+            figure_sample: state.figure_sample,
+            seed: state.recipe.job.options.seed,
+            pair_buckets: state.pair_buckets(),
+        };
         let mut logs = Vec::new();
         for op in pass.learns() {
             let need = program.ops[op]
                 .op
                 .need()
                 .ok_or(Error::Bug("nothing to learn"))?;
-            logs.push((op, SplitLog::new(&need, rows, state.figure_sample.as_ref())));
+            logs.push((op, SplitLog::new(&need, &context)));
         }
         Ok(Self {
             number,

@@ -5,17 +5,17 @@ mod clean;
 mod learn;
 mod pass;
 mod publish;
-mod repeats;
 mod scan;
 mod state;
+mod sum;
 
 pub use clean::CleanExec;
 pub use learn::{LearnExec, PROFILE_OP, learn_schema};
 pub use publish::PublishExec;
-pub use repeats::{RepeatsExec, RepeatsOrder, told_rows};
 pub(crate) use scan::scan_of;
 pub use scan::{ACCOUNT_COLUMNS, BATCH_ROWS, PARSE_TIME, SplitScan, scan_groups, scan_splits};
 pub use state::{Known, PassState};
+pub use sum::{BucketSum, SumExec, SumOrder, scored_place, told_rows};
 
 /// Metric: processor time spent in the steps, and in looking at columns for the profiles.
 pub const STEP_TIME: &str = "steps";

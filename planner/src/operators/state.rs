@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::matching::pair_buckets;
 use crate::profile::RowSample;
 use crate::program::{Frame, Learned, LearnedFile, Program, Recipe};
 use crate::run::Progress;
@@ -43,6 +44,17 @@ pub enum Known {
 }
 
 impl PassState {
+    /// Buckets among which pairs of rows are divided: the process that knows all of them compares them
+    /// in one.
+    pub fn pair_buckets(&self) -> usize {
+        let alone = |known: &Known| !matches!(known, Known::Stored(_));
+        if self.known.iter().all(alone) {
+            1
+        } else {
+            pair_buckets(self.total_rows)
+        }
+    }
+
     /// Rows of a split.
     pub fn split_rows(&self, split: u64) -> u64 {
         let start = split * self.rows_per_split;
@@ -79,8 +91,11 @@ impl Workplace {
 
     /// What the work on a split needs to know.
     pub(super) fn knowledge(&self, split: u64) -> Result<SplitKnowledge> {
-        let known = self.state.known.iter().zip(&self.shared);
-        let known = known.map(|(known, shared)| match known {
+        let known = self.state.known.iter().zip(&self.shared).enumerate();
+        let last = self.state.pass + 1 == self.program.passes.len();
+        let known = known.map(|(op, (known, shared))| match known {
+            // What only leads to another operation's knowledge is not asked for when that is there.
+            _ if last && self.program.ops.get(op).is_some_and(|op| op.op.leads()) => Ok(None),
             Known::Stored(file) if !file.is_for_all() => Ok(Some(Arc::new(file.of_split(split)?))),
             _ => Ok(shared.clone()),
         });

@@ -221,6 +221,11 @@ impl Program {
         Self::compile(&job, &plain, types)
     }
 
+    /// Whether a step puts rows together to clusters.
+    pub fn finds_clusters(&self) -> bool {
+        self.ops.iter().any(|op| op.op.leads())
+    }
+
     /// Schema of the cleaned data.
     pub fn output_schema(&self) -> SchemaRef {
         let fields: Vec<Field> = self

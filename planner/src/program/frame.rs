@@ -3,6 +3,8 @@
 use arrow::array::{Array, ArrayRef, BooleanArray, StringViewArray, UInt32Array, UInt64Array};
 use arrow::buffer::BooleanBuffer;
 
+use crate::matching::{Candidates, MatchedRow};
+
 /// Who vouches for a changed cell; a name of the `source` column of the provenance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChangeSource {
@@ -94,6 +96,15 @@ pub enum Loss {
         /// Row that stays.
         survivor: u64,
     },
+    /// The row is nearly the same as another.
+    NearDuplicate {
+        /// Transformation that found it.
+        transformation: u16,
+        /// Row that stays.
+        survivor: u64,
+        /// How sure it is, 0 to 1.
+        score: f64,
+    },
 }
 
 /// Rows that break a rule and stay.
@@ -141,6 +152,10 @@ pub struct Frame {
     pub flags: Vec<Flag>,
     /// Cells that could not be read, by transformation and column.
     pub invalid: Vec<(u16, usize, u64)>,
+    /// Pairs of rows that the next operation compares.
+    pub candidates: Option<Candidates>,
+    /// Rows of clusters of near duplicates, with the transformation that found them.
+    pub clustered: Vec<(u16, MatchedRow)>,
     /// Where the rows come from.
     pub origin: Origin,
 }
@@ -165,6 +180,8 @@ impl Frame {
             losses: Vec::new(),
             flags: Vec::new(),
             invalid: Vec::new(),
+            candidates: None,
+            clustered: Vec::new(),
             origin,
         };
         if bad.null_count() < bad.len() {

@@ -6,6 +6,8 @@ use arrow::array::ArrayRef;
 use udfs::kernels::canonical::Canonicalizer;
 use udfs::kernels::cell::CellKernel;
 
+use crate::matching::{Candidates, Matches, MatchingNeed};
+
 /// What an operation needs to learn from all rows.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Need {
@@ -15,6 +17,10 @@ pub enum Need {
     Figures(FigureNeed),
     /// Which values each of the columns repeats, for the canonical ones among them.
     Values(Vec<usize>),
+    /// Which pairs of rows may be near duplicates.
+    Candidates(MatchingNeed),
+    /// Which of these are.
+    Matches(MatchingNeed),
 }
 
 /// Which rows repeat the key of another row.
@@ -86,6 +92,10 @@ pub enum Learned {
     Figures(Vec<ColumnFigures>),
     /// Canonical values of each column wanted, in the order of the need.
     Values(Vec<CanonicalValues>),
+    /// Pairs of rows that may be near duplicates.
+    Candidates(Candidates),
+    /// Clusters of near duplicates.
+    Matches(Matches),
 }
 
 /// Canonical values that were learned from a column, and the kernel made of them.

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::{CanonicalValues, ColumnFigures, GroupFigures, Learned, Repeats};
 use crate::error::{Error, Result};
 use crate::learn::in_threads;
+use crate::matching::{Candidates, Matches};
 use crate::storage::{Place, SeekableFile, WholeFile};
 
 /// Files of a store that are read at the same time.
@@ -35,6 +36,10 @@ pub enum LearnedFile {
     Values(Place),
     /// Repeats, in a file for each bucket of keys that has any.
     Repeats(RepeatsFiles),
+    /// Pairs of rows that may be near duplicates, each in both directions, in files like these.
+    Candidates(RepeatsFiles),
+    /// Clusters of near duplicates.
+    Matches(Place),
 }
 
 /// The files of an operation's repeats.
@@ -79,7 +84,11 @@ impl LearnedFile {
                 }
                 false
             }
-            Learned::Repeats(_) => return Err(Error::Bug("repeats lie in files by bucket")),
+            Learned::Repeats(_) | Learned::Candidates(_) | Learned::Matches(_) => {
+                return Err(Error::Bug(
+                    "what is known by split lies in files of its own",
+                ));
+            }
         };
         file.finish().map_err(io)?;
         Ok(match figures {
@@ -104,12 +113,16 @@ impl LearnedFile {
                 Learned::Values(columns.collect())
             }
             Self::Repeats(files) => Learned::Repeats(files.of_split(split)?),
+            Self::Candidates(files) => {
+                Learned::Candidates(Candidates::of_split(files.of_split(split)?.0))
+            }
+            Self::Matches(place) => Learned::Matches(Matches::read(place, split)?),
         })
     }
 
     /// Whether it is the same for every split.
     pub fn is_for_all(&self) -> bool {
-        !matches!(self, Self::Repeats(_))
+        matches!(self, Self::Figures(_) | Self::Values(_))
     }
 }
 

@@ -75,6 +75,12 @@ pub trait Op: Debug + Send + Sync {
         None
     }
 
+    /// Whether it only prepares what the operation behind it learns, which so waits until this one is
+    /// known, and has it applied in its own pass.
+    fn leads(&self) -> bool {
+        false
+    }
+
     /// Applies the operation. `learned` is the answer to [`Op::need`].
     fn apply(&self, frame: &mut Frame, learned: Option<&Learned>) -> Result<()>;
 }

@@ -41,7 +41,10 @@ impl Pass {
                 }
                 Action::Apply(number) => {
                     let op = &ops[number].op;
-                    if learns && (op.drops_rows() || op.writes().meets(&wanted)) {
+                    let leads = op.leads() && kept.last() == Some(&Action::Learn(number + 1));
+                    if leads {
+                        kept.push(action);
+                    } else if learns && (op.drops_rows() || op.writes().meets(&wanted)) {
                         wanted.extend(&op.reads());
                         kept.push(action);
                     }
@@ -75,7 +78,8 @@ pub fn plan_passes(ops: &[ProgramOp]) -> Vec<Pass> {
         for (number, op) in ops.iter().enumerate() {
             let needs_survivors =
                 !known[number] && op.op.need().is_some_and(|need| !need.outlives_drops());
-            if op.op.reads().meets(&tainted) || (needs_survivors && drops_wait) {
+            let led = number > 0 && ops[number - 1].op.leads() && !known[number - 1];
+            if led || op.op.reads().meets(&tainted) || (needs_survivors && drops_wait) {
                 // Its effect depends on what this pass only learns. If it may drop rows by that,
                 // nothing behind it can be learned here.
                 waits_for.push(number);

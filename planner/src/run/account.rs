@@ -160,7 +160,7 @@ fn quality_metrics(
     };
     QualityMetrics {
         duplicates_detected: duplicates,
-        near_duplicates_detected: 0,
+        near_duplicates_detected: removed_as(account, "near_duplicate"),
         imputation_rate: ratio(imputed, account.clean_rows * program.output.len() as u64),
         cells_imputed: imputed,
         confidence_score_avg: (cells > 0).then(|| confidence / cells as f64),
@@ -242,6 +242,12 @@ fn transformations(parts: &ReportParts<'_>) -> Result<Vec<TransformationReport>>
     Ok(reports)
 }
 
+/// Rows that were removed for this reason.
+fn removed_as(account: &Account, reason: &str) -> u64 {
+    let removed = losses(account, false).filter(|loss| loss.reason == reason);
+    removed.map(|loss| loss.rows).sum()
+}
+
 /// What a transformation has learned of columns that hold nothing personal, and how.
 fn told(parts: &ReportParts<'_>, transformation: u16) -> (Value, Option<String>) {
     let program = parts.program;
@@ -299,6 +305,19 @@ fn told(parts: &ReportParts<'_>, transformation: u16) -> (Value, Option<String>)
                     }
                 }
             }
+            (Need::Matches(_), Some(Learned::Matches(matches))) => {
+                let Some(report) = &matches.report else {
+                    continue;
+                };
+                method = Some(format!(
+                    "{}, from a score of {:.3}",
+                    report.method, report.threshold
+                ));
+                if let Ok(Value::Object(fields)) = serde_json::to_value(report.as_ref()) {
+                    told.extend(fields);
+                }
+            }
+            (Need::Candidates(_), _) => {}
             // Repeats may never have been in this process.
             _ => method = Some("exact".to_owned()),
         }

@@ -1,8 +1,9 @@
 //! The passes of a program over a source: their plans, and what comes of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::execution::memory_pool::{
     FairSpillPool, MemoryConsumer, MemoryPool, MemoryReservation,
 };
@@ -15,12 +16,14 @@ use super::discover::PROFILE_ROWS;
 use super::in_order::InOrder;
 use super::job::JobRun;
 use super::learn::{PassLogs, Summing, merge_sketches};
+use super::near::{self, Found};
 use super::workers::Workers;
 use super::{Phase, Progress};
 use crate::error::{Error, Result};
 use crate::learn::{GoneRows, KEY_BUCKETS};
+use crate::matching::MatchingNeed;
 use crate::operators::{
-    Known, LearnExec, PassState, PublishExec, RepeatsExec, RepeatsOrder, scan_splits,
+    BucketSum, Known, LearnExec, PassState, PublishExec, SumExec, SumOrder, scan_splits,
 };
 use crate::profile::{ColumnSketch, RowSample};
 use crate::program::{Learned, LearnedFile, Need, Program, Recipe, RepeatsFiles, Splits};
@@ -29,7 +32,10 @@ use crate::source::Source;
 use crate::storage::Place;
 
 /// Bytes that a worker keeps of a key, and about what it sorts at a time.
-const KEY_BYTES: u64 = 32;
+pub(super) const KEY_BYTES: u64 = 32;
+
+/// Bytes of the keys by which a row may meet others.
+pub(super) const ROW_KEYS_BYTES: u64 = 640;
 
 /// Bytes of keys that one partition of a sum holds.
 const SUM_BYTES: u64 = 16 << 20;
@@ -136,6 +142,14 @@ impl<'a> Engine<'a> {
         })
     }
 
+    /// How the source is cut.
+    fn cut(&self) -> Splits {
+        Splits {
+            count: self.source.split_count(),
+            rows: self.source.rows_per_split,
+        }
+    }
+
     fn splits(&self) -> Vec<usize> {
         (0..self.source.split_count()).collect()
     }
@@ -149,20 +163,22 @@ impl<'a> Engine<'a> {
         let mut learned: Vec<Option<Arc<Learned>>> = vec![None; self.program.ops.len()];
         let mut known: Vec<Known> = vec![Known::Nothing; self.program.ops.len()];
         let mut before = Vec::new();
+        // By the operation that compares the pairs.
+        let mut found: BTreeMap<usize, Found> = BTreeMap::new();
         let memory = MemoryConsumer::new("what was learned").register(&self.memory);
         for pass in 0..self.program.passes.len() - 1 {
             self.progress()
                 .enter(Phase::Learn(pass + 1), self.source.total_rows)?;
             let state = self.state(pass, &known);
-            let order = self.repeats_order(pass);
+            let order = self.sum_order(pass, &found)?;
             let plan = |splits: &[usize]| -> Result<Arc<dyn ExecutionPlan>> {
                 let learn = LearnExec::new(self.scan(splits), Arc::clone(&state));
                 Ok(match &order {
                     None => Arc::new(learn),
                     Some(order) => {
-                        let partitions = sum_partitions(self.source.total_rows);
+                        let partitions = sum_partitions(self.summed_bytes(pass));
                         let learn = Arc::new(learn);
-                        Arc::new(RepeatsExec::over(learn, partitions, order.clone())?)
+                        Arc::new(SumExec::over(learn, partitions, order.clone())?)
                     }
                 })
             };
@@ -193,6 +209,27 @@ impl<'a> Engine<'a> {
                 memory: &memory,
             };
             for op in learns {
+                let need = self.program.ops[op].op.need();
+                let ordered = order.as_ref().is_some_and(|order| order.learns(op));
+                if let Some(Need::Candidates(need) | Need::Matches(need)) = &need {
+                    let near = NearDuplicates {
+                        engine: self,
+                        op,
+                        need,
+                        ordered,
+                        summing: &summing,
+                    };
+                    let (known_now, answer) = near
+                        .sum(logs.take_buckets(op), &mut found, &mut gone)
+                        .map_err(|error| {
+                            self.explained(error, || {
+                                format!("what {} learns", needing(&self.program, op))
+                            })
+                        })?;
+                    known[op] = known_now;
+                    learned[op] = answer;
+                    continue;
+                }
                 if order.as_ref().is_some_and(|order| order.learns(op)) {
                     known[op] = Known::Stored(LearnedFile::Repeats(RepeatsFiles {
                         folder: self.learned_folder.clone(),
@@ -234,33 +271,52 @@ impl<'a> Engine<'a> {
 
     /// What a pass of workers in other processes finds of keys; none where it learns none, or where
     /// this process finds it by itself.
-    fn repeats_order(&self, pass: usize) -> Option<RepeatsOrder> {
+    fn sum_order(&self, pass: usize, found: &BTreeMap<usize, Found>) -> Result<Option<SumOrder>> {
         if self.workers.share_memory() {
-            return None;
+            return Ok(None);
         }
-        let mut keys = Vec::new();
+        let mut sums = Vec::new();
         let mut figures = false;
         for op in self.program.passes[pass].learns() {
             match self.program.ops[op].op.need() {
-                Some(Need::Repeats(need)) => keys.push((op, need.keep)),
-                Some(Need::Figures(_)) => figures |= !keys.is_empty(),
+                Some(Need::Repeats(need)) => sums.push((op, BucketSum::Repeats(need.keep))),
+                Some(Need::Figures(_)) => figures |= !sums.is_empty(),
+                Some(Need::Candidates(_)) => sums.push((op, BucketSum::Pairs)),
+                Some(Need::Matches(need)) => {
+                    let found = found.get(&op).ok_or(Error::Bug("matches without pairs"))?;
+                    let sample = self.learned_folder.join(&format!("op-{op}-sample.json"));
+                    let io = |error| Error::io(&sample, error);
+                    let mut file = sample.create().map_err(io)?;
+                    serde_json::to_writer(&mut file, &found.sample)?;
+                    file.finish().map_err(io)?;
+                    sums.push((op, BucketSum::Scores { need, sample }));
+                }
                 _ => {}
             }
         }
-        let drops = keys
+        let drops = sums
             .iter()
             .any(|(op, _)| self.program.ops[*op].op.drops_rows());
         let all = RowSample::of(0, 0, 0);
-        (!keys.is_empty()).then(|| RepeatsOrder {
+        Ok((!sums.is_empty()).then(|| SumOrder {
             folder: self.learned_folder.clone(),
-            splits: Splits {
-                count: self.source.split_count(),
-                rows: self.source.rows_per_split,
-            },
+            splits: self.cut(),
             // Figures are of the rows that stay.
             told: (figures && drops).then(|| self.figure_sample.unwrap_or(all)),
-            keys,
-        })
+            sums,
+        }))
+    }
+
+    /// Bytes of what a pass sums up bucket by bucket, about.
+    fn summed_bytes(&self, pass: usize) -> u64 {
+        let ops = self.program.passes[pass].learns();
+        let needs = ops.filter_map(|op| self.program.ops[op].op.need());
+        let most = needs.map(|need| match need {
+            Need::Candidates(_) | Need::Matches(_) => ROW_KEYS_BYTES,
+            _ => KEY_BYTES,
+        });
+        let row = most.max().unwrap_or(KEY_BYTES);
+        self.source.total_rows.saturating_mul(row)
     }
 
     /// A refusal of the memory pool as an error that names the limit and what needed the memory;
@@ -284,7 +340,7 @@ impl<'a> Engine<'a> {
     ) -> Result<Written> {
         self.progress()
             .enter(Phase::Write, self.source.total_rows)?;
-        order.prepare(&self.run.spec.output)?;
+        order.prepare(&self.run.spec.output, &self.program)?;
         let state = self.last_state(learned);
         let sample = state.profile_sample;
         let plan = |splits: &[usize]| -> Result<Arc<dyn ExecutionPlan>> {
@@ -339,10 +395,67 @@ impl<'a> Engine<'a> {
     }
 }
 
-/// Partitions of the sums of keys of so many rows: such that one takes little memory, whatever its
-/// worker.
-pub(super) fn sum_partitions(rows: u64) -> usize {
-    let bytes = rows.saturating_mul(KEY_BYTES);
+/// Near duplicates in what a pass has taken down.
+struct NearDuplicates<'a> {
+    engine: &'a Engine<'a>,
+    op: usize,
+    need: &'a MatchingNeed,
+    /// Whether workers have summed it up.
+    ordered: bool,
+    summing: &'a Summing<'a>,
+}
+
+impl NearDuplicates<'_> {
+    /// What the operation has learned: as the workers get it, and as this process keeps it.
+    fn sum(
+        &self,
+        logs: BTreeMap<u16, Vec<RecordBatch>>,
+        found: &mut BTreeMap<usize, Found>,
+        gone: &mut GoneRows,
+    ) -> Result<(Known, Option<Arc<Learned>>)> {
+        let folder = &self.engine.learned_folder;
+        if self.engine.program.ops[self.op].op.leads() {
+            let (known, now) = if self.ordered {
+                let (buckets, now) = near::pairs_there(logs, self.summing)?;
+                let files = RepeatsFiles {
+                    folder: folder.clone(),
+                    op: self.op,
+                    buckets,
+                };
+                (Known::Stored(LearnedFile::Candidates(files)), now)
+            } else {
+                let (pairs, now) = near::pairs_here(logs, self.summing)?;
+                (Known::Here(Arc::new(Learned::Candidates(pairs))), now)
+            };
+            found.insert(self.op + 1, now);
+            return Ok((known, None));
+        }
+        let pairs = found.remove(&self.op);
+        let pairs = pairs.ok_or(Error::Bug("matches without pairs"))?;
+        let program = &self.engine.program;
+        let matches = if self.ordered {
+            let own = (self.op, self.need);
+            near::matches_there(program, own, &pairs, logs, folder, self.summing)?
+        } else {
+            near::matches_here(program, self.need, &pairs, logs, self.summing)?
+        };
+        let removed = matches.rows.iter().filter(|row| row.row != row.survivor);
+        gone.extend(removed.map(|row| row.row));
+        let known = if self.engine.workers.share_memory() {
+            None
+        } else {
+            let place = folder.join(&format!("op-{}-matches.arrow", self.op));
+            matches.write(&place, self.engine.cut())?;
+            Some(Known::Stored(LearnedFile::Matches(place)))
+        };
+        let answer = Arc::new(Learned::Matches(matches));
+        let known = known.unwrap_or_else(|| Known::Here(Arc::clone(&answer)));
+        Ok((known, Some(answer)))
+    }
+}
+
+/// Partitions of sums over so many bytes: such that one takes little memory, whatever its worker.
+pub(super) fn sum_partitions(bytes: u64) -> usize {
     let wanted = usize::try_from(bytes / SUM_BYTES).unwrap_or(usize::MAX);
     wanted.clamp(1, KEY_BUCKETS)
 }

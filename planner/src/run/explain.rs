@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::engine::sum_partitions;
+use super::engine::{KEY_BYTES, ROW_KEYS_BYTES, sum_partitions};
 use crate::program::{Action, Figure, FigureNeed, Keep, KeyNeed, Need, Pass, Program};
 use crate::report::bytes;
 use crate::source::Source;
@@ -95,6 +95,12 @@ impl Plan<'_> {
                 format!("{}{by}", columns.collect::<Vec<_>>().join(", "))
             }
             Need::Values(columns) => format!("how often {} repeat a value", self.names(columns)),
+            Need::Candidates(need) => {
+                format!("keys of {} by which rows meet", self.names(&need.columns))
+            }
+            Need::Matches(need) => {
+                format!("{} of the rows that meet others", self.names(&need.columns))
+            }
         };
         match row_bytes(&need) {
             Some(bytes) => format!("{what}: {bytes} bytes a row"),
@@ -117,7 +123,7 @@ impl Plan<'_> {
             .learns()
             .filter_map(|op| self.program.ops[op].op.need());
         let (keys, others): (Vec<Need>, Vec<Need>) =
-            needs.partition(|need| matches!(need, Need::Repeats(_)));
+            needs.partition(|need| !matches!(need, Need::Figures(_) | Need::Values(_)));
         let size = |needs: &[Need]| {
             let a_row: u64 = needs.iter().filter_map(row_bytes).sum();
             bytes(a_row * self.source.total_rows)
@@ -139,15 +145,33 @@ impl Plan<'_> {
                 "    1  {scan} → LearnExec: shuffles nothing; {told} to the driver"
             );
         }
+        let mut shuffled = Vec::new();
+        if keys.iter().any(|need| row_bytes(need).is_some()) {
+            shuffled.push(format!("hashes of at most about {}", size(&keys)));
+        }
+        if keys.iter().any(|need| row_bytes(need).is_none()) {
+            shuffled.push("records of rows that may match".to_owned());
+        }
+        let repeats = keys.iter().all(|need| matches!(need, Need::Repeats(_)));
+        let found = if repeats {
+            "repeats to files that the next pass reads by split"
+        } else {
+            "what it finds to files that the next pass, or the driver, reads"
+        };
+        let row = keys.iter().map(|need| match need {
+            Need::Repeats(_) => KEY_BYTES,
+            _ => ROW_KEYS_BYTES,
+        });
+        let row = row.max().unwrap_or(KEY_BYTES);
         writeln!(
             to,
-            "    1  {scan} → LearnExec: shuffles hashes of at most about {}; {told} to the driver",
-            size(&keys)
+            "    1  {scan} → LearnExec: shuffles {}; {told} to the driver",
+            shuffled.join(" and ")
         )?;
         writeln!(
             to,
-            "    2  RepeatsExec({} partitions): shuffles nothing; repeats to files that the next pass reads by split",
-            sum_partitions(self.source.total_rows)
+            "    2  SumExec({} partitions): shuffles nothing; {found}",
+            sum_partitions(self.source.total_rows.saturating_mul(row))
         )
     }
 
@@ -177,7 +201,8 @@ fn row_bytes(need: &Need) -> Option<u64> {
             let group = if by.is_empty() { 0 } else { 16 };
             Some(8 + group + 8 * figures.len() as u64)
         }
-        Need::Values(_) => None,
+        Need::Candidates(_) => Some(ROW_KEYS_BYTES),
+        Need::Values(_) | Need::Matches(_) => None,
     }
 }
 

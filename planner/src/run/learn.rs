@@ -74,7 +74,7 @@ impl PassLogs {
     }
 
     /// Logs of an operation, by bucket, each in the order of the splits.
-    fn take_buckets(&mut self, op: usize) -> BTreeMap<u16, Vec<RecordBatch>> {
+    pub(super) fn take_buckets(&mut self, op: usize) -> BTreeMap<u16, Vec<RecordBatch>> {
         let mut buckets: BTreeMap<u16, Vec<RecordBatch>> = BTreeMap::new();
         for ((_, bucket, _), log) in self.take_logs(op) {
             buckets.entry(bucket).or_default().push(log);
@@ -129,6 +129,9 @@ impl PassLogs {
                 let logs = self.take_op(op);
                 let figures = sum_figures(need, &logs, sampled, threads, gone, summing.memory)?;
                 Learned::Figures(figures)
+            }
+            Need::Candidates(_) | Need::Matches(_) => {
+                return Err(Error::Bug("near duplicates are summed up elsewhere"));
             }
             Need::Values(columns) => {
                 let values = sum_values(columns.len(), &self.take_op(op), summing.memory)?;

@@ -9,6 +9,7 @@ mod explain;
 mod in_order;
 mod job;
 mod learn;
+mod near;
 mod progress;
 mod relation;
 mod workers;

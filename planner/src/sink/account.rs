@@ -292,12 +292,22 @@ fn loss_count(frame: &Frame, row: u32, loss: &Loss) -> LossCount {
             "duplicate".to_owned(),
             Some(*survivor),
         ),
+        Loss::NearDuplicate {
+            transformation,
+            survivor,
+            ..
+        } => (
+            Some(*transformation),
+            None,
+            "near_duplicate".to_owned(),
+            Some(*survivor),
+        ),
     };
     LossCount {
         transformation,
         column,
         reason,
-        quarantined: !matches!(loss, Loss::Duplicate { .. }),
+        quarantined: !matches!(loss, Loss::Duplicate { .. } | Loss::NearDuplicate { .. }),
         rows: 1,
         samples: vec![(
             frame.first_row + u64::from(row),

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringViewArray,
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch, StringViewArray,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::error::{Error, Result};
+use crate::matching::MatchedRow;
 use crate::program::{Frame, Loss, Program};
 use crate::source::Source;
 
@@ -22,6 +23,7 @@ pub(super) struct LossTables {
     /// What stands for a clear value, by column; none for columns that hide nothing.
     placeholders: Vec<Option<String>>,
     removed: SchemaRef,
+    clusters: SchemaRef,
     quarantine: SchemaRef,
 }
 
@@ -40,6 +42,14 @@ impl LossTables {
             text("transformation_id", false),
             Field::new("duplicate_of", DataType::Int64, true),
             Field::new("score", DataType::Float64, true),
+        ]);
+        let clusters = Schema::new(vec![
+            text("job_id", false),
+            Field::new("cluster_id", DataType::Int64, false),
+            Field::new("row_id", DataType::Int64, false),
+            Field::new("survivor", DataType::Boolean, false),
+            Field::new("score", DataType::Float64, false),
+            text("transformation_id", false),
         ]);
         let quarantine = Schema::new(vec![
             text("job_id", false),
@@ -66,12 +76,17 @@ impl LossTables {
             source,
             placeholders,
             removed: Arc::new(removed),
+            clusters: Arc::new(clusters),
             quarantine: Arc::new(quarantine),
         }
     }
 
     pub(super) fn removed_schema(&self) -> &SchemaRef {
         &self.removed
+    }
+
+    pub(super) fn clusters_schema(&self) -> &SchemaRef {
+        &self.clusters
     }
 
     pub(super) fn quarantine_schema(&self) -> &SchemaRef {
@@ -81,27 +96,59 @@ impl LossTables {
     /// The removed rows of a frame.
     pub(super) fn removed(&self, frame: &Frame) -> Result<RecordBatch> {
         let (mut rows, mut ids, mut survivors) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut reasons, mut scores) = (Vec::new(), Vec::new());
         for (row, loss) in sorted(frame) {
-            if let Loss::Duplicate {
-                transformation,
-                survivor,
-            } = loss
-            {
-                rows.push((frame.first_row + u64::from(*row)) as i64);
-                ids.push(self.transformations[usize::from(*transformation)].as_str());
-                survivors.push(Some(*survivor as i64));
-            }
+            let (reason, transformation, survivor, score) = match loss {
+                Loss::Duplicate {
+                    transformation,
+                    survivor,
+                } => ("duplicate", transformation, survivor, 1.0),
+                Loss::NearDuplicate {
+                    transformation,
+                    survivor,
+                    score,
+                } => ("near_duplicate", transformation, survivor, *score),
+                Loss::Unreadable { .. } | Loss::Violation { .. } => continue,
+            };
+            rows.push((frame.first_row + u64::from(*row)) as i64);
+            reasons.push(reason);
+            ids.push(self.transformations[usize::from(*transformation)].as_str());
+            survivors.push(Some(*survivor as i64));
+            scores.push(score);
         }
         let count = rows.len();
         let columns: Vec<ArrayRef> = vec![
             Arc::new(StringViewArray::from(vec![self.job_id.as_str(); count])),
             Arc::new(Int64Array::from(rows)),
-            Arc::new(StringViewArray::from(vec!["duplicate"; count])),
+            Arc::new(StringViewArray::from(reasons)),
             Arc::new(StringViewArray::from(ids)),
             Arc::new(Int64Array::from(survivors)),
-            Arc::new(Float64Array::from(vec![1.0; count])),
+            Arc::new(Float64Array::from(scores)),
         ];
         Ok(RecordBatch::try_new(Arc::clone(&self.removed), columns)?)
+    }
+
+    /// The rows of a frame that belong to clusters.
+    pub(super) fn clusters(&self, frame: &Frame) -> Result<RecordBatch> {
+        let rows = || frame.clustered.iter().map(|(_, matched)| matched);
+        let number = |of: fn(&MatchedRow) -> u64| -> ArrayRef {
+            Arc::new(Int64Array::from_iter_values(
+                rows().map(|row| of(row) as i64),
+            ))
+        };
+        let survivors: BooleanArray = rows().map(|row| Some(row.row == row.survivor)).collect();
+        let ids = frame.clustered.iter();
+        let ids = ids.map(|(step, _)| self.transformations[usize::from(*step)].as_str());
+        let job_ids = vec![self.job_id.as_str(); frame.clustered.len()];
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(StringViewArray::from(job_ids)),
+            number(|row| row.cluster),
+            number(|row| row.row),
+            Arc::new(survivors),
+            Arc::new(Float64Array::from_iter_values(rows().map(|row| row.score))),
+            Arc::new(StringViewArray::from_iter_values(ids)),
+        ];
+        Ok(RecordBatch::try_new(Arc::clone(&self.clusters), columns)?)
     }
 
     /// The quarantined rows of a frame.
@@ -114,7 +161,7 @@ impl LossTables {
         for (row, loss) in sorted(frame) {
             let at = *row as usize;
             match loss {
-                Loss::Duplicate { .. } => continue,
+                Loss::Duplicate { .. } | Loss::NearDuplicate { .. } => continue,
                 Loss::Unreadable { reason, raw } => {
                     names.push(None);
                     reasons.push(reason.clone());

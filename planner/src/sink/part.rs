@@ -33,8 +33,11 @@ pub struct SinkOrder {
 
 impl SinkOrder {
     /// Makes the folders of the tables.
-    pub fn prepare(&self, output: &OutputSpec) -> Result<()> {
+    pub fn prepare(&self, output: &OutputSpec, program: &Program) -> Result<()> {
         let mut tables = vec!["data", "removed", "quarantine"];
+        if program.finds_clusters() {
+            tables.push("clusters");
+        }
         if output.provenance == Provenance::Full {
             tables.push("provenance");
         }
@@ -131,6 +134,7 @@ pub struct PartWriter {
     provenance: Option<ProvenanceWriter>,
     removed: TableWriter,
     quarantine: TableWriter,
+    clusters: Option<TableWriter>,
     account: Account,
     before: Profiler,
     after: Profiler,
@@ -175,6 +179,9 @@ impl PartWriter {
             provenance: provenance.transpose()?,
             removed: table("removed", plan.losses.removed_schema())?,
             quarantine: table("quarantine", plan.losses.quarantine_schema())?,
+            clusters: (plan.program.finds_clusters())
+                .then(|| table("clusters", plan.losses.clusters_schema()))
+                .transpose()?,
             account: Account::new(&plan.program),
             before: Profiler::new(&plan.program, plan.sample),
             after: Profiler::new(&plan.program, plan.sample),
@@ -209,6 +216,9 @@ impl PartWriter {
         if !frame.losses.is_empty() {
             self.removed.write(&plan.losses.removed(frame)?)?;
             self.quarantine.write(&plan.losses.quarantine(frame)?)?;
+        }
+        if let (Some(clusters), false) = (&mut self.clusters, frame.clustered.is_empty()) {
+            clusters.write(&plan.losses.clusters(frame)?)?;
         }
         self.account.add(frame, &cells, &plan.private);
         self.after.clean(frame, &plan.program);
@@ -246,6 +256,9 @@ impl PartWriter {
         }
         files.push(self.removed.finish()?);
         files.push(self.quarantine.finish()?);
+        if let Some(clusters) = self.clusters {
+            files.push(clusters.finish()?);
+        }
         Ok(SplitOutcome {
             split: self.split,
             files,

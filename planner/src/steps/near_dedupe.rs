@@ -1,31 +1,81 @@
-//! `near_dedupe`: near-duplicate rows by MinHash LSH.
+//! `near_dedupe`: near-duplicate rows by MinHash LSH, compared and put together to clusters.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use udfs::kernels::shingle::Shingling;
 
 use super::Step;
 use crate::error::{Error, Result};
-use crate::program::{Keep, Layout, Op, StepContext};
-use crate::spec::Columns;
+use crate::matching::{KeepMatch, MatchingNeed, Method};
+use crate::program::{
+    ColumnSet, Frame, Layout, LayoutColumn, Learned, Loss, Need, Op, StepContext,
+};
+use crate::spec::{ColumnType, Columns};
 
-/// Removes rows that are nearly the same as another. This version reads and checks the step, and
-/// refuses to run it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// Similarity of texts from which rows match, where none is given.
+const TEXT_THRESHOLD: f64 = 0.85;
+
+/// What texts are cut into, where nothing is given.
+const TEXT_SHINGLE: &str = "3 characters";
+
+/// Removes rows that are nearly the same as another. Rows meet by MinHash LSH, without rules; each
+/// pair is compared, and clusters are kept only where their rows agree on the whole. Missing values
+/// tell nothing. `clusters/` of the output lists every cluster, the report tells how they were found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NearDedupe {
-    /// Columns to compare.
+    /// Columns to compare; `"*"` for all. Columns that number the rows, that hold one value only or
+    /// that repeat others are left out of records.
     #[serde(default)]
     pub columns: Columns,
-    /// Least similarity of two rows that count as the same, 0 to 1.
-    #[serde(default = "default_threshold")]
-    pub threshold: f64,
+    /// How rows are compared. Left out: `text` where a threshold is given or one column is compared,
+    /// else `record`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<MatchMethod>,
+    /// Least score of two rows that count as the same, 0 to 1: the Jaccard similarity of their texts
+    /// (left out: 0.85), or the probability that records match (left out: the engine's own, 0.5
+    /// where its weights fit the data).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
+    /// What texts are cut into, such as `3 characters` (the default, for short texts) or `5 words`
+    /// (for documents).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shingle: Option<String>,
+    /// Column whose values tell tables apart that have no repeats of their own: only rows with
+    /// different values are compared, and each has one partner at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_by: Option<String>,
     /// Which row of a cluster stays.
     #[serde(default)]
-    pub keep: Keep,
+    pub keep: KeepNear,
+    /// Column of numbers or dates by which the most recent row is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recent_by: Option<String>,
 }
 
-fn default_threshold() -> f64 {
-    0.85
+/// How rows are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MatchMethod {
+    /// Column by column, with weights that are learned from the table.
+    Record,
+    /// The columns as one text, by the Jaccard similarity of its shingles.
+    Text,
+}
+
+/// Which row of a cluster stays.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KeepNear {
+    /// The first in source order.
+    #[default]
+    First,
+    /// The last in source order.
+    Last,
+    /// The one with the fewest missing values in all columns; the first of them.
+    MostComplete,
+    /// The one with the greatest value of `recent_by`; the first of them.
+    MostRecent,
 }
 
 impl Step for NearDedupe {
@@ -33,10 +83,189 @@ impl Step for NearDedupe {
     const EXAMPLE: &'static str =
         "{type: near_dedupe, columns: [full_name, address], threshold: 0.85, keep: first}";
 
-    fn compile(&self, _: &mut Layout, context: &StepContext<'_>) -> Result<Vec<Box<dyn Op>>> {
-        Err(Error::field(
-            context.field.clone(),
-            "this version has no near_dedupe; dedupe removes exact duplicates",
-        ))
+    fn compile(&self, layout: &mut Layout, context: &StepContext<'_>) -> Result<Vec<Box<dyn Op>>> {
+        let field = &context.field;
+        let link_by = self.column(&self.link_by, "link_by", layout, field)?;
+        let all = self.columns == Columns::All;
+        // What numbers the rows tells nothing of what they hold.
+        let numbers_rows = |column: &LayoutColumn| {
+            let seen = column.contract.inferred.as_ref();
+            let unique = seen.is_some_and(|seen| seen.unique);
+            unique && column.contract.column_type == ColumnType::Integer
+        };
+        let fits = |column: &LayoutColumn| !all || !numbers_rows(column);
+        let mut columns = layout.select(&self.columns, field, fits, "any column")?;
+        columns.retain(|column| Some(*column) != link_by);
+        if columns.is_empty() {
+            let problem = "names no column that can be compared";
+            return Err(Error::field(format!("{field}.columns"), problem));
+        }
+        let categories = |column: &usize| {
+            let seen = layout.columns[*column].contract.inferred.as_ref();
+            seen.is_some_and(|seen| !seen.categories.is_empty())
+        };
+        let need = MatchingNeed {
+            keys: columns.iter().map(|column| !categories(column)).collect(),
+            method: self.method(columns.len(), field)?,
+            keep: self.keep(layout, field)?,
+            columns,
+            link_by,
+        };
+        let op = |leads| NearDedupeOp {
+            transformation: context.transformation,
+            need: need.clone(),
+            leads,
+            width: layout.columns.len(),
+        };
+        Ok(vec![Box::new(op(true)), Box::new(op(false))])
+    }
+}
+
+impl NearDedupe {
+    fn column(
+        &self,
+        name: &Option<String>,
+        option: &str,
+        layout: &Layout,
+        field: &str,
+    ) -> Result<Option<usize>> {
+        let name = name.as_deref();
+        name.map(|name| layout.find(name, &format!("{field}.{option}")))
+            .transpose()
+    }
+
+    fn method(&self, columns: usize, field: &str) -> Result<Method> {
+        let usual = if self.threshold.is_some() || columns == 1 {
+            MatchMethod::Text
+        } else {
+            MatchMethod::Record
+        };
+        let method = self.method.unwrap_or(usual);
+        let wrong = |option: &str, problem: &str| {
+            Err(Error::field(
+                format!("{field}.{option}"),
+                problem.to_owned(),
+            ))
+        };
+        match (method, self.threshold) {
+            (MatchMethod::Text, Some(threshold)) if !(0.1..=1.0).contains(&threshold) => {
+                wrong("threshold", "is a similarity from 0.1 to 1")
+            }
+            (MatchMethod::Record, Some(threshold)) if threshold <= 0.0 || threshold >= 1.0 => {
+                wrong("threshold", "is a probability between 0 and 1")
+            }
+            (MatchMethod::Record, _) if self.shingle.is_some() => {
+                wrong("shingle", "belongs to method text only")
+            }
+            (MatchMethod::Record, threshold) => Ok(Method::Records { threshold }),
+            (MatchMethod::Text, threshold) => {
+                let shingle = self.shingle.as_deref().unwrap_or(TEXT_SHINGLE);
+                if let Err(error) = shingle.parse::<Shingling>() {
+                    return wrong("shingle", &error.to_string());
+                }
+                Ok(Method::Texts {
+                    threshold: threshold.unwrap_or(TEXT_THRESHOLD),
+                    shingle: shingle.to_owned(),
+                })
+            }
+        }
+    }
+
+    fn keep(&self, layout: &Layout, field: &str) -> Result<KeepMatch> {
+        let recent = self.column(&self.recent_by, "recent_by", layout, field)?;
+        let field = format!("{field}.recent_by");
+        match (self.keep, recent) {
+            (KeepNear::MostRecent, None) => {
+                Err(Error::field(field, "is needed with keep: most_recent"))
+            }
+            (KeepNear::MostRecent, Some(column)) if !layout.columns[column].is_quantity() => {
+                Err(Error::field(field, "must be a column of numbers or dates"))
+            }
+            (KeepNear::MostRecent, Some(column)) => Ok(KeepMatch::MostRecent(column)),
+            (_, Some(_)) => Err(Error::field(field, "belongs to keep: most_recent only")),
+            (KeepNear::First, None) => Ok(KeepMatch::First),
+            (KeepNear::Last, None) => Ok(KeepMatch::Last),
+            (KeepNear::MostComplete, None) => Ok(KeepMatch::MostComplete),
+        }
+    }
+}
+
+/// Finds pairs that may match, or those among them that do.
+#[derive(Debug)]
+struct NearDedupeOp {
+    transformation: u16,
+    need: MatchingNeed,
+    /// Whether it finds pairs that may match, for the operation behind it.
+    leads: bool,
+    width: usize,
+}
+
+impl Op for NearDedupeOp {
+    fn reads(&self) -> ColumnSet {
+        let mut reads: ColumnSet = self.need.columns.iter().copied().collect();
+        reads.extend(&self.need.link_by.into_iter().collect());
+        match self.need.keep {
+            // How complete a row is depends on all of its columns.
+            KeepMatch::MostComplete => (0..self.width).collect(),
+            KeepMatch::MostRecent(column) => {
+                reads.insert(column);
+                reads
+            }
+            KeepMatch::First | KeepMatch::Last => reads,
+        }
+    }
+
+    fn writes(&self) -> ColumnSet {
+        ColumnSet::new()
+    }
+
+    fn drops_rows(&self) -> bool {
+        !self.leads
+    }
+
+    fn leads(&self) -> bool {
+        self.leads
+    }
+
+    fn need(&self) -> Option<Need> {
+        let need = self.need.clone();
+        Some(match self.leads {
+            true => Need::Candidates(need),
+            false => Need::Matches(need),
+        })
+    }
+
+    fn apply(&self, frame: &mut Frame, learned: Option<&Learned>) -> Result<()> {
+        match learned {
+            Some(Learned::Candidates(candidates)) if self.leads => {
+                frame.candidates = Some(candidates.among(frame.first_row, frame.rows()));
+                Ok(())
+            }
+            // What it leads to is known.
+            None if self.leads => Ok(()),
+            Some(Learned::Matches(matches)) if !self.leads => {
+                frame.candidates = None;
+                let found = matches.among(frame.first_row, frame.rows());
+                if found.is_empty() {
+                    return Ok(());
+                }
+                let clustered = found.iter().map(|matched| (self.transformation, *matched));
+                frame.clustered.extend(clustered);
+                let removed = found
+                    .iter()
+                    .filter(|matched| matched.row != matched.survivor);
+                let losses = removed.map(|matched| {
+                    let loss = Loss::NearDuplicate {
+                        transformation: self.transformation,
+                        survivor: matched.survivor,
+                        score: matched.score,
+                    };
+                    ((matched.row - frame.first_row) as u32, loss)
+                });
+                frame.lose(losses.collect());
+                Ok(())
+            }
+            _ => Err(Error::Bug("near duplicates were not learned")),
+        }
     }
 }

@@ -13,6 +13,7 @@ mod date_usual;
 pub mod email;
 mod fold;
 pub mod iban;
+pub mod matching;
 pub mod median;
 pub mod minhash;
 pub mod mode;

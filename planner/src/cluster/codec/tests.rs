@@ -9,7 +9,7 @@ use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::TryStreamExt;
 
 use super::*;
-use crate::operators::{RepeatsOrder, scan_splits};
+use crate::operators::{BucketSum, SumOrder, scan_splits};
 use crate::program::{Keep, RepeatsFiles, Splits};
 use crate::run::{JobRun, discover, open_source};
 use crate::session::session;
@@ -185,16 +185,20 @@ fn passes_of_every_step() {
             Arc::new(LearnExec::new(Arc::clone(&scan), Arc::clone(&state)));
         let publish: Arc<dyn ExecutionPlan> =
             Arc::new(PublishExec::new(scan, Arc::clone(&state), sink.clone()));
-        let order = RepeatsOrder {
-            keys: vec![(1, Keep::Last), (4, Keep::MostComplete)],
+        let order = SumOrder {
+            sums: vec![
+                (1, BucketSum::Repeats(Keep::Last)),
+                (4, BucketSum::Repeats(Keep::MostComplete)),
+                (6, BucketSum::Pairs),
+            ],
             folder: folder.path().join("learned").into(),
             splits: Splits { count: 1, rows: 1 },
             told: Some(RowSample::of(9, 3, 1)),
         };
-        let sum = RepeatsExec::over(Arc::clone(&learn), 3, order.clone()).unwrap();
+        let sum = SumExec::over(Arc::clone(&learn), 3, order.clone()).unwrap();
         let sum: Arc<dyn ExecutionPlan> = Arc::new(sum);
         let back = decode_plan(&encode_plan(&sum));
-        let again = back.downcast_ref::<RepeatsExec>().unwrap();
+        let again = back.downcast_ref::<SumExec>().unwrap();
         assert_eq!(again.order(), &order);
         assert_eq!(back.output_partitioning().partition_count(), 3);
         for plan in [learn, publish] {

@@ -1,4 +1,4 @@
-//! Where a pass learns keys: finds those that repeat, bucket by bucket, on many workers.
+//! Where a pass learns keys: finds what repeats or may match, bucket by bucket, on many workers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{
     AsArray, BooleanArray, LargeBinaryArray, RecordBatch, UInt16Array, UInt64Array,
 };
-use arrow::compute::filter_record_batch;
+use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{UInt16Type, UInt64Type};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result as EngineResult;
@@ -28,20 +28,21 @@ use serde::{Deserialize, Serialize};
 use super::learn_schema;
 use crate::cluster::tell;
 use crate::error::{Error, Result};
-use crate::learn::{LogEntry, find_repeats};
+use crate::learn::{KEY_BUCKETS, LogEntry, find_repeats};
+use crate::matching::{MatchingNeed, Sample, Scorer, find_pairs};
 use crate::profile::RowSample;
 use crate::program::{Keep, Repeats, RepeatsFiles, Splits};
-use crate::storage::Place;
+use crate::storage::{Place, WholeFile};
 
 /// Column of the logs by whose hash they are divided.
 const BUCKET: &str = "bucket";
 
 /// What is to be found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RepeatsOrder {
-    /// Operations that learn keys, and which row of equal ones stays.
-    pub keys: Vec<(usize, Keep)>,
-    /// Where repeats are stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SumOrder {
+    /// Operations that learn by bucket, and what is found in a bucket of theirs.
+    pub sums: Vec<(usize, BucketSum)>,
+    /// Where that is stored.
     pub folder: Place,
     /// How the source is cut.
     pub splits: Splits,
@@ -49,29 +50,41 @@ pub struct RepeatsOrder {
     pub told: Option<RowSample>,
 }
 
-impl RepeatsOrder {
-    /// Whether the operation's keys are summed up so.
+/// What is found in a bucket.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum BucketSum {
+    /// Rows that repeat a key; which of equal ones stays.
+    Repeats(Keep),
+    /// Pairs of rows that have a key in common.
+    Pairs,
+    /// How far the rows of pairs agree.
+    Scores {
+        /// What is compared.
+        need: MatchingNeed,
+        /// The sample from which the fields are learned, in JSON.
+        sample: Place,
+    },
+}
+
+impl SumOrder {
+    /// Whether what the operation learns is summed up so.
     pub fn learns(&self, op: usize) -> bool {
-        self.keys.iter().any(|key| key.0 == op)
+        self.sums.iter().any(|sum| sum.0 == op)
     }
 }
 
-/// Takes the logs of a pass, each bucket in one partition. Stores the repeats of each bucket in a
-/// file of its own; gives a row for it, whose log names the rows that the driver is told of. Logs
-/// that are no keys pass through.
-pub struct RepeatsExec {
+/// Takes the logs of a pass, each bucket in one partition. Stores what it finds in a bucket in a file
+/// of its own; gives a row for it, whose log holds what the driver is told of it. Logs that are not
+/// by bucket pass through.
+pub struct SumExec {
     input: Arc<dyn ExecutionPlan>,
-    order: Arc<RepeatsOrder>,
+    order: Arc<SumOrder>,
     properties: Arc<PlanProperties>,
 }
 
-impl RepeatsExec {
+impl SumExec {
     /// Over the logs that `learn` gives, divided into so many partitions.
-    pub fn over(
-        learn: Arc<dyn ExecutionPlan>,
-        partitions: usize,
-        order: RepeatsOrder,
-    ) -> Result<Self> {
+    pub fn over(learn: Arc<dyn ExecutionPlan>, partitions: usize, order: SumOrder) -> Result<Self> {
         let bucket = Column::new_with_schema(BUCKET, &learn_schema())?;
         let divided = Partitioning::Hash(vec![Arc::new(bucket)], partitions);
         let input = Arc::new(RepartitionExec::try_new(learn, divided)?);
@@ -79,7 +92,7 @@ impl RepeatsExec {
     }
 
     /// Over logs that are divided by bucket.
-    pub(crate) fn new(input: Arc<dyn ExecutionPlan>, order: Arc<RepeatsOrder>) -> Self {
+    pub(crate) fn new(input: Arc<dyn ExecutionPlan>, order: Arc<SumOrder>) -> Self {
         let partitions = input.output_partitioning().partition_count();
         let properties = PlanProperties::new(
             EquivalenceProperties::new(learn_schema()),
@@ -95,28 +108,26 @@ impl RepeatsExec {
     }
 
     /// What is to be found.
-    pub(crate) fn order(&self) -> &RepeatsOrder {
+    pub(crate) fn order(&self) -> &SumOrder {
         &self.order
     }
 }
 
-impl fmt::Debug for RepeatsExec {
+impl fmt::Debug for SumExec {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("RepeatsExec")
-            .finish_non_exhaustive()
+        formatter.debug_struct("SumExec").finish_non_exhaustive()
     }
 }
 
-impl DisplayAs for RepeatsExec {
+impl DisplayAs for SumExec {
     fn fmt_as(&self, _: DisplayFormatType, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "RepeatsExec")
+        write!(formatter, "SumExec")
     }
 }
 
-impl ExecutionPlan for RepeatsExec {
+impl ExecutionPlan for SumExec {
     fn name(&self) -> &str {
-        "RepeatsExec"
+        "SumExec"
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
@@ -151,8 +162,8 @@ impl ExecutionPlan for RepeatsExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> EngineResult<SendableRecordBatchStream> {
-        let memory = MemoryConsumer::new(format!("RepeatsExec[{partition}]"))
-            .register(context.memory_pool());
+        let memory =
+            MemoryConsumer::new(format!("SumExec[{partition}]")).register(context.memory_pool());
         let mut logs = self.input.execute(partition, context)?;
         let mut finder = Finder {
             order: Arc::clone(&self.order),
@@ -181,7 +192,7 @@ impl ExecutionPlan for RepeatsExec {
 
 /// Gathers the logs of keys, then finds repeats bucket by bucket.
 struct Finder {
-    order: Arc<RepeatsOrder>,
+    order: Arc<SumOrder>,
     /// By operation and bucket.
     held: BTreeMap<(usize, u16), Vec<RecordBatch>>,
     memory: MemoryReservation,
@@ -215,16 +226,30 @@ impl Finder {
         let Some(((op, bucket), logs)) = self.held.pop_first() else {
             return Ok(None);
         };
-        let keep = self.order.keys.iter().find(|key| key.0 == op);
-        let (_, keep) = keep.ok_or(Error::Bug("keys that nobody wants"))?;
-        let found = self.memory.new_empty();
-        let repeats = Repeats(find_repeats(*keep, &logs, &found)?);
-        let order = &self.order;
-        RepeatsFiles::write(&order.folder, (op, bucket), &repeats, order.splits)?;
-        let told = |row: &u64| order.told.is_some_and(|sample| sample.contains(*row));
-        let rows = repeats.0.iter().map(|(row, _)| *row).filter(told);
-        let rows = UInt64Array::from_iter_values(rows);
-        let batch = RecordBatch::try_from_iter([("row", Arc::new(rows) as _)])?;
+        let sum = self.order.sums.iter().find(|sum| sum.0 == op);
+        let (_, sum) = sum.ok_or(Error::Bug("keys that nobody wants"))?;
+        let batch = match sum {
+            BucketSum::Repeats(keep) => self.repeats(op, bucket, *keep, &logs)?,
+            // Counts and a sample, which are no keys.
+            BucketSum::Pairs if usize::from(bucket) >= KEY_BUCKETS => {
+                let schema = logs.first().ok_or(Error::Bug("no logs"))?.schema();
+                concat_batches(&schema, &logs)?
+            }
+            BucketSum::Pairs => self.pairs(op, bucket, &logs)?,
+            BucketSum::Scores { need, sample } => {
+                let file = sample.open().map_err(|error| Error::io(sample, error))?;
+                let learned: Sample = serde_json::from_reader(file)?;
+                let scorer = Scorer::new(need, &learned);
+                let found = self.memory.new_empty();
+                let scored = scorer.score(&logs, 1, &found)?;
+                let place = scored_place(&self.order.folder, op, bucket);
+                let io = |error| Error::io(&place, error);
+                let mut file = WholeFile::create(&place, &self.order.folder).map_err(io)?;
+                scored.write(&mut file)?;
+                file.finish().map_err(io)?;
+                scored.told()?
+            }
+        };
         let mut log = Vec::new();
         LogEntry { bucket, batch }.encode(&mut log)?;
         Ok(Some(RecordBatch::try_new(
@@ -237,6 +262,44 @@ impl Finder {
             ],
         )?))
     }
+}
+
+impl Finder {
+    /// Finds and stores the repeats of a bucket; gives the rows that the driver is told of.
+    fn repeats(
+        &self,
+        op: usize,
+        bucket: u16,
+        keep: Keep,
+        logs: &[RecordBatch],
+    ) -> Result<RecordBatch> {
+        let found = self.memory.new_empty();
+        let repeats = Repeats(find_repeats(keep, logs, &found)?);
+        let order = &self.order;
+        RepeatsFiles::write(&order.folder, (op, bucket), &repeats, order.splits)?;
+        let told = |row: &u64| order.told.is_some_and(|sample| sample.contains(*row));
+        let rows = repeats.0.iter().map(|(row, _)| *row).filter(told);
+        let rows = UInt64Array::from_iter_values(rows);
+        Ok(RecordBatch::try_from_iter([("row", Arc::new(rows) as _)])?)
+    }
+
+    /// Finds and stores the pairs of a bucket, each in both directions; gives what was capped.
+    fn pairs(&self, op: usize, bucket: u16, logs: &[RecordBatch]) -> Result<RecordBatch> {
+        let held = self.memory.new_empty();
+        let found = find_pairs(logs, &held)?;
+        held.try_grow(2 * found.pairs.len() * size_of::<(u64, u64)>())?;
+        let turned = found.pairs.iter().map(|(left, right)| (*right, *left));
+        let mut both: Vec<(u64, u64)> = found.pairs.iter().copied().chain(turned).collect();
+        both.sort_unstable();
+        let order = &self.order;
+        RepeatsFiles::write(&order.folder, (op, bucket), &Repeats(both), order.splits)?;
+        found.capped.batch()
+    }
+}
+
+/// The file of the compared pairs of a bucket.
+pub fn scored_place(folder: &Place, op: usize, bucket: u16) -> Place {
+    folder.join(&format!("op-{op}-scored-{bucket:03}.arrow"))
 }
 
 /// The rows that the driver is told of.

@@ -1,0 +1,283 @@
+//! Near duplicates: found, accounted for, and the same however a job is run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use benchmarks::cluster::ClusterOptions;
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::output::{content, document, rows};
+use super::sandbox::Sandbox;
+
+const SYLLABLES: [&str; 16] = [
+    "ka", "lo", "mi", "ren", "tas", "ul", "bor", "vin", "dey", "so", "pra", "gel", "hu", "nim",
+    "ost", "qui",
+];
+
+fn word(random: &mut ChaCha8Rng, syllables: usize) -> String {
+    (0..syllables)
+        .map(|_| SYLLABLES[random.random_range(0..SYLLABLES.len())])
+        .collect()
+}
+
+/// A slip of the pen: a letter left out, doubled, or exchanged with the next.
+fn slip(random: &mut ChaCha8Rng, text: &str) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    let at = random.random_range(0..bytes.len().max(2) - 1);
+    match random.random_range(0..3) {
+        0 => drop(bytes.remove(at)),
+        1 => bytes.insert(at, bytes[at]),
+        _ => bytes.swap(at, at + 1),
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+/// People, each with the number of the person: some twice or three times, with slips, missing values
+/// and names in each other's place.
+fn people(count: usize, seed: u64) -> Vec<(usize, Vec<String>)> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let first: Vec<String> = (0..60).map(|_| word(&mut random, 2)).collect();
+    let last: Vec<String> = (0..200).map(|_| word(&mut random, 3)).collect();
+    let mut rows = Vec::new();
+    for person in 0..count {
+        let given = first[random.random_range(0..first.len())].clone();
+        let surname = last[random.random_range(0..last.len())].clone();
+        let born = format!(
+            "{}-{:02}-{:02}",
+            random.random_range(1940..2005),
+            random.random_range(1..13),
+            random.random_range(1..29)
+        );
+        let street = format!(
+            "{} {} street",
+            random.random_range(1..400),
+            word(&mut random, 3)
+        );
+        let town = word(&mut random, 2);
+        let record = vec![given, surname, born, street, town];
+        for copy in 0..[1, 1, 1, 2, 2, 3][random.random_range(0..6)] {
+            let mut row = record.clone();
+            if copy > 0 {
+                for _ in 0..random.random_range(1..3) {
+                    let field = [0, 1, 3, 4][random.random_range(0..4)];
+                    row[field] = slip(&mut random, &row[field]);
+                }
+                match random.random_range(0..8) {
+                    0 => row.swap(0, 1),
+                    1 => row[4].clear(),
+                    _ => {}
+                }
+            }
+            rows.push((person, row));
+        }
+    }
+    rows.shuffle(&mut random);
+    rows
+}
+
+fn csv(people: &[(usize, Vec<String>)]) -> String {
+    let mut text = "given,surname,born,street,town\n".to_owned();
+    for (_, row) in people {
+        writeln!(text, "{}", row.join(",")).unwrap();
+    }
+    text
+}
+
+fn job(sandbox: &Sandbox, step: &str) {
+    sandbox.write(
+        "job.yaml",
+        &format!("version: 1\nsource: {{location: people.csv}}\nsteps: [{step}]\noutput: {{location: out}}\n"),
+    );
+}
+
+/// The rows of each cluster of an output, and which of them stays.
+fn clusters(sandbox: &Sandbox, output: &str) -> BTreeMap<u64, (BTreeSet<usize>, usize)> {
+    let mut clusters: BTreeMap<u64, (BTreeSet<usize>, usize)> = BTreeMap::new();
+    for cells in rows(&sandbox.path(output), "clusters") {
+        let cell = |place: usize| cells[place].clone().unwrap();
+        let cluster = clusters.entry(cell(1).parse().unwrap()).or_default();
+        let row = cell(2).parse().unwrap();
+        cluster.0.insert(row);
+        if cell(3) == "true" {
+            cluster.1 = row;
+        }
+    }
+    clusters
+}
+
+/// Share of the true pairs among those found, and of the found among the true ones.
+fn precision_and_recall(people: &[(usize, Vec<String>)], found: &[BTreeSet<usize>]) -> (f64, f64) {
+    let pairs = |rows: Vec<usize>| {
+        let mut pairs = Vec::new();
+        for (place, one) in rows.iter().enumerate() {
+            pairs.extend(rows[place + 1..].iter().map(|two| (*one, *two)));
+        }
+        pairs
+    };
+    let mut truth: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (row, (person, _)) in people.iter().enumerate() {
+        truth.entry(*person).or_default().push(row);
+    }
+    let truth: BTreeSet<(usize, usize)> = truth.into_values().flat_map(pairs).collect();
+    let found = found.iter().map(|rows| rows.iter().copied().collect());
+    let found: BTreeSet<(usize, usize)> = found.flat_map(pairs).collect();
+    let right = truth.intersection(&found).count() as f64;
+    (right / found.len() as f64, right / truth.len() as f64)
+}
+
+/// People are found again by the step as it is by default; what leaves is accounted for, row by row; a
+/// shuffled table gives the same clusters.
+#[test]
+fn people_are_found_again() {
+    let sandbox = Sandbox::new();
+    let mut people = people(500, 1);
+    job(&sandbox, "{type: near_dedupe}");
+    let mut found_before: Option<BTreeSet<BTreeSet<String>>> = None;
+    for _ in 0..2 {
+        sandbox.write("people.csv", &csv(&people));
+        sandbox.succeed(&["run", "job.yaml"]);
+        let clusters = clusters(&sandbox, "out");
+        let found: Vec<BTreeSet<usize>> = clusters.values().map(|c| c.0.clone()).collect();
+        let (precision, recall) = precision_and_recall(&people, &found);
+        assert!(precision > 0.99 && recall > 0.97, "{precision} {recall}");
+        check_account(&sandbox, people.len(), &clusters);
+        // By their content, whatever their numbers.
+        let name = |row: &usize| people[*row].1.join("|");
+        let named = found.iter().map(|rows| rows.iter().map(name).collect());
+        let named: BTreeSet<BTreeSet<String>> = named.collect();
+        if let Some(before) = &found_before {
+            assert_eq!(before, &named, "the order of the rows tells nothing");
+        }
+        found_before = Some(named);
+        people.reverse();
+    }
+}
+
+/// Every row of a cluster but one is removed, with the row that stays and a score.
+fn check_account(
+    sandbox: &Sandbox,
+    count: usize,
+    clusters: &BTreeMap<u64, (BTreeSet<usize>, usize)>,
+) {
+    let report = document(&sandbox.path("out/report.json"));
+    let removed = rows(&sandbox.path("out"), "removed");
+    let data = rows(&sandbox.path("out"), "data");
+    assert_eq!(data.len() + removed.len(), count);
+    let expected: usize = clusters.values().map(|cluster| cluster.0.len() - 1).sum();
+    assert_eq!(removed.len(), expected);
+    for cells in &removed {
+        let cell = |place: usize| cells[place].clone().unwrap();
+        assert_eq!(cell(2), "near_duplicate");
+        let (row, survivor): (usize, usize) = (cell(1).parse().unwrap(), cell(4).parse().unwrap());
+        let cluster = clusters.values().find(|cluster| cluster.0.contains(&row));
+        assert_eq!(cluster.unwrap().1, survivor);
+        assert!(
+            cluster.unwrap().0.iter().min() == Some(&survivor),
+            "the first stays"
+        );
+        assert!((0.0..=1.0).contains(&cell(5).parse::<f64>().unwrap()));
+    }
+    let metrics = &report["quality_metrics"];
+    assert_eq!(metrics["near_duplicates_detected"], expected);
+    assert_eq!(metrics["duplicates_detected"], 0);
+    let steps = report["transformations_applied"].as_array().unwrap();
+    let step = steps.iter().find(|step| step["type"] == "near_dedupe");
+    let learned = &step.unwrap()["learned"];
+    assert_eq!(learned["method"], "records");
+    assert_eq!(learned["clusters"], clusters.len());
+    assert_eq!(learned["exchanged_columns"][0][0], "given");
+    assert!(
+        !learned["doubtful_pairs"][0]["fields"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
+}
+
+/// Records, texts and linked tables, whoever stays: the same bytes in one process and on clusters.
+#[test]
+fn a_cluster_finds_the_same() {
+    let sandbox = Sandbox::new();
+    let mut random = ChaCha8Rng::seed_from_u64(3);
+    let people = people(5_400, 2);
+    assert!(people.len() > 8_192, "several splits are tested");
+    let mut text = "id,side,given,surname,born,street,town\n".to_owned();
+    for (id, (_, row)) in people.iter().enumerate() {
+        let side = if random.random_bool(0.5) { "a" } else { "b" };
+        writeln!(text, "{id},{side},{}", row.join(",")).unwrap();
+    }
+    sandbox.write("people.csv", &text);
+    let cluster = sandbox.cluster(ClusterOptions::default());
+    for step in [
+        "{type: near_dedupe, columns: [given, surname, street], threshold: 0.6, keep: most_recent, recent_by: id}",
+        "{type: dedupe, columns: [given, surname, born]}, {type: near_dedupe, columns: [given, surname, born, street, town], keep: most_complete}, {type: impute, strategy: mode, columns: [town]}",
+        "{type: near_dedupe, columns: [surname, born, street], method: record, link_by: side, keep: last}",
+    ] {
+        job(&sandbox, step);
+        let run = |more: &[&str]| {
+            let arguments = [
+                "run",
+                "job.yaml",
+                "--job-id",
+                "j",
+                "--set",
+                "output.rows_per_file=8192",
+            ];
+            sandbox.succeed(&[&arguments[..], more].concat());
+            content(&sandbox.path("out"))
+        };
+        let here = run(&[]);
+        let removed = rows(&sandbox.path("out"), "removed");
+        let near = removed
+            .iter()
+            .filter(|cells| cells[2].as_deref() == Some("near_duplicate"));
+        assert!(near.count() > 500, "{step}");
+        assert_eq!(here, run(&["--cluster", &cluster.url()]), "{step}");
+    }
+}
+
+/// A table without near duplicates loses no row; one that is too small to learn from is no error.
+#[test]
+fn nothing_is_found_where_nothing_is() {
+    let sandbox = Sandbox::new();
+    let mut seen = BTreeSet::new();
+    let mut people = people(400, 4);
+    people.retain(|(person, _)| seen.insert(*person));
+    job(&sandbox, "{type: near_dedupe}");
+    for rows_left in [people.len(), 2, 1, 0] {
+        sandbox.write("people.csv", &csv(&people[..rows_left]));
+        sandbox.succeed(&["run", "job.yaml"]);
+        assert_eq!(rows(&sandbox.path("out"), "data").len(), rows_left);
+        assert!(clusters(&sandbox, "out").is_empty());
+    }
+}
+
+/// Texts of several lengths and scripts, by their similarity; copies in masses are one cluster.
+#[test]
+fn texts_and_masses() {
+    let sandbox = Sandbox::new();
+    let mut text = "note\n".to_owned();
+    for copy in 0..300 {
+        writeln!(
+            text,
+            "The delivery of order {copy} was late and the box was open"
+        )
+        .unwrap();
+    }
+    text.push_str(
+        "東京都渋谷区の配達が遅れました\n東京都渋谷区の配達が遅れました。\nsomething else\n\n",
+    );
+    sandbox.write("people.csv", &text);
+    job(
+        &sandbox,
+        "{type: near_dedupe, columns: [note], threshold: 0.8}",
+    );
+    sandbox.succeed(&["run", "job.yaml"]);
+    let sizes: Vec<usize> = clusters(&sandbox, "out")
+        .values()
+        .map(|c| c.0.len())
+        .collect();
+    assert_eq!(sizes, [300, 2]);
+}

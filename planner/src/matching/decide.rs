@@ -1,0 +1,355 @@
+//! From compared pairs to clusters, and to the row of each that stays.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::execution::memory_pool::MemoryReservation;
+use hashbrown::HashMap;
+use udfs::kernels::matching::{
+    Cluster, Comparer, Edge, Fit, Level, Linkage, Model, Part, PatternCount, link, mutual_best,
+};
+
+use super::CappedKeys;
+use super::matches::{MatchedRow, Matches};
+use super::need::{MatchingNeed, Method};
+use super::report::{FieldReport, MatchReport, PairEvidence};
+use super::sample::Sample;
+use super::score::{SIMILARITY_STEPS, Scored, ScoredPair, Scorer, Way};
+use crate::error::Result;
+
+/// Steps of a score.
+const STEPS: f64 = 256.0;
+
+/// What a pair counts that no key has brought together.
+const UNKNOWN: f64 = -2.0;
+
+/// Scores count up to this.
+const MOST: f64 = 12.0;
+
+/// The engine's own threshold, and the one where its weights did not fit.
+const PROBABILITY: f64 = 0.5;
+const USUAL_PROBABILITY: f64 = 0.95;
+
+/// A difference of similarities of texts in the scale of scores.
+const SIMILARITY_SCALE: f64 = 20.0;
+
+/// Doubtful pairs that a report shows on each side of the threshold.
+const DOUBTFUL: usize = 8;
+
+/// Clusters that a report shows.
+const LARGEST: usize = 10;
+
+/// Bars of the histogram.
+const BARS: usize = 20;
+
+/// Bytes that a pair takes while clusters are made.
+const PAIR_BYTES: usize = 160;
+
+/// How pairs are judged.
+struct Judge<'a> {
+    scorer: &'a Scorer,
+    /// Of records.
+    model: Option<(Model, Fit)>,
+    /// In the scale of what is reported: a probability or a similarity.
+    threshold: f64,
+}
+
+impl Judge<'_> {
+    /// The score in the scale of linkage, from 0 on a match; and as it is reported.
+    fn judge(&self, pair: &ScoredPair) -> (f64, f64) {
+        match &self.model {
+            Some((model, _)) => {
+                let odds = model.score(pair.pattern, pair.rarity);
+                let least = (self.threshold / (1.0 - self.threshold)).ln();
+                (odds - least, Model::probability(odds))
+            }
+            None => {
+                let similarity = f64::from(pair.rarity) / SIMILARITY_STEPS;
+                ((similarity - self.threshold) * SIMILARITY_SCALE, similarity)
+            }
+        }
+    }
+}
+
+/// The clusters of compared pairs. `names` are those of the columns that are compared.
+pub fn decide(
+    need: &MatchingNeed,
+    names: &[String],
+    sample: &Sample,
+    scorer: &Scorer,
+    scored: Scored,
+    capped: CappedKeys,
+    memory: &MemoryReservation,
+) -> Result<Matches> {
+    let held = memory.new_empty();
+    held.try_grow(scored.pairs.len() * PAIR_BYTES)?;
+    let judge = judge(need, sample, scorer, &scored);
+    let judged: Vec<(f64, f64)> = scored.pairs.iter().map(|pair| judge.judge(pair)).collect();
+    let edges: Vec<Edge> = scored
+        .pairs
+        .iter()
+        .zip(&judged)
+        .map(|(pair, (score, _))| Edge {
+            left: pair.left,
+            right: pair.right,
+            score: (score * STEPS).round() as i32,
+            identical: pair.identical,
+        })
+        .collect();
+    let clusters = if scorer.is_linked() {
+        mutual_best(&edges, 0)
+    } else {
+        let steps = |score: f64| (score * STEPS) as i32;
+        let linkage = Linkage {
+            threshold: 0,
+            unknown: steps(UNKNOWN),
+            most: steps(MOST),
+        };
+        link(&edges, linkage)
+    };
+    let rows = matched_rows(&clusters, &scored.pairs, &judged);
+    memory.try_grow(rows.len() * size_of::<MatchedRow>())?;
+    let mut report = report(&judge, names, &scored, &judged, capped);
+    report.clusters = clusters.len() as u64;
+    report.rows_in_clusters = rows.len() as u64;
+    report.largest_clusters = largest(&clusters);
+    Ok(Matches {
+        rows,
+        report: Some(Arc::new(report)),
+    })
+}
+
+fn judge<'a>(
+    need: &MatchingNeed,
+    sample: &Sample,
+    scorer: &'a Scorer,
+    scored: &Scored,
+) -> Judge<'a> {
+    let (model, threshold) = match (&scorer.way, &need.method) {
+        (
+            Way::Records {
+                comparer, chance, ..
+            },
+            method,
+        ) => {
+            let mut counts: BTreeMap<_, f64> = BTreeMap::new();
+            for pair in &scored.pairs {
+                *counts.entry((pair.pattern, pair.rarity)).or_default() += 1.0;
+            }
+            let counts = counts.into_iter();
+            let patterns: Vec<PatternCount> = counts
+                .map(|((pattern, rarity), pairs)| PatternCount {
+                    pattern,
+                    rarity,
+                    pairs,
+                })
+                .collect();
+            let mut chance = chance.clone();
+            chance.at_least(&scored.found);
+            let columns = comparer.fields().map(|(column, ..)| column).collect();
+            let (model, fit) = Model::fit(columns, sample.rows() as f64, &chance, &patterns);
+            let own = if fit.usual {
+                USUAL_PROBABILITY
+            } else {
+                PROBABILITY
+            };
+            let threshold = match method {
+                Method::Records { threshold } => threshold.unwrap_or(own),
+                Method::Texts { .. } => own,
+            };
+            (Some((model, fit)), threshold)
+        }
+        (Way::Texts { threshold, .. }, _) => (None, *threshold),
+    };
+    Judge {
+        scorer,
+        model,
+        threshold,
+    }
+}
+
+/// The rows of the clusters, each with the row that stays and how sure that is.
+fn matched_rows(
+    clusters: &[Cluster],
+    pairs: &[ScoredPair],
+    judged: &[(f64, f64)],
+) -> Vec<MatchedRow> {
+    let mut cluster_of: HashMap<u64, u64> = HashMap::new();
+    for Cluster(rows) in clusters {
+        for row in rows {
+            cluster_of.insert(*row, rows[0]);
+        }
+    }
+    let mut ranks: HashMap<u64, u64> = HashMap::new();
+    let mut best: HashMap<u64, f64> = HashMap::new();
+    let mut between: HashMap<(u64, u64), f64> = HashMap::new();
+    for (pair, (_, score)) in pairs.iter().zip(judged) {
+        let cluster = cluster_of.get(&pair.left);
+        if cluster.is_none() || cluster != cluster_of.get(&pair.right) {
+            continue;
+        }
+        for (row, rank) in [(pair.left, pair.ranks.0), (pair.right, pair.ranks.1)] {
+            ranks.insert(row, rank);
+            let known = best.entry(row).or_insert(*score);
+            *known = known.max(*score);
+        }
+        between.insert((pair.left, pair.right), *score);
+    }
+    let mut matched = Vec::with_capacity(cluster_of.len());
+    for Cluster(rows) in clusters {
+        let rank = |row: &u64| (ranks.get(row).copied().unwrap_or_default(), *row);
+        let Some(survivor) = rows.iter().copied().min_by_key(rank) else {
+            continue;
+        };
+        matched.extend(rows.iter().map(|row| {
+            let pair = (survivor.min(*row), survivor.max(*row));
+            let score = between.get(&pair).or_else(|| best.get(row)).copied();
+            MatchedRow {
+                row: *row,
+                cluster: rows[0],
+                survivor,
+                score: if *row == survivor {
+                    1.0
+                } else {
+                    score.unwrap_or_default()
+                },
+            }
+        }));
+    }
+    matched.sort_by_key(|matched| matched.row);
+    matched
+}
+
+fn largest(clusters: &[Cluster]) -> Vec<(u64, u64)> {
+    let mut sizes: Vec<(u64, u64)> = clusters
+        .iter()
+        .map(|Cluster(rows)| (rows[0], rows.len() as u64))
+        .collect();
+    sizes.sort_by_key(|(cluster, rows)| (std::cmp::Reverse(*rows), *cluster));
+    sizes.truncate(LARGEST);
+    sizes
+}
+
+fn report(
+    judge: &Judge<'_>,
+    names: &[String],
+    scored: &Scored,
+    judged: &[(f64, f64)],
+    capped_keys: CappedKeys,
+) -> MatchReport {
+    let mut histogram = vec![0u64; BARS];
+    for (_, score) in judged {
+        let bar = (score * BARS as f64) as usize;
+        histogram[bar.min(BARS - 1)] += 1;
+    }
+    let mut report = MatchReport {
+        method: "texts".to_owned(),
+        threshold: judge.threshold,
+        pairs_compared: scored.compared,
+        pairs_matched: judged.iter().filter(|(score, _)| *score >= 0.0).count() as u64,
+        histogram,
+        doubtful_pairs: doubtful(judge, names, scored, judged),
+        capped_keys,
+        ..MatchReport::default()
+    };
+    if let (Way::Records { comparer, .. }, Some((model, fit))) = (&judge.scorer.way, &judge.model) {
+        let name = |column: &usize| names.get(*column).cloned().unwrap_or_default();
+        report.method = "records".to_owned();
+        report.pairs_expected = Some(fit.expected);
+        report.pairs_unsure = Some(fit.unsure);
+        report.usual_weights = fit.usual;
+        report.fields = fields(comparer, model, names);
+        let left_out = comparer.left_out().iter();
+        report.left_out = left_out
+            .map(|(column, why)| (name(column), (*why).to_owned()))
+            .collect();
+        let exchanged = comparer.exchanged_columns();
+        report.exchanged_columns = exchanged.map(|(a, b)| (name(&a), name(&b))).collect();
+    }
+    report
+}
+
+fn part_name(part: Part) -> &'static str {
+    match part {
+        Part::Whole => "whole",
+        Part::Words => "words",
+        Part::Numbers => "numbers",
+    }
+}
+
+fn fields(comparer: &Comparer, model: &Model, names: &[String]) -> Vec<FieldReport> {
+    let bits = |weight: f64| (weight / std::f64::consts::LN_2 * 1000.0).round() / 1000.0;
+    let fields = comparer.fields().zip(model.weights());
+    fields
+        .map(|((column, part, kind), weights)| FieldReport {
+            column: names.get(column).cloned().unwrap_or_default(),
+            part: part_name(part).to_owned(),
+            kind: kind.name().to_owned(),
+            weights: weights.into_iter().map(bits).collect(),
+        })
+        .collect()
+}
+
+/// The pairs nearest to the threshold.
+fn doubtful(
+    judge: &Judge<'_>,
+    names: &[String],
+    scored: &Scored,
+    judged: &[(f64, f64)],
+) -> Vec<PairEvidence> {
+    let mut nearest: Vec<usize> = Vec::new();
+    for above in [true, false] {
+        let mut side: Vec<usize> = (0..judged.len())
+            .filter(|place| (judged[*place].0 >= 0.0) == above)
+            .collect();
+        let near = |one: &usize, two: &usize| {
+            let (one, two) = (judged[*one].0.abs(), judged[*two].0.abs());
+            one.total_cmp(&two)
+        };
+        // Pairs are in order, and the sort keeps that of equal ones.
+        side.sort_by(near);
+        nearest.extend(side.into_iter().take(DOUBTFUL));
+    }
+    let mut shown: Vec<PairEvidence> = nearest
+        .into_iter()
+        .map(|place| {
+            let pair = &scored.pairs[place];
+            PairEvidence {
+                rows: (pair.left, pair.right),
+                score: judged[place].1,
+                fields: evidence(judge, names, pair),
+            }
+        })
+        .collect();
+    shown.sort_by(|one, two| {
+        two.score
+            .total_cmp(&one.score)
+            .then(one.rows.cmp(&two.rows))
+    });
+    shown
+}
+
+fn evidence(judge: &Judge<'_>, names: &[String], pair: &ScoredPair) -> Vec<(String, String, f64)> {
+    let (Way::Records { comparer, .. }, Some((model, _))) = (&judge.scorer.way, &judge.model)
+    else {
+        return Vec::new();
+    };
+    let mut evidence = Vec::new();
+    for (field, (column, part, _)) in comparer.fields().enumerate() {
+        let Some(level) = pair.pattern.level(field) else {
+            continue;
+        };
+        let mut name = names.get(column).cloned().unwrap_or_default();
+        if part != Part::Whole {
+            name = format!("{name} ({})", part_name(part));
+        }
+        let weight = model.weight(pair.pattern, field, None).unwrap_or_default();
+        let bits = (weight / std::f64::consts::LN_2 * 1000.0).round() / 1000.0;
+        let level = match level {
+            Level::Same if pair.pattern.is_identical(field) => "identical",
+            level => level.name(),
+        };
+        evidence.push((name, level.to_owned(), bits));
+    }
+    evidence
+}

@@ -1,0 +1,34 @@
+//! Near duplicates, across the rows of a table: what the kernels of `udfs::kernels::matching` need of
+//! all rows, and in which order.
+//!
+//! ```text
+//!  pass A   keys of every row ──shuffled by key──► pairs with a key in common   (candidates.rs)
+//!           a sample of the rows ────────────────► what the fields are like     (sample.rs)
+//!  pass B   records of the rows in a pair ──shuffled by pair──► compared pairs  (records.rs, score.rs)
+//!  driver   compared pairs ──► weights ──► clusters ──► who stays               (decide.rs)
+//! ```
+//!
+//! Keys and the records of rows that may match travel; nothing else does. All that is decided rests
+//! on sorted pairs, so it does not matter who compared them.
+
+mod candidates;
+mod decide;
+mod matches;
+mod need;
+mod records;
+mod report;
+mod sample;
+mod score;
+
+pub use candidates::{CandidateLog, Candidates, CappedKeys, FoundPairs, find_pairs};
+pub use decide::decide;
+pub use matches::{MatchedRow, Matches};
+pub use need::{KeepMatch, MatchingNeed, Method};
+pub use records::RecordLog;
+pub(crate) use records::pair_buckets;
+pub use report::{MatchReport, PairEvidence};
+pub use sample::{SAMPLE_BUCKET, Sample};
+pub use score::{Scored, ScoredPair, Scorer};
+
+#[cfg(test)]
+mod tests;

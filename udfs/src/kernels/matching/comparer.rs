@@ -1,0 +1,374 @@
+//! Compares records field by field, with what a sample of the table tells of its fields.
+
+use foldhash::{HashMap, HashMapExt, HashSet};
+
+use super::compare::level;
+use super::field::{Field, Kind, Part, Value, identity, is_mixed};
+use super::model::Chance;
+use super::pattern::{Level, MOST_FIELDS, Pattern};
+
+/// The comparable values of a row's columns.
+pub type Record = Vec<Option<String>>;
+
+/// Rows from which a column without repeats is taken for an identifier.
+const IDENTIFIER_ROWS: usize = 20;
+
+/// Rows that share two values from which these are taken to depend on one another: more than a
+/// thing has copies.
+const TOGETHER: u32 = 10;
+
+/// Random pairs that are compared to learn what chance gives.
+const CHANCE_PAIRS: usize = 100_000;
+
+/// Part of the format: another seed is another choice of pairs.
+const SEED: u64 = 0x4348_414E_4345_0001;
+
+/// Steps of [`Comparison::rarity`] in one natural logarithm.
+pub(super) const RARITY_STEPS: f64 = 256.0;
+
+/// Compares records.
+#[derive(Debug)]
+pub struct Comparer {
+    fields: Vec<Field>,
+    /// Fields that stand for one another in some records.
+    exchanges: Vec<(usize, usize)>,
+    /// How many rows of the sample hold two frequent values together.
+    together: HashMap<(usize, u64, usize, u64), u32>,
+    /// Columns that are not compared, and why.
+    left_out: Vec<(usize, &'static str)>,
+}
+
+/// A record, ready to be compared.
+#[derive(Debug, Clone)]
+pub struct Prepared(Vec<Option<Value>>);
+
+/// What comparing two records gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Comparison {
+    /// The levels of the fields.
+    pub pattern: Pattern,
+    /// How rare the values are that both hold, together: 256 for each factor of e.
+    pub rarity: i32,
+}
+
+impl Comparer {
+    /// Learns the fields of a table from a sample of its rows, all of the same columns.
+    pub fn learn(sample: &[Record]) -> Self {
+        let columns = sample.first().map_or(0, Vec::len);
+        let mut left_out = dependent_columns(sample, columns);
+        let mut fields = Vec::new();
+        for column in 0..columns {
+            if left_out.iter().any(|(left, _)| *left == column) {
+                continue;
+            }
+            let values = || sample.iter().map(move |record| record[column].as_deref());
+            if let Some(reason) = useless(values()) {
+                left_out.push((column, reason));
+                continue;
+            }
+            let parts = if is_mixed(values().flatten()) {
+                &[Part::Words, Part::Numbers][..]
+            } else {
+                &[Part::Whole]
+            };
+            for part in parts {
+                if fields.len() < MOST_FIELDS {
+                    fields.push(Field::learn(column, *part, values()));
+                }
+            }
+        }
+        left_out.sort_unstable();
+        let exchanges = exchanges(&fields, sample);
+        let mut comparer = Self {
+            fields,
+            exchanges,
+            together: HashMap::new(),
+            left_out,
+        };
+        comparer.count_together(sample);
+        comparer
+    }
+
+    /// Column, part and kind of each field.
+    pub fn fields(&self) -> impl Iterator<Item = (usize, Part, Kind)> + '_ {
+        let fields = self.fields.iter();
+        fields.map(|field| (field.column, field.part, field.kind))
+    }
+
+    /// Columns that are not compared, and why.
+    pub fn left_out(&self) -> &[(usize, &'static str)] {
+        &self.left_out
+    }
+
+    /// Pairs of columns whose values are found in each other's place.
+    pub fn exchanged_columns(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let pairs = self.exchanges.iter();
+        pairs.map(|(one, two)| (self.fields[*one].column, self.fields[*two].column))
+    }
+
+    /// A record, ready to be compared.
+    pub fn prepare<'a>(&self, value: impl Fn(usize) -> Option<&'a str>) -> Prepared {
+        let fields = self.fields.iter();
+        Prepared(
+            fields
+                .map(|field| value(field.column).and_then(|value| field.prepare(value)))
+                .collect(),
+        )
+    }
+
+    /// Compares two records.
+    pub fn compare(&self, left: &Prepared, right: &Prepared) -> Comparison {
+        let mut pattern = Pattern::default();
+        for (number, field) in self.fields.iter().enumerate() {
+            if let (Some(one), Some(two)) = (&left.0[number], &right.0[number]) {
+                pattern.set(number, level(field.kind, one, two), one.id == two.id);
+            }
+        }
+        for (one, two) in &self.exchanges {
+            if self.exchange(*one, *two, left, right, &mut pattern) {
+                break;
+            }
+        }
+        let rarity = self.rarity(left, right, pattern);
+        Comparison {
+            pattern,
+            rarity: (rarity * RARITY_STEPS).round() as i32,
+        }
+    }
+
+    /// Compares two fields crosswise, and keeps that where it is much better.
+    fn exchange(
+        &self,
+        one: usize,
+        two: usize,
+        left: &Prepared,
+        right: &Prepared,
+        pattern: &mut Pattern,
+    ) -> bool {
+        let straight = [pattern.level(one), pattern.level(two)];
+        if straight.iter().any(|level| *level >= Some(Level::Near)) {
+            return false;
+        }
+        let crossed = |from: usize, to: usize| {
+            let (from, to) = (left.0[from].as_ref()?, right.0[to].as_ref()?);
+            Some(level(Kind::Text, from, to))
+        };
+        let crossed = [crossed(one, two), crossed(two, one)];
+        let worth = |levels: [Option<Level>; 2]| -> i32 {
+            let worth = |level: Option<Level>| match level {
+                None => 0,
+                Some(Level::Different) => -1,
+                Some(level) => level as i32,
+            };
+            levels.into_iter().map(worth).sum()
+        };
+        let finds = crossed.iter().any(|level| *level >= Some(Level::Close));
+        if !finds || worth(crossed) < worth(straight) + 3 {
+            return false;
+        }
+        for (field, level) in [one, two].into_iter().zip(crossed) {
+            match level {
+                Some(level) => pattern.set(field, level, false),
+                None => pattern.clear(field),
+            }
+        }
+        pattern.set_exchanged();
+        true
+    }
+
+    /// How improbable it is that chance gives the values that both hold: the product of their
+    /// frequencies, of values that depend on one another the frequency given the other.
+    fn rarity(&self, left: &Prepared, right: &Prepared, pattern: Pattern) -> f64 {
+        let mut shared: Vec<(u32, usize, u64)> = Vec::new();
+        for (number, value) in left.0.iter().enumerate() {
+            if let (Some(value), true) = (value, pattern.is_identical(number)) {
+                debug_assert!(right.0[number].is_some());
+                shared.push((value.count, number, value.id));
+            }
+        }
+        shared.sort_unstable();
+        let mut rarity = 0.0;
+        for (place, (count, number, id)) in shared.iter().enumerate() {
+            let present = self.fields[*number].present.max(1);
+            let mut frequency = f64::from(*count) / f64::from(present);
+            for (rarer, other, other_id) in &shared[..place] {
+                let key = if other < number {
+                    (*other, *other_id, *number, *id)
+                } else {
+                    (*number, *id, *other, *other_id)
+                };
+                if let Some(together) = self.together.get(&key) {
+                    // Without the pair itself, and drawn a little towards independence.
+                    let given = (f64::from(*together) - 2.0) / (f64::from(*rarer) + 2.0);
+                    frequency = frequency.max(given);
+                }
+            }
+            rarity -= frequency.ln();
+        }
+        rarity
+    }
+
+    /// Counts the rows that hold two frequent values together.
+    fn count_together(&mut self, sample: &[Record]) {
+        let mut together: HashMap<(usize, u64, usize, u64), u32> = HashMap::new();
+        for record in sample {
+            let mut frequent: Vec<(usize, u64)> = Vec::new();
+            for (number, field) in self.fields.iter().enumerate() {
+                let value = record[field.column].as_deref();
+                let Some(value) = value.and_then(|value| field.part.of(value)) else {
+                    continue;
+                };
+                let id = identity(&value);
+                if field
+                    .counts
+                    .get(&id)
+                    .is_some_and(|count| *count >= TOGETHER)
+                {
+                    frequent.push((number, id));
+                }
+            }
+            for (place, (one, one_id)) in frequent.iter().enumerate() {
+                for (two, two_id) in &frequent[place + 1..] {
+                    *together.entry((*one, *one_id, *two, *two_id)).or_default() += 1;
+                }
+            }
+        }
+        together.retain(|_, count| *count >= TOGETHER);
+        self.together = together;
+    }
+
+    /// What chance gives: the levels of random pairs of a sample. With `sides`, of pairs whose rows
+    /// are of different sides. `pairs` is the number of pairs in the table.
+    pub fn chance(&self, sample: &[Prepared], sides: Option<&[u64]>, pairs: f64) -> Chance {
+        let mut counts = vec![[0.0; 6]; self.fields.len()];
+        let rows = sample.len() as u64;
+        let all = rows.saturating_mul(rows.saturating_sub(1)) / 2;
+        let wanted = CHANCE_PAIRS.min(usize::try_from(all * 3).unwrap_or(usize::MAX));
+        let (mut taken, mut state) = (0usize, SEED);
+        for _ in 0..wanted * 8 {
+            if taken == wanted {
+                break;
+            }
+            let one = (split_mix(&mut state) % rows.max(1)) as usize;
+            let two = (split_mix(&mut state) % rows.max(1)) as usize;
+            if one == two || sides.is_some_and(|sides| sides[one] == sides[two]) {
+                continue;
+            }
+            taken += 1;
+            for (number, field) in self.fields.iter().enumerate() {
+                if let (Some(left), Some(right)) = (&sample[one].0[number], &sample[two].0[number])
+                {
+                    counts[number][level(field.kind, left, right) as usize] += 1.0;
+                }
+            }
+        }
+        let scale = pairs / taken.max(1) as f64;
+        for levels in &mut counts {
+            levels.iter_mut().for_each(|count| *count *= scale);
+        }
+        Chance { counts, pairs }
+    }
+
+    /// A value's frequency in the table, from 0 to 1, of a field of a prepared record.
+    pub fn frequency(&self, record: &Prepared, field: usize) -> Option<f64> {
+        let value = record.0.get(field)?.as_ref()?;
+        Some(self.fields.get(field)?.frequency(value))
+    }
+}
+
+/// Why a column's values tell nothing of who is who; none if they do.
+fn useless<'a>(values: impl Iterator<Item = Option<&'a str>>) -> Option<&'static str> {
+    let mut distinct: HashSet<&str> = HashSet::default();
+    let (mut present, mut coded, mut rows) = (0usize, 0usize, 0usize);
+    for value in values {
+        rows += 1;
+        let Some(value) = value else { continue };
+        present += 1;
+        let word = !value.contains(' ') || value.len() >= 32;
+        coded += usize::from(word && value.bytes().any(|byte| byte.is_ascii_digit()));
+        distinct.insert(value);
+    }
+    if distinct.len() <= 1 {
+        return Some("holds one value only");
+    }
+    let identifies = present == rows && present >= IDENTIFIER_ROWS && distinct.len() == present;
+    (identifies && coded == present).then_some("numbers the rows")
+}
+
+/// Columns that repeat what others of the same row say, such as a full name beside its parts: they
+/// would count twice. The one with the most words goes first.
+fn dependent_columns(sample: &[Record], columns: usize) -> Vec<(usize, &'static str)> {
+    let rows = &sample[..sample.len().min(2_000)];
+    let words = |column: usize| -> usize {
+        let values = rows.iter().filter_map(|record| record[column].as_deref());
+        values.map(|value| value.split(' ').count()).sum()
+    };
+    let mut order: Vec<usize> = (0..columns).collect();
+    order.sort_by_key(|column| {
+        (
+            std::cmp::Reverse(words(*column)),
+            std::cmp::Reverse(*column),
+        )
+    });
+    let mut dependent: Vec<(usize, &'static str)> = Vec::new();
+    for column in order {
+        let (mut covered, mut all) = (0usize, 0usize);
+        for record in rows {
+            let Some(value) = record[column].as_deref() else {
+                continue;
+            };
+            let others = (0..columns).filter(|other| {
+                *other != column && !dependent.iter().any(|(left, _)| left == other)
+            });
+            let others: HashSet<&str> = others
+                .filter_map(|other| record[other].as_deref())
+                .flat_map(|value| value.split(' '))
+                .collect();
+            all += value.split(' ').count();
+            covered += value
+                .split(' ')
+                .filter(|word| others.contains(word))
+                .count();
+        }
+        if all > 0 && covered * 100 >= all * 95 {
+            dependent.push((column, "repeats other columns"));
+        }
+    }
+    dependent
+}
+
+/// Pairs of text fields that have values in common: in some rows one stands in the other's place.
+fn exchanges(fields: &[Field], sample: &[Record]) -> Vec<(usize, usize)> {
+    let values: Vec<Option<HashSet<&str>>> = fields
+        .iter()
+        .map(|field| {
+            let fits = field.kind == Kind::Text && field.part == Part::Whole;
+            let values = sample
+                .iter()
+                .filter_map(|record| record[field.column].as_deref());
+            fits.then(|| values.collect())
+        })
+        .collect();
+    let mut found = Vec::new();
+    for (one, left) in values.iter().enumerate() {
+        for (two, right) in values.iter().enumerate().skip(one + 1) {
+            let (Some(left), Some(right)) = (left, right) else {
+                continue;
+            };
+            let shared = left.intersection(right).count();
+            if shared >= 5 && shared * 20 >= left.len().min(right.len()) {
+                found.push((one, two));
+            }
+        }
+    }
+    found
+}
+
+/// The next number of SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number
+/// generators", 2014).
+fn split_mix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ (mixed >> 31)
+}

@@ -1,0 +1,268 @@
+//! A field of records: what of a column is compared, and how frequent its values are.
+
+use foldhash::HashMap;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::value::date;
+
+/// Part of what is stored: another seed is another hash of everything.
+const SEED: u64 = 0x4649_454C_4431_0001;
+
+/// What a field takes of its column's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// The words of a value that mixes words and numbers, such as an address.
+    Words,
+    /// The numbers of such a value: one digit makes it another house.
+    Numbers,
+}
+
+/// How the values of a field are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Names and other texts.
+    Text,
+    /// Numbers that name something, digit by digit.
+    Digits,
+    /// Numbers that measure something.
+    Quantity,
+    /// Dates.
+    Date,
+}
+
+impl Kind {
+    /// Name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Digits => "digits",
+            Self::Quantity => "quantity",
+            Self::Date => "date",
+        }
+    }
+}
+
+/// A field, with what is known of its values.
+#[derive(Debug, Clone)]
+pub(super) struct Field {
+    pub(super) column: usize,
+    pub(super) part: Part,
+    pub(super) kind: Kind,
+    /// How often each value that repeats occurs in the sample.
+    pub(super) counts: HashMap<u64, u32>,
+    /// Rows of the sample that hold a value.
+    pub(super) present: u32,
+    /// In how many rows each word that repeats occurs.
+    words: HashMap<u64, u32>,
+}
+
+/// A value, ready to be compared.
+#[derive(Debug, Clone)]
+pub(super) struct Value {
+    pub(super) id: u64,
+    /// Without blanks.
+    pub(super) compact: String,
+    /// Characters of it.
+    pub(super) length: usize,
+    pub(super) tokens: Vec<Token>,
+    pub(super) date: Option<(i32, i32, i32)>,
+    pub(super) quantity: Option<f64>,
+    /// How often the value occurs in the sample.
+    pub(super) count: u32,
+}
+
+/// A word of a value.
+#[derive(Debug, Clone)]
+pub(super) struct Token {
+    pub(super) id: u64,
+    pub(super) text: Box<str>,
+    pub(super) weight: f64,
+    pub(super) is_number: bool,
+    pub(super) short: bool,
+}
+
+/// The hash of a value or a word.
+pub(super) fn identity(text: &str) -> u64 {
+    xxh3_64_with_seed(text.as_bytes(), SEED)
+}
+
+fn is_number(word: &str) -> bool {
+    word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_figure(word: &str) -> bool {
+    word.bytes()
+        .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b','))
+}
+
+/// Whether a column's values mix words and numbers, so that these are compared by themselves.
+pub(super) fn is_mixed<'a>(values: impl Iterator<Item = &'a str>) -> bool {
+    let (mut mixed, mut all) = (0usize, 0usize);
+    for value in values {
+        let word = |word: &str| word.len() > 1 && !word.bytes().any(|byte| byte.is_ascii_digit());
+        let numbers = value.split(' ').any(is_number);
+        mixed += usize::from(numbers && value.split(' ').any(word));
+        all += 1;
+    }
+    all > 0 && mixed * 10 >= all * 3
+}
+
+impl Part {
+    /// What the part takes of a value; none where nothing is left.
+    pub(super) fn of(self, value: &str) -> Option<String> {
+        let wanted = |word: &&str| match self {
+            Self::Whole => true,
+            Self::Words => !is_number(word),
+            Self::Numbers => is_number(word),
+        };
+        let words: Vec<&str> = value.split(' ').filter(wanted).collect();
+        (!words.is_empty()).then(|| words.join(" "))
+    }
+}
+
+impl Field {
+    /// The field of a column, from the column's values in a sample of rows.
+    pub(super) fn learn<'a>(
+        column: usize,
+        part: Part,
+        values: impl Iterator<Item = Option<&'a str>>,
+    ) -> Self {
+        let mut counts: HashMap<u64, u32> = HashMap::default();
+        let mut words: HashMap<u64, u32> = HashMap::default();
+        let mut present = 0u32;
+        let (mut digits, mut dates, mut fractions) = (0u32, 0u32, 0u32);
+        for value in values.flatten().filter_map(|value| part.of(value)) {
+            present += 1;
+            *counts.entry(identity(&value)).or_default() += 1;
+            let mut ids: Vec<u64> = value.split(' ').map(identity).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            for id in ids {
+                *words.entry(id).or_default() += 1;
+            }
+            let figures = value.split(' ').all(is_figure);
+            digits += u32::from(figures);
+            fractions += u32::from(figures && value.contains('.'));
+            dates += u32::from(date(&value).is_some());
+        }
+        let most = |part: u32| present > 0 && part * 10 >= present * 9;
+        let kind = if most(dates) {
+            Kind::Date
+        } else if most(digits) && fractions * 10 >= present {
+            Kind::Quantity
+        } else if most(digits) {
+            Kind::Digits
+        } else {
+            Kind::Text
+        };
+        counts.retain(|_, count| *count > 1);
+        words.retain(|_, count| *count > 1);
+        Self {
+            column,
+            part,
+            kind,
+            counts,
+            present,
+            words,
+        }
+    }
+
+    /// A column's value, ready to be compared; none where the field has none of it.
+    pub(super) fn prepare(&self, value: &str) -> Option<Value> {
+        let value = self.part.of(value)?;
+        let compact: String = value.split(' ').collect();
+        let id = identity(&value);
+        Some(Value {
+            id,
+            length: compact.chars().count(),
+            tokens: self.tokens(&value),
+            date: (self.kind == Kind::Date).then(|| date(&value)).flatten(),
+            quantity: (self.kind == Kind::Quantity)
+                .then(|| compact.parse().ok())
+                .flatten(),
+            count: self.counts.get(&id).copied().unwrap_or(1),
+            compact,
+        })
+    }
+
+    /// The words of a text, with weights whose squares add up to 1.
+    fn tokens(&self, value: &str) -> Vec<Token> {
+        if self.kind != Kind::Text {
+            return Vec::new();
+        }
+        let mut tokens: Vec<Token> = Vec::new();
+        for word in value.split(' ') {
+            let id = identity(word);
+            if tokens.iter().any(|token| token.id == id) {
+                continue;
+            }
+            let rows = self.words.get(&id).copied().unwrap_or(1);
+            let rarity = ((f64::from(self.present) + 1.0) / f64::from(rows)).ln();
+            tokens.push(Token {
+                id,
+                text: word.into(),
+                weight: rarity.max(0.01),
+                is_number: is_number(word),
+                short: word.len() < 3,
+            });
+        }
+        let norm: f64 = tokens.iter().map(|token| token.weight.powi(2)).sum();
+        for token in &mut tokens {
+            token.weight /= norm.sqrt();
+        }
+        tokens
+    }
+
+    /// Share of the rows with a value that hold this one.
+    pub(super) fn frequency(&self, value: &Value) -> f64 {
+        f64::from(value.count) / f64::from(self.present.max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn field(part: Part, values: &[&str]) -> Field {
+        Field::learn(0, part, values.iter().map(|value| Some(*value)))
+    }
+
+    /// The kind follows from the values.
+    #[test]
+    fn kinds() {
+        let cases: [(&[&str], Kind); 4] = [
+            (&["ann", "bob 2", "7"], Kind::Text),
+            (&["12", "555 0100", "7"], Kind::Digits),
+            (&["1.5", "2", "10.25"], Kind::Quantity),
+            (&["1971 06 24", "20010101"], Kind::Date),
+        ];
+        for (values, want) in cases {
+            assert_eq!(field(Part::Whole, values).kind, want, "{values:?}");
+        }
+    }
+
+    /// Addresses are mixed, names and numbers are not; each part takes its own.
+    #[test]
+    fn parts() {
+        let addresses = ["12 main st", "7 elm rd", "market square"];
+        assert!(is_mixed(addresses.into_iter()));
+        assert!(!is_mixed(["ann", "57th st", "7"].into_iter()));
+        assert_eq!(Part::Words.of(addresses[0]).as_deref(), Some("main st"));
+        assert_eq!(Part::Numbers.of(addresses[0]).as_deref(), Some("12"));
+        assert_eq!(Part::Numbers.of(addresses[2]), None);
+    }
+
+    /// Rare words weigh more; the weights are those of a unit vector.
+    #[test]
+    fn weights() {
+        let field = field(Part::Whole, &["blue cafe", "red cafe", "green cafe"]);
+        let value = field.prepare("blue cafe").unwrap();
+        assert!(value.tokens[0].weight > 2.0 * value.tokens[1].weight);
+        let norm: f64 = value.tokens.iter().map(|token| token.weight.powi(2)).sum();
+        assert!((norm - 1.0).abs() < 1e-12);
+    }
+}

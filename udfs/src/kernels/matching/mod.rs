@@ -1,0 +1,26 @@
+//! Which records are of the same thing, without rules and without labels.
+//!
+//! Records that may match have a key in common ([`RecordKeys`]); a pair of them is compared field by
+//! field ([`Comparer`]) to a [`Pattern`] of agreement; how much a pattern tells is learned from all
+//! pairs together ([`Model`], after Fellegi and Sunter, "A theory for record linkage", 1969); and
+//! scored pairs are put together to clusters that hold ([`link`]).
+//!
+//! Nothing here depends on the order of the records or on who compares which pair: hashes have fixed
+//! seeds, sums run in the order of sorted keys, ties break by row.
+
+mod compare;
+mod comparer;
+mod field;
+mod keys;
+mod linkage;
+mod model;
+mod pattern;
+mod value;
+
+pub use comparer::{Comparer, Comparison, Prepared, Record};
+pub use field::{Kind, Part};
+pub use keys::RecordKeys;
+pub use linkage::{Cluster, Edge, Linkage, link, mutual_best};
+pub use model::{Chance, FieldWeights, Fit, Model, PatternCount};
+pub use pattern::{Level, Pattern};
+pub use value::comparable;
