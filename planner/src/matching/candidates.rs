@@ -25,9 +25,6 @@ const FEW: usize = 64;
 /// Rows of a larger group with which each of its rows is compared.
 const REPRESENTATIVES: usize = 8;
 
-/// A larger group than this tells nothing: it is counted and left out.
-const MOST: usize = 10_000;
-
 /// Slots of a text's signature.
 const SLOTS: usize = 128;
 
@@ -156,7 +153,10 @@ impl CandidateLog {
                         bytes += self.sample.add(number, side, &record);
                     }
                 }
-                Keys::Texts(maker) => keys.extend_from_slice(maker.of(&values.text(row))),
+                Keys::Texts(maker) => {
+                    let bands = maker.of(&values.text(row)).iter();
+                    keys.extend(bands.map(|key| RecordKeys::band(*key)));
+                }
             }
             for key in &keys {
                 let bucket = &mut self.buckets[(key >> 58) as usize];
@@ -248,9 +248,14 @@ pub struct FoundPairs {
     pub capped: CappedKeys,
 }
 
-/// The pairs in one bucket's logs of all splits, whatever their order. The memory of the answer is
+/// The pairs in one bucket's logs of all splits, whatever their order; keys of more than `most` rows
+/// are left out. The memory of the answer is
 /// asked of `memory`, and stays with it.
-pub fn find_pairs(logs: &[RecordBatch], memory: &MemoryReservation) -> Result<FoundPairs> {
+pub fn find_pairs(
+    logs: &[RecordBatch],
+    most: usize,
+    memory: &MemoryReservation,
+) -> Result<FoundPairs> {
     let logged = logs.iter().map(RecordBatch::num_rows).sum::<usize>();
     let sorted = memory.new_empty();
     sorted.try_grow(logged * size_of::<(u64, u64, u64)>())?;
@@ -274,7 +279,7 @@ pub fn find_pairs(logs: &[RecordBatch], memory: &MemoryReservation) -> Result<Fo
     let mut found = FoundPairs::default();
     let mut asked = 0;
     for group in keys.chunk_by(|left, right| left.0 == right.0) {
-        found.group(group, linked);
+        found.group(group, linked, most);
         if found.pairs.len() > asked {
             // In steps: asking takes a lock.
             let more = (found.pairs.len() - asked).max(1 << 16);
@@ -290,7 +295,7 @@ pub fn find_pairs(logs: &[RecordBatch], memory: &MemoryReservation) -> Result<Fo
 
 impl FoundPairs {
     /// Adds the pairs of the rows of one key, which are in ascending order.
-    fn group(&mut self, group: &[(u64, u64, u64)], linked: bool) {
+    fn group(&mut self, group: &[(u64, u64, u64)], linked: bool, most: usize) {
         let rows = group.len();
         let whole_value = group
             .first()
@@ -302,7 +307,7 @@ impl FoundPairs {
                 return;
             }
             self.capped.largest = self.capped.largest.max(rows as u64);
-            if rows > MOST {
+            if rows > most {
                 self.capped.left_out += 1;
                 return;
             }

@@ -20,8 +20,11 @@ use crate::error::Result;
 /// Steps of a score.
 const STEPS: f64 = 256.0;
 
-/// What a pair counts that no key has brought together.
+/// What a pair of records counts that no key has brought together.
 const UNKNOWN: f64 = -2.0;
+
+/// The same of texts, whose keys miss few: most such pairs are of masses, which are compared in part.
+const UNKNOWN_TEXT: f64 = -0.25;
 
 /// Scores count up to this.
 const MOST: f64 = 12.0;
@@ -102,7 +105,10 @@ pub fn decide(
         let steps = |score: f64| (score * STEPS) as i32;
         let linkage = Linkage {
             threshold: 0,
-            unknown: steps(UNKNOWN),
+            unknown: steps(match judge.model {
+                Some(_) => UNKNOWN,
+                None => UNKNOWN_TEXT,
+            }),
             most: steps(MOST),
         };
         link(&edges, linkage)

@@ -17,6 +17,17 @@ pub struct MatchingNeed {
     pub keep: KeepMatch,
 }
 
+impl MatchingNeed {
+    /// A key of more rows than this tells nothing. That of records is of pieces of words, many of which
+    /// are common; that of texts is of texts that are alike.
+    pub fn most_rows(&self) -> usize {
+        match self.method {
+            Method::Records { .. } => 1_000,
+            Method::Texts { .. } => 10_000,
+        }
+    }
+}
+
 /// How rows are compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Method {

@@ -34,11 +34,11 @@ fn log(entries: &[(u64, u64)], sides: Option<&[u64]>) -> RecordBatch {
 fn pairs_of_keys() {
     let one = log(&[(2, 9), (2, 5), (4, 5), (6, 1)], None);
     let two = log(&[(2, 7), (4, 9)], None);
-    let found = find_pairs(&[one, two], &memory(1 << 20)).unwrap();
+    let found = find_pairs(&[one, two], 10_000, &memory(1 << 24)).unwrap();
     assert_eq!(found.pairs, [(5, 7), (5, 9), (7, 9)]);
     assert_eq!(found.capped, CappedKeys::default());
     let linked = log(&[(2, 9), (2, 5), (2, 7)], Some(&[1, 2, 1]));
-    let found = find_pairs(&[linked], &memory(1 << 20)).unwrap();
+    let found = find_pairs(&[linked], 10_000, &memory(1 << 24)).unwrap();
     assert_eq!(found.pairs, [(5, 7), (5, 9)]);
 }
 
@@ -48,7 +48,7 @@ fn pairs_of_keys() {
 fn keys_of_many_rows() {
     let of = |key: u64, rows: u64| {
         let entries: Vec<(u64, u64)> = (0..rows).map(|row| (key, row)).collect();
-        find_pairs(&[log(&entries, None)], &memory(1 << 24))
+        find_pairs(&[log(&entries, None)], 10_000, &memory(1 << 24))
     };
     let (band, value) = (2, 3);
     assert_eq!(of(band, 64).unwrap().pairs.len(), 64 * 63 / 2);
@@ -63,7 +63,7 @@ fn keys_of_many_rows() {
     assert_eq!(read, found.capped);
     let small = log(&[(2, 1), (2, 2)], None);
     assert!(
-        find_pairs(&[small], &memory(10))
+        find_pairs(&[small], 10_000, &memory(10))
             .unwrap_err()
             .is_out_of_memory()
     );

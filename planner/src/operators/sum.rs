@@ -56,7 +56,10 @@ pub enum BucketSum {
     /// Rows that repeat a key; which of equal ones stays.
     Repeats(Keep),
     /// Pairs of rows that have a key in common.
-    Pairs,
+    Pairs {
+        /// Rows of a key from which it is left out.
+        most: usize,
+    },
     /// How far the rows of pairs agree.
     Scores {
         /// What is compared.
@@ -231,11 +234,11 @@ impl Finder {
         let batch = match sum {
             BucketSum::Repeats(keep) => self.repeats(op, bucket, *keep, &logs)?,
             // Counts and a sample, which are no keys.
-            BucketSum::Pairs if usize::from(bucket) >= KEY_BUCKETS => {
+            BucketSum::Pairs { .. } if usize::from(bucket) >= KEY_BUCKETS => {
                 let schema = logs.first().ok_or(Error::Bug("no logs"))?.schema();
                 concat_batches(&schema, &logs)?
             }
-            BucketSum::Pairs => self.pairs(op, bucket, &logs)?,
+            BucketSum::Pairs { most } => self.pairs(op, bucket, *most, &logs)?,
             BucketSum::Scores { need, sample } => {
                 let file = sample.open().map_err(|error| Error::io(sample, error))?;
                 let learned: Sample = serde_json::from_reader(file)?;
@@ -284,9 +287,15 @@ impl Finder {
     }
 
     /// Finds and stores the pairs of a bucket, each in both directions; gives what was capped.
-    fn pairs(&self, op: usize, bucket: u16, logs: &[RecordBatch]) -> Result<RecordBatch> {
+    fn pairs(
+        &self,
+        op: usize,
+        bucket: u16,
+        most: usize,
+        logs: &[RecordBatch],
+    ) -> Result<RecordBatch> {
         let held = self.memory.new_empty();
-        let found = find_pairs(logs, &held)?;
+        let found = find_pairs(logs, most, &held)?;
         held.try_grow(2 * found.pairs.len() * size_of::<(u64, u64)>())?;
         let turned = found.pairs.iter().map(|(left, right)| (*right, *left));
         let mut both: Vec<(u64, u64)> = found.pairs.iter().copied().chain(turned).collect();

@@ -54,7 +54,7 @@ pub(super) fn build_report(parts: ReportParts<'_>) -> Result<Report> {
             rows_quarantined: quarantined,
             deduplication_rate: 1.0 - ratio(dropped, account.rows),
         },
-        quality_metrics: quality_metrics(account, &columns, parts.program, dropped),
+        quality_metrics: quality_metrics(account, &columns, parts.program),
         transformations_applied: transformations(&parts)?,
         pii_found: pii_found(parts.program),
         violations: violations(&parts),
@@ -143,7 +143,6 @@ fn quality_metrics(
     account: &Account,
     columns: &[ColumnReport],
     program: &Program,
-    duplicates: u64,
 ) -> QualityMetrics {
     let cells: u64 = account.cells.iter().map(|count| count.cells).sum();
     let imputed: u64 = account.cells.iter().map(|count| count.imputed).sum();
@@ -159,7 +158,7 @@ fn quality_metrics(
         }
     };
     QualityMetrics {
-        duplicates_detected: duplicates,
+        duplicates_detected: removed_as(account, "duplicate"),
         near_duplicates_detected: removed_as(account, "near_duplicate"),
         imputation_rate: ratio(imputed, account.clean_rows * program.output.len() as u64),
         cells_imputed: imputed,

@@ -281,7 +281,10 @@ impl<'a> Engine<'a> {
             match self.program.ops[op].op.need() {
                 Some(Need::Repeats(need)) => sums.push((op, BucketSum::Repeats(need.keep))),
                 Some(Need::Figures(_)) => figures |= !sums.is_empty(),
-                Some(Need::Candidates(_)) => sums.push((op, BucketSum::Pairs)),
+                Some(Need::Candidates(need)) => {
+                    let most = need.most_rows();
+                    sums.push((op, BucketSum::Pairs { most }));
+                }
                 Some(Need::Matches(need)) => {
                     let found = found.get(&op).ok_or(Error::Bug("matches without pairs"))?;
                     let sample = self.learned_folder.join(&format!("op-{op}-sample.json"));
@@ -424,7 +427,7 @@ impl NearDuplicates<'_> {
                 };
                 (Known::Stored(LearnedFile::Candidates(files)), now)
             } else {
-                let (pairs, now) = near::pairs_here(logs, self.summing)?;
+                let (pairs, now) = near::pairs_here(self.need, logs, self.summing)?;
                 (Known::Here(Arc::new(Learned::Candidates(pairs))), now)
             };
             found.insert(self.op + 1, now);

@@ -23,6 +23,7 @@ pub(super) struct Found {
 
 /// The pairs in all buckets of keys, found in this process.
 pub(super) fn pairs_here(
+    need: &MatchingNeed,
     mut logs: BTreeMap<u16, Vec<RecordBatch>>,
     summing: &Summing<'_>,
 ) -> Result<(Candidates, Found)> {
@@ -33,7 +34,9 @@ pub(super) fn pairs_here(
     };
     let held = summing.memory.new_empty();
     let buckets: Vec<Vec<RecordBatch>> = logs.into_values().collect();
-    let parts = in_threads(summing.threads, buckets, |logs| find_pairs(&logs, &held))?;
+    let parts = in_threads(summing.threads, buckets, |logs| {
+        find_pairs(&logs, need.most_rows(), &held)
+    })?;
     let (mut pairs, mut capped) = (Vec::new(), CappedKeys::default());
     for part in parts {
         held.try_grow(part.pairs.len() * size_of::<(u64, u64)>())?;

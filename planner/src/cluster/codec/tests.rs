@@ -189,7 +189,7 @@ fn passes_of_every_step() {
             sums: vec![
                 (1, BucketSum::Repeats(Keep::Last)),
                 (4, BucketSum::Repeats(Keep::MostComplete)),
-                (6, BucketSum::Pairs),
+                (6, BucketSum::Pairs { most: 7 }),
             ],
             folder: folder.path().join("learned").into(),
             splits: Splits { count: 1, rows: 1 },

@@ -77,7 +77,12 @@ impl RecordKeys {
         }
         self.hasher.sign(&self.runs, &mut self.signature);
         self.banding.keys(&self.signature, &mut self.bands);
-        keys.extend(self.bands.iter().map(|key| key & !WHOLE_VALUE));
+        keys.extend(self.bands.iter().map(|key| Self::band(*key)));
+    }
+
+    /// A band's key as one that is no whole value.
+    pub fn band(key: u64) -> u64 {
+        key & !WHOLE_VALUE
     }
 
     /// Whether a key is a whole value.
