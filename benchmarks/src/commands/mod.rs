@@ -1,5 +1,6 @@
 //! The subcommands of the binary, one file each.
 
+mod data_sets;
 pub mod demo;
 pub mod determinism;
 pub mod distribution;

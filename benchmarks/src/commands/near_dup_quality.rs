@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 
+use super::data_sets::{DATA, open_data};
 use super::failures::Failures;
-use super::quality::DATA;
 use crate::figure_table::figure_table;
 use crate::near_duplicates::{
     Found, LabelledTable, LabelledTables, PairScore, find_with_sanitizer, find_with_splink,
@@ -30,17 +30,9 @@ pub struct NearDupQualityArgs {
 
 /// Runs the command. A goal that is missed is no failure.
 pub fn run(args: &NearDupQualityArgs) -> Result<()> {
-    if !args.data.is_dir() {
-        println!(
-            "skipped: there is no folder {}, and the data sets are not part of the project",
-            args.data.display()
-        );
+    let Some(data) = open_data(&args.data)? else {
         return Ok(());
-    }
-    let data = args
-        .data
-        .canonicalize()
-        .with_context(|| format!("cannot open {}", args.data.display()))?;
+    };
     let workspace = Workspace::of_this_build()?;
     let sanitizer = workspace.sanitizer(args.sanitizer.as_deref())?;
     let tables = LabelledTables::open(&data)?;

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use comfy_table::Table;
 
+use super::data_sets::{DATA, open_data};
 use super::failures::Failures;
 use crate::figure_table::figure_table;
 use crate::quality::{
@@ -13,9 +14,6 @@ use crate::quality::{
     repair_sets, score_outliers, score_repairs, truth_values,
 };
 use crate::workspace::Workspace;
-
-/// Where the real data lies, seen from this crate: beside the repository, for it is not part of the project.
-pub(super) const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data");
 
 /// Measure how well real data is repaired and normalised.
 #[derive(Args, Clone, Debug)]
@@ -30,17 +28,9 @@ pub struct QualityArgs {
 
 /// Runs the command.
 pub fn run(args: &QualityArgs) -> Result<()> {
-    if !args.data.is_dir() {
-        println!(
-            "skipped: there is no folder {}, and the data sets are not part of the project",
-            args.data.display()
-        );
+    let Some(data) = open_data(&args.data)? else {
         return Ok(());
-    }
-    let data = args
-        .data
-        .canonicalize()
-        .with_context(|| format!("cannot open {}", args.data.display()))?;
+    };
     let workspace = Workspace::of_this_build()?;
     let sanitizer = workspace.sanitizer(args.sanitizer.as_deref())?;
     let folder = workspace.subfolder("quality")?;

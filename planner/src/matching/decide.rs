@@ -349,7 +349,7 @@ fn evidence(judge: &Judge<'_>, names: &[String], pair: &ScoredPair) -> Vec<(Stri
         if part != Part::Whole {
             name = format!("{name} ({})", part_name(part));
         }
-        let weight = model.weight(pair.pattern, field, None).unwrap_or_default();
+        let weight = model.weight(pair.pattern, field).unwrap_or_default();
         let bits = (weight / std::f64::consts::LN_2 * 1000.0).round() / 1000.0;
         let level = match level {
             Level::Same if pair.pattern.is_identical(field) => "identical",

@@ -112,7 +112,16 @@ impl Plan<'_> {
     /// process a pass is one stage, and all sums are done there.
     fn stages(&self, to: &mut Formatter<'_>, pass: &Pass, writes: bool) -> fmt::Result {
         let scan = format!("DataSourceExec({} splits)", self.source.split_count());
-        writeln!(to, "  stages on a cluster; none shuffles rows:")?;
+        let compares = pass
+            .learns()
+            .filter_map(|op| self.program.ops[op].op.need())
+            .any(|need| matches!(need, Need::Matches(_)));
+        let rows = if compares {
+            "records of rows that may match are shuffled, no others"
+        } else {
+            "none shuffles rows"
+        };
+        writeln!(to, "  stages on a cluster; {rows}:")?;
         if writes {
             return writeln!(
                 to,

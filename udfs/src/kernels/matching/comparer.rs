@@ -6,6 +6,7 @@ use super::compare::level;
 use super::field::{Field, Kind, Part, Value, identity, is_mixed};
 use super::model::Chance;
 use super::pattern::{Level, MOST_FIELDS, Pattern};
+use crate::kernels::minhash::split_mix;
 
 /// The comparable values of a row's columns.
 pub type Record = Vec<Option<String>>;
@@ -268,12 +269,6 @@ impl Comparer {
         }
         Chance { counts, pairs }
     }
-
-    /// A value's frequency in the table, from 0 to 1, of a field of a prepared record.
-    pub fn frequency(&self, record: &Prepared, field: usize) -> Option<f64> {
-        let value = record.0.get(field)?.as_ref()?;
-        Some(self.fields.get(field)?.frequency(value))
-    }
 }
 
 /// Why a column's values tell nothing of who is who; none if they do.
@@ -362,13 +357,4 @@ fn exchanges(fields: &[Field], sample: &[Record]) -> Vec<(usize, usize)> {
         }
     }
     found
-}
-
-/// The next number of SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number
-/// generators", 2014).
-fn split_mix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    mixed ^ (mixed >> 31)
 }

@@ -214,11 +214,6 @@ impl Field {
         }
         tokens
     }
-
-    /// Share of the rows with a value that hold this one.
-    pub(super) fn frequency(&self, value: &Value) -> f64 {
-        f64::from(value.count) / f64::from(self.present.max(1))
-    }
 }
 
 #[cfg(test)]

@@ -192,10 +192,18 @@ impl Groups {
 
     fn add(&mut self, left: usize, right: usize, score: i32) {
         let score = score.clamp(-self.linkage.most, self.linkage.most);
+        let between = Between {
+            sum: i64::from(score),
+            known: 1,
+        };
+        self.add_between(left, right, between);
+    }
+
+    fn add_between(&mut self, left: usize, right: usize, more: Between) {
         for (one, two) in [(left, right), (right, left)] {
             let between = self.between[one].entry(two).or_default();
-            between.sum += i64::from(score);
-            between.known += 1;
+            between.sum += more.sum;
+            between.known += more.known;
         }
     }
 
@@ -247,11 +255,7 @@ impl Groups {
                 continue;
             }
             self.between[other].remove(&right);
-            for (one, two) in [(left, other), (other, left)] {
-                let known = self.between[one].entry(two).or_default();
-                known.sum += between.sum;
-                known.known += between.known;
-            }
+            self.add_between(left, other, between);
         }
     }
 }

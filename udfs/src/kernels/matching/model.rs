@@ -189,11 +189,6 @@ impl Model {
         1.0 / (1.0 + (-score).exp())
     }
 
-    /// Probability that a random pair of the table is of one thing.
-    pub fn prior(&self) -> f64 {
-        self.prior
-    }
-
     /// What each field tells, by level.
     pub fn weights(&self) -> impl Iterator<Item = FieldWeights> + '_ {
         self.agree.iter().zip(&self.differ).map(|(agree, differ)| {
@@ -205,21 +200,12 @@ impl Model {
         })
     }
 
-    /// What a field adds to the score of a pair that agrees so; the rarity of a shared value, as a
-    /// frequency, where both hold the same.
-    pub fn weight(&self, pattern: Pattern, field: usize, frequency: Option<f64>) -> Option<f64> {
+    /// What a field adds to the score of a pair that agrees so, whatever the value that both hold; none
+    /// where one is missing.
+    pub fn weight(&self, pattern: Pattern, field: usize) -> Option<f64> {
         let (agree, differ) = (self.agree.get(field)?, self.differ.get(field)?);
-        match (pattern.code(field), frequency) {
-            (0, _) => None,
-            (7, Some(frequency)) => Some((agree[5] / frequency.max(1e-12)).ln()),
-            (7, None) => Some((agree[5] / differ[5]).ln()),
-            (code, _) => Some((agree[code - 1] / differ[code - 1]).ln()),
-        }
-    }
-
-    /// The logarithm of the odds before anything is compared.
-    pub fn prior_score(&self) -> f64 {
-        (self.prior / (1.0 - self.prior)).ln()
+        let level = pattern.level(field)? as usize;
+        Some((agree[level] / differ[level]).ln())
     }
 
     fn count(&self, patterns: &[PatternCount]) -> Counts {
