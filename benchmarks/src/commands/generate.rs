@@ -23,6 +23,9 @@ pub struct GenerateArgs {
     /// Where to write the clean values: a CSV file, or a folder, which then gets a truth.csv.
     #[arg(long, value_name = "FILE.csv|DIR")]
     pub truth: Option<PathBuf>,
+    /// Near duplicates in a thousand rows: slips, short forms, exchanged and missing values.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=500))]
+    pub near_duplicates: u64,
     /// Cut the same rows into this many files NAME-00000.csv … beside --out.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=99_999))]
     pub pieces: u64,
@@ -35,7 +38,7 @@ pub fn run(args: &GenerateArgs) -> Result<()> {
         _ => path.join("truth.csv"),
     });
     let started = Instant::now();
-    let generator = CustomerGenerator::new(args.seed);
+    let generator = CustomerGenerator::new(args.seed).with_near_duplicates(args.near_duplicates);
     let written = write_table(
         generator,
         args.rows,
@@ -48,10 +51,11 @@ pub fn run(args: &GenerateArgs) -> Result<()> {
         println!("{}", file.display());
     }
     println!(
-        "{} rows, {:.1} MB, {} duplicates, {} ragged, in {seconds:.1} s ({:.0} rows/s)",
+        "{} rows, {:.1} MB, {} duplicates, {} near duplicates, {} ragged, in {seconds:.1} s ({:.0} rows/s)",
         args.rows,
         written.bytes as f64 / 1e6,
         written.duplicate_rows,
+        written.near_duplicate_rows,
         written.ragged_rows,
         args.rows as f64 / seconds.max(1e-9),
     );

@@ -35,6 +35,11 @@ pub(super) struct Customer {
 }
 
 impl Customer {
+    /// The number that a customer gets who is written down in row `row`.
+    pub(super) fn id_of_row(row: u64) -> u64 {
+        FIRST_ID.saturating_add(row)
+    }
+
     /// The customer of row `row`: the same for the same seed, whatever was generated before.
     pub(super) fn of_row(seed: u64, row: u64) -> Self {
         let mut random = Random::for_row(seed, row, Purpose::Truth);
@@ -42,7 +47,7 @@ impl Customer {
         let last = random.pick(LAST_NAMES);
         let month = random.between(1, 12) as u8;
         Self {
-            customer_id: FIRST_ID.saturating_add(row),
+            customer_id: Self::id_of_row(row),
             full_name: full_name(&mut random, first, last),
             email: email(&mut random, first, last),
             phone: phone(&mut random),

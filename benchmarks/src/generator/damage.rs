@@ -90,6 +90,11 @@ fn one_of(random: &mut Random, per_mille: u64, choices: &[&'static str]) -> Opti
     random.chance(per_mille).then(|| random.pick(choices))
 }
 
+/// What stands in the place of a value that is missing.
+pub(super) fn missing_value(random: &mut Random) -> &'static str {
+    random.pick(&MISSING_VALUES)
+}
+
 fn missing(random: &mut Random, per_mille: u64) -> Option<&'static str> {
     one_of(random, per_mille, &MISSING_VALUES)
 }

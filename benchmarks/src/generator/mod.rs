@@ -3,6 +3,7 @@
 //! Every row is a function of the seed and its row number alone. So a table of any size streams in constant memory,
 //! any row can be made again by itself, and the same rows can be cut into any number of files.
 
+mod alteration;
 mod cells;
 mod customer;
 mod damage;
@@ -13,6 +14,7 @@ mod write;
 
 mod vocabulary;
 
+pub use alteration::Alteration;
 pub use cells::Cells;
 pub use customer::STATUSES;
 pub use damage::MISSING_VALUES;
@@ -68,17 +70,29 @@ pub struct Row {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CustomerGenerator {
     seed: u64,
+    near_per_mille: u64,
 }
 
 impl CustomerGenerator {
     /// The table of this seed.
     pub fn new(seed: u64) -> Self {
-        Self { seed }
+        Self {
+            seed,
+            near_per_mille: 0,
+        }
+    }
+
+    /// The table with so many near duplicates in a thousand rows, at most 500, in the place of customers of their own.
+    pub fn with_near_duplicates(self, per_mille: u64) -> Self {
+        Self {
+            near_per_mille: per_mille.min(500),
+            ..self
+        }
     }
 
     /// What kind of row a row number holds.
     pub fn kind(&self, row: u64) -> RowKind {
-        RowKind::of_row(self.seed, row)
+        RowKind::of_row(self.seed, self.near_per_mille, row)
     }
 
     /// Makes row `number` in place of what `row` held.
@@ -87,10 +101,15 @@ impl CustomerGenerator {
         let (first_row, spelling) = match kind {
             RowKind::Original | RowKind::Ragged => (number, number),
             RowKind::Copy { of } => (of, of),
-            RowKind::Respelt { of } => (of, number),
+            RowKind::Respelt { of } | RowKind::NearDuplicate { of, .. } => (of, number),
         };
-        let customer = Customer::of_row(self.seed, first_row);
-        let damage = Damage::of_row(self.seed, first_row, &customer);
+        let mut customer = Customer::of_row(self.seed, first_row);
+        let mut damage = Damage::of_row(self.seed, first_row, &customer);
+        if let RowKind::NearDuplicate { by, .. } = kind {
+            customer.customer_id = Customer::id_of_row(number);
+            let mut random = Random::for_row(self.seed, number, Purpose::Alteration);
+            by.apply(&mut random, &mut customer, &mut damage);
+        }
         let mut random = Random::for_row(self.seed, spelling, Purpose::Notation);
         row.kind = Some(kind);
         row.dirty.clear();

@@ -11,6 +11,8 @@ pub(super) enum Purpose {
     Damage = 3,
     /// The spelling of what is still there.
     Notation = 4,
+    /// How a near duplicate differs.
+    Alteration = 5,
 }
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).

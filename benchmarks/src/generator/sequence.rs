@@ -1,5 +1,6 @@
 //! Which rows are new customers, which repeat an earlier one, and which are broken.
 
+use super::alteration::Alteration;
 use super::random::{Purpose, Random};
 
 /// Rows in a thousand that repeat an earlier row byte for byte.
@@ -25,6 +26,13 @@ pub enum RowKind {
         /// The first row of this customer.
         of: u64,
     },
+    /// The same customer as an earlier row, with another number and written down by another hand.
+    NearDuplicate {
+        /// The first row of this customer.
+        of: u64,
+        /// What differs.
+        by: Alteration,
+    },
     /// A line with too few or too many fields, which no reader can put into columns.
     Ragged,
 }
@@ -33,29 +41,33 @@ impl RowKind {
     /// The kind of row `row`, found without looking at the rows before it except those that it repeats.
     ///
     /// Repetitions refer to any earlier row but the one just before, so a clean-up has to look at the whole table.
-    pub(super) fn of_row(seed: u64, row: u64) -> Self {
-        let (drawn, target) = draw(seed, row);
-        let respelt = match drawn {
+    pub(super) fn of_row(seed: u64, near_per_mille: u64, row: u64) -> Self {
+        let (drawn, target) = draw(seed, near_per_mille, row);
+        let (respelt, altered) = match drawn {
             Drawn::Original => return Self::Original,
             Drawn::Ragged => return Self::Ragged,
-            Drawn::Copy => false,
-            Drawn::Respelt => true,
+            Drawn::Copy => (false, None),
+            Drawn::Respelt => (true, None),
+            Drawn::Altered(by) => (false, Some(by)),
         };
         // Follow repetitions of repetitions to the customer's first row. Each step goes to an earlier row, and few
         // rows are repetitions, so this ends after one step nearly always.
         let mut of = target;
         let mut through_respelling = false;
         loop {
-            match draw(seed, of) {
+            match draw(seed, near_per_mille, of) {
                 (Drawn::Original, _) => break,
                 // What is broken is not repeated: such a row is a customer of its own.
                 (Drawn::Ragged, _) => return Self::Original,
                 (Drawn::Copy, earlier) => of = earlier,
-                (Drawn::Respelt, earlier) => {
+                (Drawn::Respelt | Drawn::Altered(_), earlier) => {
                     through_respelling = true;
                     of = earlier;
                 }
             }
+        }
+        if let Some(by) = altered {
+            return Self::NearDuplicate { of, by };
         }
         // A copy of a respelt row would need that row's spelling: it gets one of its own instead.
         if respelt || through_respelling {
@@ -71,25 +83,29 @@ enum Drawn {
     Original,
     Copy,
     Respelt,
+    Altered(Alteration),
     Ragged,
 }
 
-fn draw(seed: u64, row: u64) -> (Drawn, u64) {
+fn draw(seed: u64, near_per_mille: u64, row: u64) -> (Drawn, u64) {
     let mut random = Random::for_row(seed, row, Purpose::Kind);
     let ticket = random.below(10_000);
     let ragged_until = RAGGED_PER_TEN_THOUSAND;
     let copies_until = ragged_until + COPIES_PER_MILLE * 10;
     let respelt_until = copies_until + RESPELT_PER_MILLE * 10;
+    let altered_until = respelt_until + near_per_mille * 10;
     if ticket < ragged_until {
         (Drawn::Ragged, 0)
-    } else if row < 2 || ticket >= respelt_until {
+    } else if row < 2 || ticket >= altered_until {
         (Drawn::Original, 0)
     } else {
         let earlier = random.below(row - 1);
         let drawn = if ticket < copies_until {
             Drawn::Copy
-        } else {
+        } else if ticket < respelt_until {
             Drawn::Respelt
+        } else {
+            Drawn::Altered(random.pick(&Alteration::ALL))
         };
         (drawn, earlier)
     }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use super::{CustomerGenerator, RowKind, STATUSES, write_table};
+use super::{Alteration, CustomerGenerator, RowKind, STATUSES, write_table};
 
 fn lines(paths: &[PathBuf]) -> Vec<String> {
     let rows = |path| {
@@ -63,6 +63,7 @@ fn duplicates_are_what_the_truth_says() {
                 differing += usize::from(generator.row(of).dirty != row.dirty);
                 assert_eq!(first_of.get(&clean), Some(&of));
             }
+            RowKind::NearDuplicate { .. } => panic!("row {number} nearly repeats another"),
             RowKind::Ragged => assert!(row.clean.is_empty() && row.dirty.len() != 9),
         }
     }
@@ -146,4 +147,29 @@ fn dirt_has_its_shares() {
     }
     assert!((0.03..=0.08).contains(&share(lost_ages)));
     assert!((0.2..=0.6).contains(&share(quoted)));
+}
+
+/// Near duplicates are asked for; each kind is there, differs from its customer, and the other rows stay what they are.
+#[test]
+fn near_duplicates_differ_from_their_customer() {
+    let plain = CustomerGenerator::new(7);
+    let generator = plain.with_near_duplicates(100);
+    let mut kinds: HashMap<Alteration, u32> = HashMap::new();
+    for number in 0..20_000 {
+        let row = generator.row(number);
+        let RowKind::NearDuplicate { of, by } = row.kind.unwrap() else {
+            continue;
+        };
+        *kinds.entry(by).or_default() += 1;
+        assert_eq!(generator.kind(of), RowKind::Original);
+        assert_eq!(plain.row(of).dirty, generator.row(of).dirty);
+        let first = generator.row(of);
+        assert_ne!(row.clean.get(0), first.clean.get(0), "the number");
+        let same = row.clean.iter().zip(first.clean.iter());
+        let same = same.filter(|(one, two)| one == two).count();
+        assert!((5..=8).contains(&same), "row {number}, {by:?}: {same} values");
+    }
+    for by in Alteration::ALL {
+        assert!((400..600).contains(&kinds[&by]), "{kinds:?}");
+    }
 }

@@ -17,6 +17,8 @@ pub struct Written {
     pub bytes: u64,
     /// Rows that repeat an earlier customer.
     pub duplicate_rows: u64,
+    /// Rows that nearly repeat an earlier customer.
+    pub near_duplicate_rows: u64,
     /// Rows that no reader can put into columns.
     pub ragged_rows: u64,
 }
@@ -38,6 +40,7 @@ pub fn write_table(
         files: Vec::new(),
         bytes: 0,
         duplicate_rows: 0,
+        near_duplicate_rows: 0,
         ragged_rows: 0,
     };
     let mut row = Row::default();
@@ -58,6 +61,7 @@ pub fn write_table(
             written.bytes += line.len() as u64;
             match row.kind {
                 Some(RowKind::Copy { .. } | RowKind::Respelt { .. }) => written.duplicate_rows += 1,
+                Some(RowKind::NearDuplicate { .. }) => written.near_duplicate_rows += 1,
                 Some(RowKind::Ragged) => written.ragged_rows += 1,
                 Some(RowKind::Original) | None => {}
             }
@@ -107,6 +111,7 @@ fn create(path: &Path, columns: &[&str]) -> Result<BufWriter<File>> {
 fn push_truth(line: &mut Vec<u8>, number: u64, row: &Row) {
     let (kind, duplicate_of) = match row.kind {
         Some(RowKind::Copy { of } | RowKind::Respelt { of }) => ("duplicate", of.to_string()),
+        Some(RowKind::NearDuplicate { of, by }) => (by.name(), of.to_string()),
         Some(RowKind::Ragged) => ("unreadable", String::new()),
         Some(RowKind::Original) | None => ("unique", String::new()),
     };
