@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Profile(ProfileArguments),
     /// Show the passes of a job
     Explain(JobArguments),
+    /// Show why two rows were, or were not, taken for duplicates
+    ExplainPair(PairArguments),
     /// Run SQL over files, tables and the cleaning functions
     Sql(Box<SqlArguments>),
     /// Start the service: Flight SQL
@@ -83,6 +85,23 @@ pub(crate) struct RunArguments {
     /// The catalog that remembers the output: `jobs.NAME.data` in SQL
     #[command(flatten)]
     pub(crate) home: HomeArguments,
+}
+
+/// `sanitizer explain-pair`.
+#[derive(Debug, Args)]
+pub(crate) struct PairArguments {
+    /// The output of the job: a folder or a URL
+    pub(crate) output: String,
+    /// A row of the source, counted from 0
+    pub(crate) row: u64,
+    /// The other row
+    pub(crate) other: u64,
+    /// Where the source is now, if not where the job found it
+    #[arg(long, value_name = "LOCATION")]
+    pub(crate) input: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `sanitizer init`.

@@ -135,7 +135,7 @@ fn data_spec(arguments: &JobArguments) -> anyhow::Result<JobSpec> {
     Ok(JobSpec::parse(&text, "command line", &arguments.set)?)
 }
 
-fn from_here(here: &Path, location: &str) -> String {
+pub(crate) fn from_here(here: &Path, location: &str) -> String {
     if location.contains("://") {
         return location.to_owned();
     }

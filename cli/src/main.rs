@@ -7,6 +7,7 @@ mod clean;
 mod describe;
 mod draft;
 mod lines;
+mod pair;
 mod progress;
 mod shell;
 mod users;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Init(arguments) => draft::init(&arguments),
         Command::Profile(arguments) => describe::profile(&arguments),
         Command::Explain(arguments) => clean::explain(&arguments),
+        Command::ExplainPair(arguments) => pair::explain(&arguments),
         Command::Schema(arguments) => describe::schema(&arguments),
         Command::Sql(arguments) => shell::run(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),

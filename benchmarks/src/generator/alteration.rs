@@ -60,9 +60,8 @@ fn mistype(random: &mut Random, customer: &mut Customer) {
 /// One letter or digit dropped, doubled, replaced by another or exchanged with the next, anywhere in the text.
 fn slip(random: &mut Random, text: &mut String) {
     let mut letters: Vec<char> = text.chars().collect();
-    let fits = |place: &usize| {
-        letters[*place].is_alphanumeric() && letters[*place + 1].is_alphanumeric()
-    };
+    let fits =
+        |place: &usize| letters[*place].is_alphanumeric() && letters[*place + 1].is_alphanumeric();
     let places: Vec<usize> = (0..letters.len().saturating_sub(1)).filter(fits).collect();
     if places.is_empty() {
         return;

@@ -167,7 +167,10 @@ fn near_duplicates_differ_from_their_customer() {
         assert_ne!(row.clean.get(0), first.clean.get(0), "the number");
         let same = row.clean.iter().zip(first.clean.iter());
         let same = same.filter(|(one, two)| one == two).count();
-        assert!((5..=8).contains(&same), "row {number}, {by:?}: {same} values");
+        assert!(
+            (5..=8).contains(&same),
+            "row {number}, {by:?}: {same} values"
+        );
     }
     for by in Alteration::ALL {
         assert!((400..600).contains(&kinds[&by]), "{kinds:?}");

@@ -7,7 +7,7 @@ use arrow::ipc::writer::StreamWriter;
 
 use super::{FigureLog, KeyLog, ValueLog};
 use crate::error::{Error, Result};
-use crate::matching::{CandidateLog, RecordLog};
+use crate::matching::{CandidateLog, RecordLog, SampleLog};
 use crate::profile::RowSample;
 use crate::program::{Frame, Need};
 
@@ -20,7 +20,9 @@ pub enum SplitLog {
     Figures(FigureLog),
     /// Counts of values, for [`Need::Values`].
     Values(ValueLog),
-    /// Keys and a sample, for [`Need::Candidates`].
+    /// A sample of rows, for [`Need::Sample`].
+    Sample(Box<SampleLog>),
+    /// Keys, for [`Need::Candidates`].
     Candidates(Box<CandidateLog>),
     /// Records, for [`Need::Matches`].
     Records(Box<RecordLog>),
@@ -29,6 +31,8 @@ pub enum SplitLog {
 /// What a log must know of the table.
 #[derive(Debug, Clone, Copy)]
 pub struct LogContext {
+    /// First row of the split.
+    pub first_row: u64,
     /// Rows of the split.
     pub rows: usize,
     /// Rows of the table.
@@ -62,8 +66,12 @@ impl SplitLog {
                 Self::Figures(FigureLog::new(need.clone(), context.figure_sample))
             }
             Need::Values(columns) => Self::Values(ValueLog::new(columns.clone())),
+            Need::Sample(need) => {
+                let log = SampleLog::new(need.clone(), context.total_rows, context.seed);
+                Self::Sample(Box::new(log))
+            }
             Need::Candidates(need) => {
-                let log = CandidateLog::new(need.clone(), context.total_rows, context.seed);
+                let log = CandidateLog::new(need.clone(), context.first_row);
                 Self::Candidates(Box::new(log))
             }
             Need::Matches(need) => {
@@ -84,6 +92,7 @@ impl SplitLog {
             Self::Keys(log) => Ok(log.observe(frame)),
             Self::Figures(log) => log.observe(frame),
             Self::Values(log) => log.observe(frame),
+            Self::Sample(log) => log.observe(frame),
             Self::Candidates(log) => log.observe(frame),
             Self::Records(log) => log.observe(frame),
         }
@@ -95,6 +104,7 @@ impl SplitLog {
             Self::Keys(log) => log.finish()?,
             Self::Figures(log) => vec![log.finish()?],
             Self::Values(log) => vec![log.finish()?],
+            Self::Sample(log) => vec![log.finish()?],
             Self::Candidates(log) => return log.finish(),
             Self::Records(log) => return log.finish(),
         };

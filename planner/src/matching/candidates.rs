@@ -1,55 +1,78 @@
 //! Pairs of rows that have a key in common.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringViewArray, UInt64Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, RecordBatch, StringViewArray, UInt32Array, UInt64Array,
+};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, UInt64Type};
+use arrow::datatypes::{DataType, Field, Schema, UInt32Type, UInt64Type};
 use datafusion::execution::memory_pool::MemoryReservation;
 use serde::{Deserialize, Serialize};
-use udfs::kernels::matching::{RecordKeys, comparable};
+use udfs::kernels::matching::{FEW_ROWS, RARE_ROWS, REPRESENTATIVES, RecordKeys, comparable};
 use udfs::kernels::minhash::{BandKeys, Banding};
 use udfs::kernels::row_hash::hash_rows;
 use udfs::kernels::shingle::Shingling;
 
-use super::need::{MatchingNeed, Method};
-use super::sample::{COUNT_BUCKET, SAMPLE_BUCKET, SAMPLE_ROWS, SampleBuilder};
+use super::need::{MatchingNeed, Meeting, Method};
+use super::sample::COUNT_BUCKET;
 use crate::error::{Error, Result};
 use crate::learn::{KEY_BUCKETS, LogEntry};
-use crate::profile::RowSample;
 use crate::program::Frame;
-
-/// Rows with a key in common of which all pairs are taken.
-const FEW: usize = 64;
-
-/// Rows of a larger group with which each of its rows is compared.
-const REPRESENTATIVES: usize = 8;
 
 /// Slots of a text's signature.
 const SLOTS: usize = 128;
 
-/// Tells the sample of one table from others.
-const SAMPLE_SEED: u64 = 0x6d61_7463_6869_6e67;
+/// Name, in the schema of a log, of the row from which its rows are counted.
+const FIRST_ROW: &str = "first_row";
 
-/// The rows of a split, by their keys; and its part of the sample.
+/// The rows of a split, by their keys.
 pub struct CandidateLog {
     need: MatchingNeed,
-    keys: Keys,
+    first_row: u64,
+    keys: Option<Keys>,
     buckets: Vec<Bucket>,
-    sample: SampleBuilder,
-    sampled: RowSample,
+    /// Rows of each side.
+    counts: BTreeMap<u64, u64>,
 }
 
 enum Keys {
-    Records(RecordKeys),
+    Records(Box<RecordKeys>),
     Texts(BandKeys),
 }
 
+/// The rows of a split in one bucket of keys. Within a bucket half of a key tells it from others as
+/// well as it must: that two keys are taken for one costs a comparison.
 #[derive(Debug, Default)]
-struct Bucket {
-    keys: Vec<u64>,
-    rows: Vec<u64>,
-    sides: Vec<u64>,
+pub(super) struct Bucket {
+    pub(super) keys: Vec<u32>,
+    /// From the first row of the split.
+    pub(super) rows: Vec<u32>,
+    /// Where there are sides, a half of each row's.
+    pub(super) sides: Vec<u32>,
+}
+
+impl Bucket {
+    /// As a log of rows that are counted from `first_row`.
+    pub(super) fn into_batch(self, first_row: u64) -> Result<RecordBatch> {
+        let array = |values: Vec<u32>| Arc::new(UInt32Array::from(values)) as ArrayRef;
+        let field = |name: &str| Field::new(name, DataType::UInt32, false);
+        let mut fields = vec![field("key"), field("row")];
+        let mut columns = vec![array(self.keys), array(self.rows)];
+        if !self.sides.is_empty() {
+            fields.push(field("side"));
+            columns.push(array(self.sides));
+        }
+        let counted_from = HashMap::from([(FIRST_ROW.to_owned(), first_row.to_string())]);
+        let schema = Schema::new_with_metadata(fields, counted_from);
+        Ok(RecordBatch::try_new(Arc::new(schema), columns)?)
+    }
+
+    /// Half of a key, which still tells whole values from bands.
+    fn half(key: u64) -> u32 {
+        (key >> 26) as u32 & !1 | (key & 1) as u32
+    }
 }
 
 impl std::fmt::Debug for CandidateLog {
@@ -111,25 +134,29 @@ pub(super) fn sides(frame: &Frame, link_by: Option<usize>) -> Option<Vec<u64>> {
 }
 
 impl CandidateLog {
-    /// An empty log of a split of a table of so many rows.
-    pub fn new(need: MatchingNeed, total_rows: u64, seed: u64) -> Self {
-        let (keys, width) = match &need.method {
+    /// An empty log of a split.
+    pub fn new(need: MatchingNeed, first_row: u64) -> Self {
+        Self {
+            first_row,
+            keys: None,
+            buckets: (0..KEY_BUCKETS).map(|_| Bucket::default()).collect(),
+            counts: BTreeMap::new(),
+            need,
+        }
+    }
+
+    /// What makes the keys of the split's rows.
+    fn keys(need: &MatchingNeed, frame: &Frame) -> Result<Keys> {
+        match &need.method {
             Method::Records { .. } => {
-                let keys = Keys::Records(RecordKeys::new(total_rows));
-                (keys, need.columns.len())
+                let plan = frame.key_plan.as_ref();
+                let plan = plan.ok_or(Error::Bug("keys without a plan"))?;
+                Ok(Keys::Records(Box::new(RecordKeys::new(plan))))
             }
             Method::Texts { threshold, shingle } => {
                 let shingling: Shingling = shingle.parse().unwrap_or_default();
-                let keys = BandKeys::new(shingling, banding(*threshold));
-                (Keys::Texts(keys), 0)
+                Ok(Keys::Texts(BandKeys::new(shingling, banding(*threshold))))
             }
-        };
-        Self {
-            keys,
-            buckets: (0..KEY_BUCKETS).map(|_| Bucket::default()).collect(),
-            sample: SampleBuilder::new(width),
-            sampled: RowSample::of(total_rows, SAMPLE_ROWS, seed ^ SAMPLE_SEED),
-            need,
         }
     }
 
@@ -137,21 +164,22 @@ impl CandidateLog {
     pub fn observe(&mut self, frame: &Frame) -> Result<usize> {
         let values = Values::new(frame, &self.need.columns)?;
         let sides = sides(frame, self.need.link_by);
+        let maker = match &mut self.keys {
+            Some(maker) => maker,
+            None => self.keys.insert(Self::keys(&self.need, frame)?),
+        };
         let mut bytes = 0;
         let mut keys: Vec<u64> = Vec::new();
         for row in (0..frame.rows()).filter(|row| frame.is_live(*row)) {
             let number = frame.first_row + row as u64;
             let side = sides.as_ref().map_or(0, |sides| sides[row]);
             keys.clear();
-            self.sample.count(side);
-            match &mut self.keys {
+            *self.counts.entry(side).or_default() += 1;
+            match maker {
                 Keys::Records(maker) => {
                     let record = values.record(row);
                     let fields = record.iter().map(Option::as_deref);
                     maker.of(fields.zip(self.need.keys.iter().copied()), &mut keys);
-                    if self.sampled.contains(number) {
-                        bytes += self.sample.add(number, side, &record);
-                    }
                 }
                 Keys::Texts(maker) => {
                     let bands = maker.of(&values.text(row)).iter();
@@ -160,41 +188,40 @@ impl CandidateLog {
             }
             for key in &keys {
                 let bucket = &mut self.buckets[(key >> 58) as usize];
-                bucket.keys.push(*key);
-                bucket.rows.push(number);
+                bucket.keys.push(Bucket::half(*key));
+                bucket.rows.push((number - self.first_row) as u32);
                 if sides.is_some() {
-                    bucket.sides.push(side);
+                    bucket.sides.push(side as u32);
                 }
             }
-            bytes += keys.len() * if sides.is_some() { 24 } else { 16 };
+            bytes += keys.len() * if sides.is_some() { 12 } else { 8 };
         }
         Ok(bytes)
     }
 
-    /// The log: a batch for each bucket of keys (`key`, `row`, and `side` where there are sides), the
-    /// number of rows, and those of the sample.
+    /// The log: a batch for each bucket of keys (`key`, `row`, and `side` where there are sides), and the
+    /// number of rows of each side.
     pub fn finish(self) -> Result<Vec<LogEntry>> {
         let mut entries = Vec::new();
         for (bucket, keys) in self.buckets.into_iter().enumerate() {
             if keys.keys.is_empty() {
                 continue;
             }
-            let array = |values: Vec<u64>| Arc::new(UInt64Array::from(values)) as ArrayRef;
-            let mut columns = vec![("key", array(keys.keys)), ("row", array(keys.rows))];
-            if !keys.sides.is_empty() {
-                columns.push(("side", array(keys.sides)));
-            }
             entries.push(LogEntry {
                 bucket: bucket as u16,
-                batch: RecordBatch::try_from_iter(columns)?,
+                batch: keys.into_batch(self.first_row)?,
             });
         }
-        let (counts, rows) = self.sample.finish()?;
-        for (bucket, batch) in [(COUNT_BUCKET, counts), (SAMPLE_BUCKET, rows)] {
-            if batch.num_rows() > 0 {
-                entries.push(LogEntry { bucket, batch });
-            }
-        }
+        let sides = UInt64Array::from_iter_values(self.counts.keys().copied());
+        let rows = UInt64Array::from_iter_values(self.counts.values().copied());
+        let counts = [
+            ("rows", Arc::new(rows) as ArrayRef),
+            ("side", Arc::new(sides)),
+        ];
+        entries.push(LogEntry {
+            bucket: COUNT_BUCKET,
+            batch: RecordBatch::try_from_iter(counts)?,
+        });
         Ok(entries)
     }
 }
@@ -242,44 +269,55 @@ impl CappedKeys {
 /// The pairs of one bucket of keys.
 #[derive(Debug, Default)]
 pub struct FoundPairs {
-    /// The smaller row first, ascending, without repeats.
+    /// The smaller row first, ascending; each as often as it counts, at most as often as it must.
     pub pairs: Vec<(u64, u64)>,
     /// Keys that too many rows have.
     pub capped: CappedKeys,
 }
 
-/// The pairs in one bucket's logs of all splits, whatever their order; keys of more than `most` rows
-/// are left out. The memory of the answer is
+/// A row of a key, in the order of keys and rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct KeyRow {
+    key: u32,
+    row: u64,
+    side: u32,
+}
+
+/// The pairs in one bucket's logs of all splits, whatever their order. The memory of the answer is
 /// asked of `memory`, and stays with it.
 pub fn find_pairs(
     logs: &[RecordBatch],
-    most: usize,
+    meeting: Meeting,
     memory: &MemoryReservation,
 ) -> Result<FoundPairs> {
     let logged = logs.iter().map(RecordBatch::num_rows).sum::<usize>();
     let sorted = memory.new_empty();
-    sorted.try_grow(logged * size_of::<(u64, u64, u64)>())?;
-    let mut keys: Vec<(u64, u64, u64)> = Vec::with_capacity(logged);
+    sorted.try_grow(logged * size_of::<KeyRow>())?;
+    let mut keys: Vec<KeyRow> = Vec::with_capacity(logged);
     for log in logs {
         let column = |place: usize| {
             let column = log.columns().get(place)?;
-            column.as_primitive_opt::<UInt64Type>()
+            Some(column.as_primitive_opt::<UInt32Type>()?.values())
         };
-        let (Some(hashes), Some(rows)) = (column(0), column(1)) else {
+        let first_row = log.schema_ref().metadata().get(FIRST_ROW);
+        let first_row = first_row.and_then(|row| row.parse::<u64>().ok());
+        let (Some(halves), Some(rows), Some(first_row)) = (column(0), column(1), first_row) else {
             return Err(Error::Bug("a log of keys without keys"));
         };
         let sides = column(2);
-        for row in 0..log.num_rows() {
-            let side = sides.map_or(row as u64, |sides| sides.value(row));
-            keys.push((hashes.value(row), rows.value(row), side));
-        }
+        let rows = halves.iter().zip(rows.iter()).enumerate();
+        keys.extend(rows.map(|(place, (key, row))| KeyRow {
+            key: *key,
+            row: first_row + u64::from(*row),
+            side: sides.map_or(0, |sides| sides[place]),
+        }));
     }
     keys.sort_unstable();
     let linked = logs.first().is_some_and(|log| log.num_columns() == 3);
     let mut found = FoundPairs::default();
     let mut asked = 0;
-    for group in keys.chunk_by(|left, right| left.0 == right.0) {
-        found.group(group, linked, most);
+    for group in keys.chunk_by(|left, right| left.key == right.key) {
+        found.group(group, linked, meeting);
         if found.pairs.len() > asked {
             // In steps: asking takes a lock.
             let more = (found.pairs.len() - asked).max(1 << 16);
@@ -288,36 +326,64 @@ pub fn find_pairs(
         }
     }
     found.pairs.sort_unstable();
-    found.pairs.dedup();
+    let most = meeting.least_shared as usize;
+    retain_groups(&mut found.pairs, |count| count.min(most));
     memory.shrink((asked - found.pairs.len()) * size_of::<(u64, u64)>());
     Ok(found)
 }
 
+/// Of equal neighbours, keeps as many as `wanted` says of their number.
+fn retain_groups<T: PartialEq + Copy>(items: &mut Vec<T>, wanted: impl Fn(usize) -> usize) {
+    let (mut from, mut to) = (0, 0);
+    while from < items.len() {
+        let item = items[from];
+        let count = items[from..].iter().take_while(|other| **other == item);
+        let count = count.count();
+        for _ in 0..wanted(count) {
+            items[to] = item;
+            to += 1;
+        }
+        from += count;
+    }
+    items.truncate(to);
+}
+
+/// Keeps one of each pair that is there often enough.
+fn retain_shared(pairs: &mut Vec<(u64, u64)>, least_shared: u32) {
+    let least = least_shared as usize;
+    retain_groups(pairs, |count| usize::from(count >= least));
+}
+
 impl FoundPairs {
     /// Adds the pairs of the rows of one key, which are in ascending order.
-    fn group(&mut self, group: &[(u64, u64, u64)], linked: bool, most: usize) {
+    fn group(&mut self, group: &[KeyRow], linked: bool, meeting: Meeting) {
         let rows = group.len();
         let whole_value = group
             .first()
-            .is_some_and(|(key, ..)| RecordKeys::is_value(*key));
+            .is_some_and(|row| RecordKeys::is_value(u64::from(row.key)));
+        // That many rows share a value is no news.
+        if whole_value && rows > meeting.of_value {
+            return;
+        }
         let mut firsts = rows;
-        if rows > FEW {
-            // That many rows share a value is no news.
-            if whole_value {
-                return;
-            }
+        if rows > FEW_ROWS {
             self.capped.largest = self.capped.largest.max(rows as u64);
-            if rows > most {
+            if rows > meeting.most {
                 self.capped.left_out += 1;
                 return;
             }
             self.capped.thinned += 1;
             firsts = REPRESENTATIVES;
         }
-        for (place, (_, left, side)) in group.iter().take(firsts).enumerate() {
-            for (_, right, other) in &group[place + 1..] {
-                if left != right && !(linked && side == other) {
-                    self.pairs.push((*left, *right));
+        let twice = meeting.least_shared > 1 && whole_value && rows <= RARE_ROWS;
+        for (place, left) in group.iter().take(firsts).enumerate() {
+            for right in &group[place + 1..] {
+                if left.row != right.row && !(linked && left.side == right.side) {
+                    let pair = (left.row, right.row);
+                    self.pairs.push(pair);
+                    if twice {
+                        self.pairs.push(pair);
+                    }
                 }
             }
         }
@@ -334,10 +400,10 @@ pub struct Candidates {
 }
 
 impl Candidates {
-    /// Of the pairs of all buckets.
-    pub fn merge(mut pairs: Vec<(u64, u64)>) -> Self {
+    /// Of the pairs of all buckets, those that share so many keys.
+    pub fn merge(mut pairs: Vec<(u64, u64)>, least_shared: u32) -> Self {
         pairs.sort_unstable();
-        pairs.dedup();
+        retain_shared(&mut pairs, least_shared);
         let mut rows: Vec<u64> = Vec::with_capacity(pairs.len());
         // Left rows come in order already; of both sides, a half at a time.
         rows.extend(pairs.iter().map(|pair| pair.0));
@@ -350,13 +416,14 @@ impl Candidates {
         Self { pairs, rows }
     }
 
-    /// Of pairs in both directions, whose first rows are those of a split.
-    pub fn of_split(both: Vec<(u64, u64)>) -> Self {
+    /// Of pairs in both directions, ascending, whose first rows are those of a split; those that share so
+    /// many keys.
+    pub fn of_split(mut both: Vec<(u64, u64)>, least_shared: u32) -> Self {
+        retain_shared(&mut both, least_shared);
         let mut rows: Vec<u64> = both.iter().map(|pair| pair.0).collect();
         rows.dedup();
         let mut pairs = both;
         pairs.retain(|(row, partner)| row < partner);
-        pairs.dedup();
         Self { pairs, rows }
     }
 
@@ -370,6 +437,16 @@ impl Candidates {
             pairs: self.pairs[pair(first_row)..pair(end)].to_vec(),
             rows: self.rows[place(first_row)..place(end)].to_vec(),
         }
+    }
+
+    /// Adds two rows to those whose records are wanted. Gives whether they are a pair.
+    pub fn watch(&mut self, rows: (u64, u64)) -> bool {
+        for row in [rows.0, rows.1] {
+            if let Err(place) = self.rows.binary_search(&row) {
+                self.rows.insert(place, row);
+            }
+        }
+        self.pairs.binary_search(&rows).is_ok()
     }
 
     /// Memory that it takes.

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use datafusion::execution::memory_pool::MemoryReservation;
 use hashbrown::HashMap;
 use udfs::kernels::matching::{
-    Cluster, Comparer, Edge, Fit, Level, Linkage, Model, Part, PatternCount, link, mutual_best,
+    Cluster, Comparer, Comparison, Edge, Fit, Level, Linkage, Model, Part, Pattern, PatternCount,
+    link, mutual_best,
 };
 
 use super::CappedKeys;
 use super::matches::{MatchedRow, Matches};
 use super::need::{MatchingNeed, Method};
-use super::report::{FieldReport, MatchReport, PairEvidence};
+use super::report::{FieldExplanation, FieldReport, MatchReport, PairEvidence, PairExplanation};
 use super::sample::Sample;
 use super::score::{SIMILARITY_STEPS, Scored, ScoredPair, Scorer, Way};
 use crate::error::Result;
@@ -48,16 +49,59 @@ const BARS: usize = 20;
 /// Bytes that a pair takes while clusters are made.
 const PAIR_BYTES: usize = 160;
 
-/// How pairs are judged.
-struct Judge<'a> {
+/// How pairs are judged: what the compared pairs of a table tell all together.
+pub struct Judge<'a> {
     scorer: &'a Scorer,
     /// Of records.
     model: Option<(Model, Fit)>,
     /// In the scale of what is reported: a probability or a similarity.
     threshold: f64,
+    /// Of the columns that are compared.
+    names: Vec<String>,
 }
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
+    /// Learns from compared pairs; `names` are those of the columns that are compared.
+    pub fn learn(
+        need: &MatchingNeed,
+        names: Vec<String>,
+        sample: &Sample,
+        scorer: &'a Scorer,
+        scored: &Scored,
+    ) -> Self {
+        let (model, threshold) = match (&scorer.way, &need.method) {
+            (
+                Way::Records {
+                    comparer, chance, ..
+                },
+                method,
+            ) => {
+                let patterns = patterns(&scored.pairs);
+                let mut chance = chance.clone();
+                chance.at_least(&scored.found);
+                let columns = comparer.fields().map(|(column, ..)| column).collect();
+                let (model, fit) = Model::fit(columns, sample.rows() as f64, &chance, &patterns);
+                let own = if fit.usual {
+                    USUAL_PROBABILITY
+                } else {
+                    PROBABILITY
+                };
+                let threshold = match method {
+                    Method::Records { threshold } => threshold.unwrap_or(own),
+                    Method::Texts { .. } => own,
+                };
+                (Some((model, fit)), threshold)
+            }
+            (Way::Texts { threshold, .. }, _) => (None, *threshold),
+        };
+        Self {
+            scorer,
+            model,
+            threshold,
+            names,
+        }
+    }
+
     /// The score in the scale of linkage, from 0 on a match; and as it is reported.
     fn judge(&self, pair: &ScoredPair) -> (f64, f64) {
         match &self.model {
@@ -72,21 +116,91 @@ impl Judge<'_> {
             }
         }
     }
+
+    fn name(&self, column: usize) -> String {
+        self.names.get(column).cloned().unwrap_or_default()
+    }
+
+    fn method(&self) -> &'static str {
+        match self.model {
+            Some(_) => "records",
+            None => "texts",
+        }
+    }
+
+    /// Why two rows are, or are not, taken for one thing; `records` holds what is compared of them.
+    pub fn explain(&self, rows: (u64, u64), records: [&[Option<String>]; 2]) -> PairExplanation {
+        let [left, right] = records;
+        let pair = self.scorer.compare(rows, left, right);
+        let mut explanation = PairExplanation {
+            rows,
+            method: self.method().to_owned(),
+            score: Some(self.judge(&pair).1),
+            threshold: self.threshold,
+            ..PairExplanation::default()
+        };
+        let (Way::Records { comparer, .. }, Some((model, _))) = (&self.scorer.way, &self.model)
+        else {
+            return explanation;
+        };
+        let (outset, exchanged) = model.outset();
+        explanation.outset = Some(bits(outset));
+        explanation.exchanged = pair.pattern.is_exchanged().then(|| bits(exchanged));
+        explanation.rarity = Some(bits(Comparison::rarity_of(pair.rarity)));
+        explanation.fields = comparer
+            .fields()
+            .enumerate()
+            .map(|(field, (column, part, _))| FieldExplanation {
+                column: self.name(column),
+                part: part_name(part).to_owned(),
+                values: [left, right].map(|record| record.get(column).cloned().flatten()),
+                agreement: level_name(pair.pattern, field),
+                weight: model.weight(pair.pattern, field).map(bits),
+            })
+            .collect();
+        explanation
+    }
 }
 
-/// The clusters of compared pairs. `names` are those of the columns that are compared.
+/// The compared pairs by how they agree.
+fn patterns(pairs: &[ScoredPair]) -> Vec<PatternCount> {
+    let mut counts: BTreeMap<_, f64> = BTreeMap::new();
+    for pair in pairs {
+        *counts.entry((pair.pattern, pair.rarity)).or_default() += 1.0;
+    }
+    let counts = counts.into_iter();
+    counts
+        .map(|((pattern, rarity), pairs)| PatternCount {
+            pattern,
+            rarity,
+            pairs,
+        })
+        .collect()
+}
+
+/// A natural logarithm to base 2.
+fn bits(weight: f64) -> f64 {
+    (weight / std::f64::consts::LN_2 * 1000.0).round() / 1000.0
+}
+
+/// How a field of a pair agrees, in words; none where a value is missing.
+fn level_name(pattern: Pattern, field: usize) -> Option<String> {
+    let level = match pattern.level(field)? {
+        Level::Same if pattern.is_identical(field) => "identical",
+        level => level.name(),
+    };
+    Some(level.to_owned())
+}
+
+/// The clusters of compared pairs.
 pub fn decide(
-    need: &MatchingNeed,
-    names: &[String],
-    sample: &Sample,
-    scorer: &Scorer,
-    scored: Scored,
+    judge: &Judge<'_>,
+    scored: &Scored,
     capped: CappedKeys,
     memory: &MemoryReservation,
 ) -> Result<Matches> {
     let held = memory.new_empty();
     held.try_grow(scored.pairs.len() * PAIR_BYTES)?;
-    let judge = judge(need, sample, scorer, &scored);
     let judged: Vec<(f64, f64)> = scored.pairs.iter().map(|pair| judge.judge(pair)).collect();
     let edges: Vec<Edge> = scored
         .pairs
@@ -99,7 +213,7 @@ pub fn decide(
             identical: pair.identical,
         })
         .collect();
-    let clusters = if scorer.is_linked() {
+    let clusters = if judge.scorer.is_linked() {
         mutual_best(&edges, 0)
     } else {
         let steps = |score: f64| (score * STEPS) as i32;
@@ -115,63 +229,15 @@ pub fn decide(
     };
     let rows = matched_rows(&clusters, &scored.pairs, &judged);
     memory.try_grow(rows.len() * size_of::<MatchedRow>())?;
-    let mut report = report(&judge, names, &scored, &judged, capped);
+    let mut report = report(judge, scored, &judged, capped);
     report.clusters = clusters.len() as u64;
     report.rows_in_clusters = rows.len() as u64;
     report.largest_clusters = largest(&clusters);
     Ok(Matches {
         rows,
         report: Some(Arc::new(report)),
+        explained: None,
     })
-}
-
-fn judge<'a>(
-    need: &MatchingNeed,
-    sample: &Sample,
-    scorer: &'a Scorer,
-    scored: &Scored,
-) -> Judge<'a> {
-    let (model, threshold) = match (&scorer.way, &need.method) {
-        (
-            Way::Records {
-                comparer, chance, ..
-            },
-            method,
-        ) => {
-            let mut counts: BTreeMap<_, f64> = BTreeMap::new();
-            for pair in &scored.pairs {
-                *counts.entry((pair.pattern, pair.rarity)).or_default() += 1.0;
-            }
-            let counts = counts.into_iter();
-            let patterns: Vec<PatternCount> = counts
-                .map(|((pattern, rarity), pairs)| PatternCount {
-                    pattern,
-                    rarity,
-                    pairs,
-                })
-                .collect();
-            let mut chance = chance.clone();
-            chance.at_least(&scored.found);
-            let columns = comparer.fields().map(|(column, ..)| column).collect();
-            let (model, fit) = Model::fit(columns, sample.rows() as f64, &chance, &patterns);
-            let own = if fit.usual {
-                USUAL_PROBABILITY
-            } else {
-                PROBABILITY
-            };
-            let threshold = match method {
-                Method::Records { threshold } => threshold.unwrap_or(own),
-                Method::Texts { .. } => own,
-            };
-            (Some((model, fit)), threshold)
-        }
-        (Way::Texts { threshold, .. }, _) => (None, *threshold),
-    };
-    Judge {
-        scorer,
-        model,
-        threshold,
-    }
 }
 
 /// The rows of the clusters, each with the row that stays and how sure that is.
@@ -238,7 +304,6 @@ fn largest(clusters: &[Cluster]) -> Vec<(u64, u64)> {
 
 fn report(
     judge: &Judge<'_>,
-    names: &[String],
     scored: &Scored,
     judged: &[(f64, f64)],
     capped_keys: CappedKeys,
@@ -249,28 +314,28 @@ fn report(
         histogram[bar.min(BARS - 1)] += 1;
     }
     let mut report = MatchReport {
-        method: "texts".to_owned(),
+        method: judge.method().to_owned(),
         threshold: judge.threshold,
         pairs_compared: scored.compared,
         pairs_matched: judged.iter().filter(|(score, _)| *score >= 0.0).count() as u64,
         histogram,
-        doubtful_pairs: doubtful(judge, names, scored, judged),
+        doubtful_pairs: doubtful(judge, scored, judged),
         capped_keys,
         ..MatchReport::default()
     };
     if let (Way::Records { comparer, .. }, Some((model, fit))) = (&judge.scorer.way, &judge.model) {
-        let name = |column: &usize| names.get(*column).cloned().unwrap_or_default();
-        report.method = "records".to_owned();
         report.pairs_expected = Some(fit.expected);
         report.pairs_unsure = Some(fit.unsure);
         report.usual_weights = fit.usual;
-        report.fields = fields(comparer, model, names);
+        report.fields = fields(judge, comparer, model);
         let left_out = comparer.left_out().iter();
         report.left_out = left_out
-            .map(|(column, why)| (name(column), (*why).to_owned()))
+            .map(|(column, why)| (judge.name(*column), (*why).to_owned()))
             .collect();
         let exchanged = comparer.exchanged_columns();
-        report.exchanged_columns = exchanged.map(|(a, b)| (name(&a), name(&b))).collect();
+        report.exchanged_columns = exchanged
+            .map(|(one, two)| (judge.name(one), judge.name(two)))
+            .collect();
     }
     report
 }
@@ -283,12 +348,11 @@ fn part_name(part: Part) -> &'static str {
     }
 }
 
-fn fields(comparer: &Comparer, model: &Model, names: &[String]) -> Vec<FieldReport> {
-    let bits = |weight: f64| (weight / std::f64::consts::LN_2 * 1000.0).round() / 1000.0;
+fn fields(judge: &Judge<'_>, comparer: &Comparer, model: &Model) -> Vec<FieldReport> {
     let fields = comparer.fields().zip(model.weights());
     fields
         .map(|((column, part, kind), weights)| FieldReport {
-            column: names.get(column).cloned().unwrap_or_default(),
+            column: judge.name(column),
             part: part_name(part).to_owned(),
             kind: kind.name().to_owned(),
             weights: weights.into_iter().map(bits).collect(),
@@ -297,12 +361,7 @@ fn fields(comparer: &Comparer, model: &Model, names: &[String]) -> Vec<FieldRepo
 }
 
 /// The pairs nearest to the threshold.
-fn doubtful(
-    judge: &Judge<'_>,
-    names: &[String],
-    scored: &Scored,
-    judged: &[(f64, f64)],
-) -> Vec<PairEvidence> {
+fn doubtful(judge: &Judge<'_>, scored: &Scored, judged: &[(f64, f64)]) -> Vec<PairEvidence> {
     let mut nearest: Vec<usize> = Vec::new();
     for above in [true, false] {
         let mut side: Vec<usize> = (0..judged.len())
@@ -323,7 +382,7 @@ fn doubtful(
             PairEvidence {
                 rows: (pair.left, pair.right),
                 score: judged[place].1,
-                fields: evidence(judge, names, pair),
+                fields: evidence(judge, pair),
             }
         })
         .collect();
@@ -335,27 +394,22 @@ fn doubtful(
     shown
 }
 
-fn evidence(judge: &Judge<'_>, names: &[String], pair: &ScoredPair) -> Vec<(String, String, f64)> {
+fn evidence(judge: &Judge<'_>, pair: &ScoredPair) -> Vec<(String, String, f64)> {
     let (Way::Records { comparer, .. }, Some((model, _))) = (&judge.scorer.way, &judge.model)
     else {
         return Vec::new();
     };
     let mut evidence = Vec::new();
     for (field, (column, part, _)) in comparer.fields().enumerate() {
-        let Some(level) = pair.pattern.level(field) else {
+        let Some(level) = level_name(pair.pattern, field) else {
             continue;
         };
-        let mut name = names.get(column).cloned().unwrap_or_default();
+        let mut name = judge.name(column);
         if part != Part::Whole {
             name = format!("{name} ({})", part_name(part));
         }
         let weight = model.weight(pair.pattern, field).unwrap_or_default();
-        let bits = (weight / std::f64::consts::LN_2 * 1000.0).round() / 1000.0;
-        let level = match level {
-            Level::Same if pair.pattern.is_identical(field) => "identical",
-            level => level.name(),
-        };
-        evidence.push((name, level.to_owned(), bits));
+        evidence.push((name, level, bits(weight)));
     }
     evidence
 }

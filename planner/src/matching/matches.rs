@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, Float64Type, Schema, SchemaRef, UInt64Ty
 use arrow::ipc::reader::FileReader;
 use arrow::ipc::writer::FileWriter;
 
-use super::report::MatchReport;
+use super::report::{MatchReport, PairExplanation};
 use crate::error::{Error, Result};
 use crate::program::Splits;
 use crate::storage::Place;
@@ -33,9 +33,17 @@ pub struct Matches {
     pub rows: Vec<MatchedRow>,
     /// How they were found; only where all are known.
     pub report: Option<Arc<MatchReport>>,
+    /// Why two rows are in one cluster or not, where somebody has asked.
+    pub explained: Option<Arc<PairExplanation>>,
 }
 
 impl Matches {
+    /// The cluster of a row; none where it stands alone.
+    pub fn of_row(&self, row: u64) -> Option<&MatchedRow> {
+        let place = self.rows.binary_search_by_key(&row, |matched| matched.row);
+        place.ok().map(|place| &self.rows[place])
+    }
+
     /// Those among `rows` rows from `first_row`.
     pub fn among(&self, first_row: u64, rows: usize) -> &[MatchedRow] {
         let place = |row: u64| self.rows.partition_point(|matched| matched.row < row);
@@ -91,6 +99,7 @@ impl Matches {
         Ok(Self {
             rows: rows.collect(),
             report: None,
+            explained: None,
         })
     }
 }

@@ -2,9 +2,9 @@
 //! all rows, and in which order.
 //!
 //! ```text
-//!  pass A   keys of every row ──shuffled by key──► pairs with a key in common   (candidates.rs)
-//!           a sample of the rows ────────────────► what the fields are like     (sample.rs)
-//!  pass B   records of the rows in a pair ──shuffled by pair──► compared pairs  (records.rs, score.rs)
+//!  pass A   a sample of the rows ────────────────► how rows meet, what fields are like  (sample.rs)
+//!  pass B   keys of every row ──shuffled by key──► pairs with keys in common    (candidates.rs)
+//!  pass C   records of the rows in a pair ──shuffled by pair──► compared pairs  (records.rs, score.rs)
 //!  driver   compared pairs ──► weights ──► clusters ──► who stays               (decide.rs)
 //! ```
 //!
@@ -21,13 +21,13 @@ mod sample;
 mod score;
 
 pub use candidates::{CandidateLog, Candidates, CappedKeys, FoundPairs, find_pairs};
-pub use decide::decide;
+pub use decide::{Judge, decide};
 pub use matches::{MatchedRow, Matches};
-pub use need::{KeepMatch, MatchingNeed, Method};
-pub use records::RecordLog;
+pub use need::{KeepMatch, MatchingNeed, Meeting, Method};
 pub(crate) use records::pair_buckets;
-pub use report::{MatchReport, PairEvidence};
-pub use sample::{SAMPLE_BUCKET, Sample};
+pub use records::{RecordLog, record_of};
+pub use report::{FieldExplanation, MatchReport, PairEvidence, PairExplanation};
+pub use sample::{Sample, SampleLog};
 pub use score::{Scored, ScoredPair, Scorer};
 
 #[cfg(test)]

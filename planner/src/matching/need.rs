@@ -1,6 +1,7 @@
 //! What a search for near duplicates must know.
 
 use serde::{Deserialize, Serialize};
+use udfs::kernels::matching::{FEW_ROWS, KeyPlan};
 
 /// What a search for near duplicates must know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,14 +19,34 @@ pub struct MatchingNeed {
 }
 
 impl MatchingNeed {
-    /// A key of more rows than this tells nothing. That of records is of pieces of words, many of which
-    /// are common; that of texts is of texts that are alike.
-    pub fn most_rows(&self) -> usize {
+    /// Which rows of a key meet, by the plan of records.
+    pub fn meeting(&self, plan: &KeyPlan) -> Meeting {
         match self.method {
-            Method::Records { .. } => 1_000,
-            Method::Texts { .. } => 10_000,
+            // Their keys are of pieces of words, many of which are common.
+            Method::Records { .. } => Meeting {
+                most: 1_000,
+                of_value: plan.value_rows,
+                least_shared: plan.least_shared,
+            },
+            // Those of texts are of texts that are alike.
+            Method::Texts { .. } => Meeting {
+                most: 10_000,
+                of_value: FEW_ROWS,
+                least_shared: 1,
+            },
         }
     }
+}
+
+/// Which rows of a key meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meeting {
+    /// A key of more rows than this tells nothing.
+    pub most: usize,
+    /// A whole value of more rows than this brings nobody together.
+    pub of_value: usize,
+    /// Keys that two rows must share; a value that few have counts for two.
+    pub least_shared: u32,
 }
 
 /// How rows are compared.

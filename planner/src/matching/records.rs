@@ -290,6 +290,16 @@ impl<'a> Records<'a> {
     }
 }
 
+/// What is compared of a row, from the logs of a bucket that has it.
+pub fn record_of(logs: &[RecordBatch], row: u64) -> Result<Option<Vec<Option<String>>>> {
+    let records = Records::new(logs)?;
+    Ok(records.find(row).map(|place| {
+        let width = records.logs[place.log].values.len();
+        let values = (0..width).map(|column| records.value(place, column));
+        values.map(|value| value.map(str::to_owned)).collect()
+    }))
+}
+
 /// Where a record lies.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {

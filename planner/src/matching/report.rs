@@ -72,3 +72,49 @@ pub struct PairEvidence {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<(String, String, f64)>,
 }
+
+/// Why two rows are, or are not, taken for one thing, for who asks.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PairExplanation {
+    /// The rows.
+    pub rows: (u64, u64),
+    /// Those of them that had left before rows were compared.
+    pub gone: Vec<u64>,
+    /// Whether they have so many keys in common that they were compared.
+    pub met: bool,
+    /// `records` or `texts`.
+    pub method: String,
+    /// The probability, or the similarity; none where a row had left.
+    pub score: Option<f64>,
+    /// From where on rows match.
+    pub threshold: f64,
+    /// The cluster of each row, and the row of it that stays.
+    pub clusters: [Option<(u64, u64)>; 2],
+    /// What is known before anything is compared: the logarithm, to base 2, of the odds of a random pair.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outset: Option<f64>,
+    /// What the fields tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<FieldExplanation>,
+    /// What the rarity of the values tells that are identical.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rarity: Option<f64>,
+    /// What it costs that two columns are compared crosswise; none where none are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchanged: Option<f64>,
+}
+
+/// What a field of two rows tells.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct FieldExplanation {
+    /// The column.
+    pub column: String,
+    /// `whole`, `words` or `numbers`: what of the value is compared.
+    pub part: String,
+    /// The values of the column, as they are compared.
+    pub values: [Option<String>; 2],
+    /// How they agree; none where one is missing, which tells nothing.
+    pub agreement: Option<String>,
+    /// The logarithm, to base 2, of how much likelier it is that rows of one thing agree so than others.
+    pub weight: Option<f64>,
+}

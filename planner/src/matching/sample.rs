@@ -10,16 +10,17 @@ use arrow::datatypes::UInt64Type;
 use serde::{Deserialize, Serialize};
 use udfs::kernels::matching::Record;
 
+use super::candidates::{Values, sides};
+use super::need::MatchingNeed;
 use crate::error::{Error, Result};
+use crate::profile::RowSample;
+use crate::program::Frame;
 
 /// Rows of a sample: enough for the frequencies that matter.
-pub const SAMPLE_ROWS: u64 = 50_000;
-
-/// In the place of a bucket of keys: rows of the sample.
-pub const SAMPLE_BUCKET: u16 = 64;
+const SAMPLE_ROWS: u64 = 50_000;
 
 /// In the place of a bucket of keys: how many rows there are.
-pub(super) const COUNT_BUCKET: u16 = 65;
+pub(super) const COUNT_BUCKET: u16 = 64;
 
 /// Rows of a table, and how many there are.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -49,6 +50,23 @@ impl Sample {
         }
     }
 
+    /// Adds what was counted in all splits.
+    pub fn count(&mut self, counts: &[RecordBatch]) -> Result<()> {
+        for part in counts {
+            let numbers = |place: usize| {
+                let column = part.columns().get(place)?;
+                Some(column.as_primitive_opt::<UInt64Type>()?.values())
+            };
+            let (Some(rows), Some(sides)) = (numbers(0), numbers(1)) else {
+                return Err(Error::Bug("counts without rows"));
+            };
+            for (side, rows) in sides.iter().zip(rows) {
+                *self.counts.entry(*side).or_default() += rows;
+            }
+        }
+        Ok(())
+    }
+
     /// Puts the parts of all splits together; rows in the order of their numbers.
     pub fn merge(parts: &[RecordBatch]) -> Result<Self> {
         let mut sample = Self::default();
@@ -62,13 +80,6 @@ impl Sample {
                 .column(1)
                 .as_primitive_opt::<UInt64Type>()
                 .ok_or(Error::Bug("a sample without sides"))?;
-            if part.num_columns() == 2 {
-                // Counts: sides, and the rows of each.
-                for (side, count) in sides.values().iter().zip(numbers.values()) {
-                    *sample.counts.entry(*side).or_default() += count;
-                }
-                continue;
-            }
             let columns: Vec<&StringArray> = part.columns()[2..]
                 .iter()
                 .map(|column| column.as_string_opt::<i32>())
@@ -99,48 +110,58 @@ impl Sample {
     }
 }
 
-/// Builds one split's part of a sample.
+/// Tells the sample of one table from others.
+const SAMPLE_SEED: u64 = 0x6d61_7463_6869_6e67;
+
+/// One split's part of a sample.
 #[derive(Debug)]
-pub(super) struct SampleBuilder {
+pub struct SampleLog {
+    need: MatchingNeed,
+    sampled: RowSample,
     rows: Vec<u64>,
     sides: Vec<u64>,
     values: Vec<StringBuilder>,
-    counts: BTreeMap<u64, u64>,
 }
 
-impl SampleBuilder {
-    pub(super) fn new(columns: usize) -> Self {
+impl SampleLog {
+    /// An empty log of a split of a table of so many rows.
+    pub fn new(need: MatchingNeed, total_rows: u64, seed: u64) -> Self {
         Self {
+            sampled: RowSample::of(total_rows, SAMPLE_ROWS, seed ^ SAMPLE_SEED),
             rows: Vec::new(),
             sides: Vec::new(),
-            values: (0..columns).map(|_| StringBuilder::new()).collect(),
-            counts: BTreeMap::new(),
+            values: need.columns.iter().map(|_| StringBuilder::new()).collect(),
+            need,
         }
     }
 
-    pub(super) fn count(&mut self, side: u64) {
-        *self.counts.entry(side).or_default() += 1;
-    }
-
-    pub(super) fn add(&mut self, row: u64, side: u64, record: &[Option<String>]) -> usize {
-        self.rows.push(row);
-        self.sides.push(side);
-        let mut bytes = 16;
-        for (column, value) in self.values.iter_mut().zip(record) {
-            column.append_option(value.as_deref());
-            bytes += 5 + value.as_ref().map_or(0, String::len);
+    /// Takes down the frame's live rows of the sample; gives the bytes that this took.
+    pub fn observe(&mut self, frame: &Frame) -> Result<usize> {
+        let taken = |row: &usize| {
+            frame.is_live(*row) && self.sampled.contains(frame.first_row + *row as u64)
+        };
+        let rows: Vec<usize> = (0..frame.rows()).filter(taken).collect();
+        if rows.is_empty() {
+            return Ok(0);
         }
-        bytes
+        let values = Values::new(frame, &self.need.columns)?;
+        let sides = sides(frame, self.need.link_by);
+        let mut bytes = 0;
+        for row in rows {
+            self.rows.push(frame.first_row + row as u64);
+            self.sides
+                .push(sides.as_ref().map_or(0, |sides| sides[row]));
+            bytes += 16;
+            for (column, value) in self.values.iter_mut().zip(values.record(row)) {
+                bytes += 5 + value.as_ref().map_or(0, String::len);
+                column.append_option(value);
+            }
+        }
+        Ok(bytes)
     }
 
-    /// The counts, and the rows of the sample.
-    pub(super) fn finish(mut self) -> Result<(RecordBatch, RecordBatch)> {
-        let sides = UInt64Array::from_iter_values(self.counts.keys().copied());
-        let numbers = UInt64Array::from_iter_values(self.counts.values().copied());
-        let counts = RecordBatch::try_from_iter([
-            ("rows", Arc::new(numbers) as ArrayRef),
-            ("side", Arc::new(sides)),
-        ])?;
+    /// The log: `row`, `side` and the comparable values.
+    pub fn finish(mut self) -> Result<RecordBatch> {
         let mut columns: Vec<(String, ArrayRef, bool)> = vec![
             ("row".into(), Arc::new(UInt64Array::from(self.rows)), false),
             (
@@ -152,7 +173,6 @@ impl SampleBuilder {
         for (place, values) in self.values.iter_mut().enumerate() {
             columns.push((format!("value-{place}"), Arc::new(values.finish()), true));
         }
-        let rows = RecordBatch::try_from_iter_with_nullable(columns)?;
-        Ok((counts, rows))
+        Ok(RecordBatch::try_from_iter_with_nullable(columns)?)
     }
 }

@@ -139,6 +139,44 @@ impl Scorer {
         Ok(scored)
     }
 
+    /// Compares two records.
+    pub(super) fn compare(
+        &self,
+        rows: (u64, u64),
+        left: &[Option<String>],
+        right: &[Option<String>],
+    ) -> ScoredPair {
+        let mut pair = ScoredPair {
+            left: rows.0,
+            right: rows.1,
+            pattern: Pattern::default(),
+            rarity: 0,
+            identical: left == right,
+            ranks: rows,
+        };
+        match &self.way {
+            Way::Records { comparer, .. } => {
+                let value = |record: &'_ [Option<String>]| {
+                    comparer.prepare(|column| record.get(column)?.as_deref())
+                };
+                let comparison = comparer.compare(&value(left), &value(right));
+                (pair.pattern, pair.rarity) = (comparison.pattern, comparison.rarity);
+            }
+            Way::Texts { shingling, .. } => {
+                let mut shingler = Shingler::new(*shingling);
+                let [left, right] = [left, right].map(|record| {
+                    let mut hashes = Vec::new();
+                    let text = record.first().and_then(Option::as_deref);
+                    shingler.shingle(text.unwrap_or_default(), &mut hashes);
+                    distinct(&mut hashes);
+                    hashes
+                });
+                pair.rarity = in_steps(jaccard(&left, &right));
+            }
+        }
+        pair
+    }
+
     fn chunk(&self, records: &Records<'_>, pairs: &[(Place, Place)]) -> Scored {
         match &self.way {
             Way::Records {
@@ -150,6 +188,11 @@ impl Scorer {
             } => compare_texts(*shingling, *threshold, records, pairs),
         }
     }
+}
+
+/// A similarity in the place of a rarity.
+fn in_steps(similarity: f64) -> i32 {
+    (similarity * SIMILARITY_STEPS).round() as i32
 }
 
 fn scored_pair(records: &Records<'_>, (left, right): (Place, Place)) -> ScoredPair {
@@ -226,7 +269,7 @@ fn compare_texts(
         let similarity = jaccard(&one, &two);
         if similarity >= threshold * HOPELESS_SHARE {
             scored.pairs.push(ScoredPair {
-                rarity: (similarity * SIMILARITY_STEPS).round() as i32,
+                rarity: in_steps(similarity),
                 ..scored_pair(records, *pair)
             });
         }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
+use arrow::array::RecordBatch;
 use datafusion::execution::memory_pool::{
     GreedyMemoryPool, MemoryConsumer, MemoryPool, MemoryReservation,
 };
 use udfs::kernels::matching::Pattern;
 
+use super::candidates::Bucket;
 use super::*;
 use crate::program::Splits;
 
@@ -17,16 +18,21 @@ fn memory(limit: usize) -> MemoryReservation {
 }
 
 /// A log of keys and rows, and sides if there are any.
-fn log(entries: &[(u64, u64)], sides: Option<&[u64]>) -> RecordBatch {
-    let array = |values: Vec<u64>| Arc::new(UInt64Array::from(values)) as ArrayRef;
-    let mut columns = vec![
-        ("key", array(entries.iter().map(|entry| entry.0).collect())),
-        ("row", array(entries.iter().map(|entry| entry.1).collect())),
-    ];
-    if let Some(sides) = sides {
-        columns.push(("side", array(sides.to_vec())));
+fn log(entries: &[(u32, u32)], sides: Option<&[u32]>) -> RecordBatch {
+    let bucket = Bucket {
+        keys: entries.iter().map(|entry| entry.0).collect(),
+        rows: entries.iter().map(|entry| entry.1).collect(),
+        sides: sides.unwrap_or_default().to_vec(),
+    };
+    bucket.into_batch(0).unwrap()
+}
+
+fn meeting(least_shared: u32) -> Meeting {
+    Meeting {
+        most: 10_000,
+        of_value: 64,
+        least_shared,
     }
-    RecordBatch::try_from_iter(columns).unwrap()
 }
 
 /// Rows of one key are pairs, once, whichever log they stand in; sides keep their own rows apart.
@@ -34,11 +40,11 @@ fn log(entries: &[(u64, u64)], sides: Option<&[u64]>) -> RecordBatch {
 fn pairs_of_keys() {
     let one = log(&[(2, 9), (2, 5), (4, 5), (6, 1)], None);
     let two = log(&[(2, 7), (4, 9)], None);
-    let found = find_pairs(&[one, two], 10_000, &memory(1 << 24)).unwrap();
+    let found = find_pairs(&[one, two], meeting(1), &memory(1 << 24)).unwrap();
     assert_eq!(found.pairs, [(5, 7), (5, 9), (7, 9)]);
     assert_eq!(found.capped, CappedKeys::default());
     let linked = log(&[(2, 9), (2, 5), (2, 7)], Some(&[1, 2, 1]));
-    let found = find_pairs(&[linked], 10_000, &memory(1 << 24)).unwrap();
+    let found = find_pairs(&[linked], meeting(1), &memory(1 << 24)).unwrap();
     assert_eq!(found.pairs, [(5, 7), (5, 9)]);
 }
 
@@ -46,9 +52,9 @@ fn pairs_of_keys() {
 /// out and told of; and memory that is not there is refused.
 #[test]
 fn keys_of_many_rows() {
-    let of = |key: u64, rows: u64| {
-        let entries: Vec<(u64, u64)> = (0..rows).map(|row| (key, row)).collect();
-        find_pairs(&[log(&entries, None)], 10_000, &memory(1 << 24))
+    let of = |key: u32, rows: u32| {
+        let entries: Vec<(u32, u32)> = (0..rows).map(|row| (key, row)).collect();
+        find_pairs(&[log(&entries, None)], meeting(1), &memory(1 << 24))
     };
     let (band, value) = (2, 3);
     assert_eq!(of(band, 64).unwrap().pairs.len(), 64 * 63 / 2);
@@ -63,7 +69,7 @@ fn keys_of_many_rows() {
     assert_eq!(read, found.capped);
     let small = log(&[(2, 1), (2, 2)], None);
     assert!(
-        find_pairs(&[small], 10_000, &memory(10))
+        find_pairs(&[small], meeting(1), &memory(10))
             .unwrap_err()
             .is_out_of_memory()
     );
@@ -72,13 +78,38 @@ fn keys_of_many_rows() {
 /// The pairs of a split are those whose smaller row it has; its rows are those of any pair.
 #[test]
 fn candidates_by_split() {
-    let all = Candidates::merge(vec![(12, 30), (1, 15), (1, 15), (2, 3)]);
+    let all = Candidates::merge(vec![(12, 30), (1, 15), (1, 15), (2, 3)], 1);
     assert_eq!(all.pairs, [(1, 15), (2, 3), (12, 30)]);
     let part = all.among(10, 10);
     assert_eq!((part.pairs, part.rows), (vec![(12, 30)], vec![12, 15]));
     // As stored, in both directions, twice where two keys have found it.
     let stored = vec![(12, 30), (12, 30), (15, 1)];
-    assert_eq!(Candidates::of_split(stored), all.among(10, 10));
+    assert_eq!(Candidates::of_split(stored, 1), all.among(10, 10));
+}
+
+/// Where two keys must be shared, a pair of one key is none, wherever the keys lie; a rare value is as good
+/// as two keys. What a bucket tells of a pair does not grow with its keys.
+#[test]
+fn pairs_of_several_keys() {
+    let (band, other, rare) = (2, 4, 3);
+    let one = log(
+        &[(band, 1), (band, 2), (other, 1), (other, 2), (6, 1), (6, 2)],
+        None,
+    );
+    let two = log(&[(band, 1), (band, 3), (rare, 4), (rare, 5)], None);
+    let find = |log| {
+        find_pairs(&[log], meeting(2), &memory(1 << 24))
+            .unwrap()
+            .pairs
+    };
+    let (one, two) = (find(one), find(two));
+    assert_eq!(one, [(1, 2), (1, 2)]);
+    assert_eq!(two, [(1, 3), (4, 5), (4, 5)]);
+    let all = Candidates::merge([one, two].concat(), 2);
+    assert_eq!(all.pairs, [(1, 2), (4, 5)]);
+    assert_eq!(all.rows, [1, 2, 4, 5]);
+    let stored = vec![(1, 2), (1, 2), (1, 3)];
+    assert_eq!(Candidates::of_split(stored, 2).pairs, [(1, 2)]);
 }
 
 /// What workers store comes back as it was.
@@ -113,6 +144,7 @@ fn stored_scores_and_matches() {
     let matches = Matches {
         rows: vec![row(3), row(12), row(19)],
         report: None,
+        explained: None,
     };
     matches
         .write(&place, Splits { count: 3, rows: 10 })

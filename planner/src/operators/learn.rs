@@ -134,6 +134,7 @@ impl OpenSplit {
             .ok_or(Error::Bug("no such pass"))?;
         let rows = usize::try_from(state.split_rows(number)).unwrap_or_default();
         let context = LogContext {
+            first_row: number * state.rows_per_split,
             rows,
             total_rows: state.total_rows,
             figure_sample: state.figure_sample,

@@ -29,7 +29,7 @@ use super::learn_schema;
 use crate::cluster::tell;
 use crate::error::{Error, Result};
 use crate::learn::{KEY_BUCKETS, LogEntry, find_repeats};
-use crate::matching::{MatchingNeed, Sample, Scorer, find_pairs};
+use crate::matching::{MatchingNeed, Meeting, Sample, Scorer, find_pairs};
 use crate::profile::RowSample;
 use crate::program::{Keep, Repeats, RepeatsFiles, Splits};
 use crate::storage::{Place, WholeFile};
@@ -55,11 +55,8 @@ pub struct SumOrder {
 pub enum BucketSum {
     /// Rows that repeat a key; which of equal ones stays.
     Repeats(Keep),
-    /// Pairs of rows that have a key in common.
-    Pairs {
-        /// Rows of a key from which it is left out.
-        most: usize,
-    },
+    /// Pairs of rows that have keys in common.
+    Pairs(Meeting),
     /// How far the rows of pairs agree.
     Scores {
         /// What is compared.
@@ -233,12 +230,12 @@ impl Finder {
         let (_, sum) = sum.ok_or(Error::Bug("keys that nobody wants"))?;
         let batch = match sum {
             BucketSum::Repeats(keep) => self.repeats(op, bucket, *keep, &logs)?,
-            // Counts and a sample, which are no keys.
-            BucketSum::Pairs { .. } if usize::from(bucket) >= KEY_BUCKETS => {
+            // Counts, which are no keys.
+            BucketSum::Pairs(_) if usize::from(bucket) >= KEY_BUCKETS => {
                 let schema = logs.first().ok_or(Error::Bug("no logs"))?.schema();
                 concat_batches(&schema, &logs)?
             }
-            BucketSum::Pairs { most } => self.pairs(op, bucket, *most, &logs)?,
+            BucketSum::Pairs(meeting) => self.pairs(op, bucket, *meeting, &logs)?,
             BucketSum::Scores { need, sample } => {
                 let file = sample.open().map_err(|error| Error::io(sample, error))?;
                 let learned: Sample = serde_json::from_reader(file)?;
@@ -291,11 +288,11 @@ impl Finder {
         &self,
         op: usize,
         bucket: u16,
-        most: usize,
+        meeting: Meeting,
         logs: &[RecordBatch],
     ) -> Result<RecordBatch> {
         let held = self.memory.new_empty();
-        let found = find_pairs(logs, most, &held)?;
+        let found = find_pairs(logs, meeting, &held)?;
         held.try_grow(2 * found.pairs.len() * size_of::<(u64, u64)>())?;
         let turned = found.pairs.iter().map(|(left, right)| (*right, *left));
         let mut both: Vec<(u64, u64)> = found.pairs.iter().copied().chain(turned).collect();

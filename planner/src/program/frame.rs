@@ -1,7 +1,10 @@
 //! A batch on its way through the steps, with what became of its cells and rows so far.
 
+use std::sync::Arc;
+
 use arrow::array::{Array, ArrayRef, BooleanArray, StringViewArray, UInt32Array, UInt64Array};
 use arrow::buffer::BooleanBuffer;
+use udfs::kernels::matching::KeyPlan;
 
 use crate::matching::{Candidates, MatchedRow};
 
@@ -152,6 +155,8 @@ pub struct Frame {
     pub flags: Vec<Flag>,
     /// Cells that could not be read, by transformation and column.
     pub invalid: Vec<(u16, usize, u64)>,
+    /// How rows meet of which the next operation learns.
+    pub key_plan: Option<Arc<KeyPlan>>,
     /// Pairs of rows that the next operation compares.
     pub candidates: Option<Candidates>,
     /// Rows of clusters of near duplicates, with the transformation that found them.
@@ -180,6 +185,7 @@ impl Frame {
             losses: Vec::new(),
             flags: Vec::new(),
             invalid: Vec::new(),
+            key_plan: None,
             candidates: None,
             clustered: Vec::new(),
             origin,

@@ -1,10 +1,11 @@
 //! What an operation must know of all rows, and the answer.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::ArrayRef;
 use udfs::kernels::canonical::Canonicalizer;
 use udfs::kernels::cell::CellKernel;
+use udfs::kernels::matching::KeyPlan;
 
 use crate::matching::{Candidates, Matches, MatchingNeed};
 
@@ -17,6 +18,8 @@ pub enum Need {
     Figures(FigureNeed),
     /// Which values each of the columns repeats, for the canonical ones among them.
     Values(Vec<usize>),
+    /// By which keys near duplicates may meet.
+    Sample(MatchingNeed),
     /// Which pairs of rows may be near duplicates.
     Candidates(MatchingNeed),
     /// Which of these are.
@@ -92,6 +95,8 @@ pub enum Learned {
     Figures(Vec<ColumnFigures>),
     /// Canonical values of each column wanted, in the order of the need.
     Values(Vec<CanonicalValues>),
+    /// By which keys near duplicates may meet.
+    KeyPlan(Arc<KeyPlan>),
     /// Pairs of rows that may be near duplicates.
     Candidates(Candidates),
     /// Clusters of near duplicates.
@@ -131,10 +136,10 @@ pub struct Repeats(pub Vec<(u64, u64)>);
 
 impl Need {
     /// Whether rows that leave in the same pass can be taken out of what is learned before it is
-    /// summed up. Counts carry no row ids; keys do, but many workers sum them up, none of which
-    /// knows all rows that leave.
+    /// summed up, or do not matter. Counts carry no row ids; keys do, but many workers sum them up,
+    /// none of which knows all rows that leave; a sample is as good with a few copies in it.
     pub fn outlives_drops(&self) -> bool {
-        matches!(self, Self::Figures(_))
+        matches!(self, Self::Figures(_) | Self::Sample(_))
     }
 }
 

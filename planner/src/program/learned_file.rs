@@ -36,8 +36,15 @@ pub enum LearnedFile {
     Values(Place),
     /// Repeats, in a file for each bucket of keys that has any.
     Repeats(RepeatsFiles),
-    /// Pairs of rows that may be near duplicates, each in both directions, in files like these.
-    Candidates(RepeatsFiles),
+    /// By which keys near duplicates may meet, in JSON.
+    KeyPlan(Place),
+    /// Pairs of rows that may be near duplicates, each in both directions.
+    Candidates {
+        /// Files like those of repeats.
+        files: RepeatsFiles,
+        /// How often a pair must stand there.
+        least_shared: u32,
+    },
     /// Clusters of near duplicates.
     Matches(Place),
 }
@@ -68,12 +75,12 @@ impl LearnedFile {
         let place = folder.join(&format!("op-{op}.arrow"));
         let io = |error| Error::io(&place, error);
         let mut file = place.create().map_err(io)?;
-        let figures = match learned {
+        let kind = match learned {
             Learned::Figures(columns) => {
                 for column in columns {
                     write_stream(&mut file, &figures_batch(column)?)?;
                 }
-                true
+                Self::Figures
             }
             Learned::Values(columns) => {
                 for column in columns {
@@ -82,7 +89,11 @@ impl LearnedFile {
                         RecordBatch::try_from_iter([("value", Arc::new(values) as ArrayRef)])?;
                     write_stream(&mut file, &batch)?;
                 }
-                false
+                Self::Values
+            }
+            Learned::KeyPlan(plan) => {
+                serde_json::to_writer(&mut file, plan.as_ref())?;
+                Self::KeyPlan
             }
             Learned::Repeats(_) | Learned::Candidates(_) | Learned::Matches(_) => {
                 return Err(Error::Bug(
@@ -91,10 +102,7 @@ impl LearnedFile {
             }
         };
         file.finish().map_err(io)?;
-        Ok(match figures {
-            true => Self::Figures(place),
-            false => Self::Values(place),
-        })
+        Ok(kind(place))
     }
 
     /// What the work on one split needs of it.
@@ -113,8 +121,15 @@ impl LearnedFile {
                 Learned::Values(columns.collect())
             }
             Self::Repeats(files) => Learned::Repeats(files.of_split(split)?),
-            Self::Candidates(files) => {
-                Learned::Candidates(Candidates::of_split(files.of_split(split)?.0))
+            Self::KeyPlan(place) => {
+                Learned::KeyPlan(Arc::new(serde_json::from_reader(open(place)?)?))
+            }
+            Self::Candidates {
+                files,
+                least_shared,
+            } => {
+                let both = files.of_split(split)?.0;
+                Learned::Candidates(Candidates::of_split(both, *least_shared))
             }
             Self::Matches(place) => Learned::Matches(Matches::read(place, split)?),
         })
@@ -122,7 +137,7 @@ impl LearnedFile {
 
     /// Whether it is the same for every split.
     pub fn is_for_all(&self) -> bool {
-        matches!(self, Self::Figures(_) | Self::Values(_))
+        matches!(self, Self::Figures(_) | Self::Values(_) | Self::KeyPlan(_))
     }
 }
 

@@ -35,7 +35,7 @@ use crate::storage::Place;
 pub(super) const KEY_BYTES: u64 = 32;
 
 /// Bytes of the keys by which a row may meet others.
-pub(super) const ROW_KEYS_BYTES: u64 = 640;
+pub(super) const ROW_KEYS_BYTES: u64 = 320;
 
 /// Bytes of keys that one partition of a sum holds.
 const SUM_BYTES: u64 = 16 << 20;
@@ -204,6 +204,8 @@ impl<'a> Engine<'a> {
             }
             let mut gone = GoneRows::default();
             let summing = Summing {
+                watched: self.run.watched,
+                rows: self.source.total_rows,
                 sampled: self.sampled,
                 threads: self.run.partitions(),
                 memory: &memory,
@@ -211,6 +213,13 @@ impl<'a> Engine<'a> {
             for op in learns {
                 let need = self.program.ops[op].op.need();
                 let ordered = order.as_ref().is_some_and(|order| order.learns(op));
+                if let Some(Need::Sample(need)) = &need {
+                    let sampled = near::sample(need, &logs.take_op(op), &summing)?;
+                    let plan = Arc::new(Learned::KeyPlan(Arc::clone(&sampled.plan)));
+                    known[op] = self.known(op, &plan)?;
+                    found.insert(op + 1, sampled);
+                    continue;
+                }
                 if let Some(Need::Candidates(need) | Need::Matches(need)) = &need {
                     let near = NearDuplicates {
                         engine: self,
@@ -282,8 +291,8 @@ impl<'a> Engine<'a> {
                 Some(Need::Repeats(need)) => sums.push((op, BucketSum::Repeats(need.keep))),
                 Some(Need::Figures(_)) => figures |= !sums.is_empty(),
                 Some(Need::Candidates(need)) => {
-                    let most = need.most_rows();
-                    sums.push((op, BucketSum::Pairs { most }));
+                    let meeting = near::meeting(&need, found.get(&op));
+                    sums.push((op, BucketSum::Pairs(meeting)));
                 }
                 Some(Need::Matches(need)) => {
                     let found = found.get(&op).ok_or(Error::Bug("matches without pairs"))?;
@@ -418,17 +427,21 @@ impl NearDuplicates<'_> {
     ) -> Result<(Known, Option<Arc<Learned>>)> {
         let folder = &self.engine.learned_folder;
         if self.engine.program.ops[self.op].op.leads() {
-            let (known, now) = if self.ordered {
-                let (buckets, now) = near::pairs_there(logs, self.summing)?;
+            let mut now = found.remove(&self.op).unwrap_or_default();
+            let meeting = near::meeting(self.need, Some(&now));
+            let known = if self.ordered {
                 let files = RepeatsFiles {
                     folder: folder.clone(),
                     op: self.op,
-                    buckets,
+                    buckets: near::pairs_there(&mut now, logs)?,
                 };
-                (Known::Stored(LearnedFile::Candidates(files)), now)
+                Known::Stored(LearnedFile::Candidates {
+                    files,
+                    least_shared: meeting.least_shared,
+                })
             } else {
-                let (pairs, now) = near::pairs_here(self.need, logs, self.summing)?;
-                (Known::Here(Arc::new(Learned::Candidates(pairs))), now)
+                let pairs = near::pairs_here(&mut now, meeting, logs, self.summing)?;
+                Known::Here(Arc::new(Learned::Candidates(pairs)))
             };
             found.insert(self.op + 1, now);
             return Ok((known, None));

@@ -95,6 +95,7 @@ impl Plan<'_> {
                 format!("{}{by}", columns.collect::<Vec<_>>().join(", "))
             }
             Need::Values(columns) => format!("how often {} repeat a value", self.names(columns)),
+            Need::Sample(need) => format!("a sample of {}", self.names(&need.columns)),
             Need::Candidates(need) => {
                 format!("keys of {} by which rows meet", self.names(&need.columns))
             }
@@ -131,8 +132,9 @@ impl Plan<'_> {
         let needs = pass
             .learns()
             .filter_map(|op| self.program.ops[op].op.need());
-        let (keys, others): (Vec<Need>, Vec<Need>) =
-            needs.partition(|need| !matches!(need, Need::Figures(_) | Need::Values(_)));
+        let (keys, others): (Vec<Need>, Vec<Need>) = needs.partition(|need| {
+            !matches!(need, Need::Figures(_) | Need::Values(_) | Need::Sample(_))
+        });
         let size = |needs: &[Need]| {
             let a_row: u64 = needs.iter().filter_map(row_bytes).sum();
             bytes(a_row * self.source.total_rows)
@@ -141,8 +143,11 @@ impl Plan<'_> {
         if others.iter().any(|need| row_bytes(need).is_some()) {
             told.push(format!("values of at most about {}", size(&others)));
         }
-        if others.iter().any(|need| row_bytes(need).is_none()) {
+        if others.iter().any(|need| matches!(need, Need::Values(_))) {
             told.push("counts of values".to_owned());
+        }
+        if others.iter().any(|need| matches!(need, Need::Sample(_))) {
+            told.push("a sample of rows".to_owned());
         }
         if told.is_empty() {
             told.push("profiles".to_owned());
@@ -211,7 +216,7 @@ fn row_bytes(need: &Need) -> Option<u64> {
             Some(8 + group + 8 * figures.len() as u64)
         }
         Need::Candidates(_) => Some(ROW_KEYS_BYTES),
-        Need::Values(_) | Need::Matches(_) => None,
+        Need::Values(_) | Need::Sample(_) | Need::Matches(_) => None,
     }
 }
 

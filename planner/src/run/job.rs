@@ -36,6 +36,8 @@ pub struct JobRun {
     pub cluster: Option<ClusterAddress>,
     /// Memory that the job shares with others; its own, of `options.memory_limit`, when none.
     pub memory: Option<Arc<dyn MemoryPool>>,
+    /// Two rows, the smaller first, of which near duplicates are to be explained; in this process only.
+    pub(super) watched: Option<(u64, u64)>,
     /// Counters that the job keeps.
     pub progress: Arc<Progress>,
 }
@@ -59,6 +61,7 @@ impl JobRun {
             base,
             cluster: None,
             memory: None,
+            watched: None,
             progress: Arc::default(),
         }
     }

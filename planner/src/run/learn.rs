@@ -15,6 +15,10 @@ use crate::program::{CanonicalValues, Keep, Learned, Need, Program, Repeats};
 
 /// What a sum works with.
 pub(super) struct Summing<'a> {
+    /// Two rows of which near duplicates are to be explained.
+    pub(super) watched: Option<(u64, u64)>,
+    /// Rows of the source.
+    pub(super) rows: u64,
     /// Share of the rows that figures rest on.
     pub(super) sampled: f64,
     /// Threads.
@@ -67,7 +71,7 @@ impl PassLogs {
     }
 
     /// Logs of an operation, in the order of the splits.
-    fn take_op(&mut self, op: usize) -> Vec<RecordBatch> {
+    pub(super) fn take_op(&mut self, op: usize) -> Vec<RecordBatch> {
         let mut logs: Vec<_> = self.take_logs(op).into_iter().collect();
         logs.sort_by_key(|((_, _, split), _)| *split);
         logs.into_iter().map(|(_, log)| log).collect()
@@ -130,7 +134,7 @@ impl PassLogs {
                 let figures = sum_figures(need, &logs, sampled, threads, gone, summing.memory)?;
                 Learned::Figures(figures)
             }
-            Need::Candidates(_) | Need::Matches(_) => {
+            Need::Sample(_) | Need::Candidates(_) | Need::Matches(_) => {
                 return Err(Error::Bug("near duplicates are summed up elsewhere"));
             }
             Need::Values(columns) => {

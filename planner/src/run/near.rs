@@ -1,72 +1,100 @@
 //! Summing up what was learned of near duplicates.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use udfs::kernels::matching::KeyPlan;
 
 use super::learn::Summing;
 use crate::error::{Error, Result};
 use crate::learn::{KEY_BUCKETS, in_threads};
 use crate::matching::{
-    Candidates, CappedKeys, Matches, MatchingNeed, Sample, Scored, Scorer, decide, find_pairs,
+    Candidates, CappedKeys, Judge, Matches, MatchingNeed, Meeting, PairExplanation, Sample, Scored,
+    Scorer, decide, find_pairs, record_of,
 };
 use crate::operators::scored_place;
 use crate::program::Program;
 use crate::storage::Place;
 
-/// What the first of the two passes finds, beside the pairs.
+/// What earlier passes have found, beside the pairs.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) sample: Sample,
+    pub(super) plan: Arc<KeyPlan>,
     capped: CappedKeys,
+    /// Whether the rows that are watched are a pair.
+    met: bool,
+}
+
+/// What a sample of the rows tells.
+pub(super) fn sample(
+    need: &MatchingNeed,
+    parts: &[RecordBatch],
+    summing: &Summing<'_>,
+) -> Result<Found> {
+    let sample = Sample::merge(parts)?;
+    summing.memory.try_grow(sample.bytes())?;
+    let plan = KeyPlan::learn(&sample.records, &need.keys, summing.rows);
+    Ok(Found {
+        plan: Arc::new(plan),
+        sample,
+        ..Found::default()
+    })
+}
+
+/// Which rows of a key meet.
+pub(super) fn meeting(need: &MatchingNeed, found: Option<&Found>) -> Meeting {
+    match found {
+        Some(found) => need.meeting(&found.plan),
+        None => need.meeting(&KeyPlan::default()),
+    }
+}
+
+/// Takes the counts, which are no keys, out of the logs.
+fn count(found: &mut Found, logs: &mut BTreeMap<u16, Vec<RecordBatch>>) -> Result<()> {
+    let counts = logs.split_off(&(KEY_BUCKETS as u16));
+    let counts: Vec<RecordBatch> = counts.into_values().flatten().collect();
+    found.sample.count(&counts)
 }
 
 /// The pairs in all buckets of keys, found in this process.
 pub(super) fn pairs_here(
-    need: &MatchingNeed,
+    found: &mut Found,
+    meeting: Meeting,
     mut logs: BTreeMap<u16, Vec<RecordBatch>>,
     summing: &Summing<'_>,
-) -> Result<(Candidates, Found)> {
-    let others = logs.split_off(&(KEY_BUCKETS as u16));
-    let found = Found {
-        sample: sample(others, summing)?,
-        capped: CappedKeys::default(),
-    };
+) -> Result<Candidates> {
+    count(found, &mut logs)?;
     let held = summing.memory.new_empty();
     let buckets: Vec<Vec<RecordBatch>> = logs.into_values().collect();
     let parts = in_threads(summing.threads, buckets, |logs| {
-        find_pairs(&logs, need.most_rows(), &held)
+        find_pairs(&logs, meeting, &held)
     })?;
-    let (mut pairs, mut capped) = (Vec::new(), CappedKeys::default());
+    let mut pairs = Vec::new();
     for part in parts {
         held.try_grow(part.pairs.len() * size_of::<(u64, u64)>())?;
-        capped.add(part.capped);
+        found.capped.add(part.capped);
         pairs.extend(part.pairs);
     }
-    let candidates = Candidates::merge(pairs);
+    let mut candidates = Candidates::merge(pairs, meeting.least_shared);
+    if let Some(rows) = summing.watched {
+        found.met = candidates.watch(rows);
+    }
     summing.memory.try_grow(candidates.bytes())?;
-    Ok((candidates, Found { capped, ..found }))
+    Ok(candidates)
 }
 
 /// What workers tell of the pairs that they have found and stored; gives the buckets that have some.
 pub(super) fn pairs_there(
+    found: &mut Found,
     mut logs: BTreeMap<u16, Vec<RecordBatch>>,
-    summing: &Summing<'_>,
-) -> Result<(Vec<u16>, Found)> {
-    let others = logs.split_off(&(KEY_BUCKETS as u16));
-    let mut capped = CappedKeys::default();
+) -> Result<Vec<u16>> {
+    count(found, &mut logs)?;
     for told in logs.values().flatten() {
-        capped.add(CappedKeys::read(told)?);
+        found.capped.add(CappedKeys::read(told)?);
     }
-    let sample = sample(others, summing)?;
-    Ok((logs.into_keys().collect(), Found { sample, capped }))
-}
-
-fn sample(others: BTreeMap<u16, Vec<RecordBatch>>, summing: &Summing<'_>) -> Result<Sample> {
-    let parts: Vec<RecordBatch> = others.into_values().flatten().collect();
-    let sample = Sample::merge(&parts)?;
-    summing.memory.try_grow(sample.bytes())?;
-    Ok(sample)
+    Ok(logs.into_keys().collect())
 }
 
 /// The clusters among the pairs, compared in this process.
@@ -83,7 +111,14 @@ pub(super) fn matches_here(
     for logs in logs.values() {
         scored.add(scorer.score(logs, summing.threads, &held)?);
     }
-    conclude(program, need, found, &scorer, scored, summing)
+    let judge = judge(program, need, found, &scorer, &scored);
+    let mut matches = decide(&judge, &scored, found.capped, summing.memory)?;
+    if let Some(rows) = summing.watched {
+        let logs: Vec<RecordBatch> = logs.into_values().flatten().collect();
+        let explained = explain(&judge, rows, found, &matches, &logs)?;
+        matches.explained = Some(Arc::new(explained));
+    }
+    Ok(matches)
 }
 
 /// The clusters among the pairs that workers have compared and stored.
@@ -107,28 +142,51 @@ pub(super) fn matches_there(
         scored.add(part);
     }
     scored.pairs.sort_unstable();
-    conclude(program, need, found, &scorer, scored, summing)
+    let judge = judge(program, need, found, &scorer, &scored);
+    decide(&judge, &scored, found.capped, summing.memory)
 }
 
-fn conclude(
+fn judge<'a>(
     program: &Program,
     need: &MatchingNeed,
     found: &Found,
-    scorer: &Scorer,
-    scored: Scored,
-    summing: &Summing<'_>,
-) -> Result<Matches> {
+    scorer: &'a Scorer,
+    scored: &Scored,
+) -> Judge<'a> {
     let columns = &program.contract.columns;
     let names = need.columns.iter();
-    let names: Vec<String> = names.map(|column| columns[*column].name.clone()).collect();
-    let sample = &found.sample;
-    decide(
-        need,
-        &names,
-        sample,
-        scorer,
-        scored,
-        found.capped,
-        summing.memory,
-    )
+    let names = names.map(|column| columns[*column].name.clone()).collect();
+    Judge::learn(need, names, &found.sample, scorer, scored)
+}
+
+/// Why two rows are in one cluster or not.
+fn explain(
+    judge: &Judge<'_>,
+    rows: (u64, u64),
+    found: &Found,
+    matches: &Matches,
+    logs: &[RecordBatch],
+) -> Result<PairExplanation> {
+    let records = [record_of(logs, rows.0)?, record_of(logs, rows.1)?];
+    let cluster = |row| {
+        let matched = matches.of_row(row);
+        matched.map(|matched| (matched.cluster, matched.survivor))
+    };
+    let explanation = match &records {
+        [Some(left), Some(right)] => judge.explain(rows, [left, right]),
+        [left, right] => {
+            let gone = [(left, rows.0), (right, rows.1)];
+            let gone = gone.into_iter().filter(|(record, _)| record.is_none());
+            PairExplanation {
+                rows,
+                gone: gone.map(|(_, row)| row).collect(),
+                ..PairExplanation::default()
+            }
+        }
+    };
+    Ok(PairExplanation {
+        met: found.met,
+        clusters: [cluster(rows.0), cluster(rows.1)],
+        ..explanation
+    })
 }

@@ -69,4 +69,11 @@ pub struct Manifest {
 impl Manifest {
     /// Name of the manifest.
     pub const NAME: &'static str = "metadata.json";
+
+    /// Reads that of the output in a place.
+    pub fn read(output: &Place) -> Result<Self> {
+        let place = output.join(Self::NAME);
+        let file = place.open().map_err(|error| Error::io(&place, error))?;
+        Ok(serde_json::from_reader(file)?)
+    }
 }

@@ -1,5 +1,7 @@
 //! `near_dedupe`: near-duplicate rows by MinHash LSH, compared and put together to clusters.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use udfs::kernels::shingle::Shingling;
@@ -111,13 +113,19 @@ impl Step for NearDedupe {
             columns,
             link_by,
         };
-        let op = |leads| NearDedupeOp {
-            transformation: context.transformation,
-            need: need.clone(),
-            leads,
-            width: layout.columns.len(),
+        let stages = match need.method {
+            Method::Records { .. } => &[Stage::Sample, Stage::Candidates, Stage::Matches][..],
+            Method::Texts { .. } => &[Stage::Candidates, Stage::Matches],
         };
-        Ok(vec![Box::new(op(true)), Box::new(op(false))])
+        let op = |stage: &Stage| -> Box<dyn Op> {
+            Box::new(NearDedupeOp {
+                transformation: context.transformation,
+                need: need.clone(),
+                stage: *stage,
+                width: layout.columns.len(),
+            })
+        };
+        Ok(stages.iter().map(op).collect())
     }
 }
 
@@ -190,13 +198,23 @@ impl NearDedupe {
     }
 }
 
-/// Finds pairs that may match, or those among them that do.
+/// What an operation of the step finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// By which keys rows meet.
+    Sample,
+    /// Pairs that may match.
+    Candidates,
+    /// Those among them that do.
+    Matches,
+}
+
+/// One stage of the search for near duplicates.
 #[derive(Debug)]
 struct NearDedupeOp {
     transformation: u16,
     need: MatchingNeed,
-    /// Whether it finds pairs that may match, for the operation behind it.
-    leads: bool,
+    stage: Stage,
     width: usize,
 }
 
@@ -220,30 +238,35 @@ impl Op for NearDedupeOp {
     }
 
     fn drops_rows(&self) -> bool {
-        !self.leads
+        self.stage == Stage::Matches
     }
 
     fn leads(&self) -> bool {
-        self.leads
+        self.stage != Stage::Matches
     }
 
     fn need(&self) -> Option<Need> {
         let need = self.need.clone();
-        Some(match self.leads {
-            true => Need::Candidates(need),
-            false => Need::Matches(need),
+        Some(match self.stage {
+            Stage::Sample => Need::Sample(need),
+            Stage::Candidates => Need::Candidates(need),
+            Stage::Matches => Need::Matches(need),
         })
     }
 
     fn apply(&self, frame: &mut Frame, learned: Option<&Learned>) -> Result<()> {
         match learned {
-            Some(Learned::Candidates(candidates)) if self.leads => {
+            Some(Learned::KeyPlan(plan)) if self.stage == Stage::Sample => {
+                frame.key_plan = Some(Arc::clone(plan));
+                Ok(())
+            }
+            Some(Learned::Candidates(candidates)) if self.stage == Stage::Candidates => {
                 frame.candidates = Some(candidates.among(frame.first_row, frame.rows()));
                 Ok(())
             }
             // What it leads to is known.
-            None if self.leads => Ok(()),
-            Some(Learned::Matches(matches)) if !self.leads => {
+            None if self.leads() => Ok(()),
+            Some(Learned::Matches(matches)) if self.stage == Stage::Matches => {
                 frame.candidates = None;
                 let found = matches.among(frame.first_row, frame.rows());
                 if found.is_empty() {

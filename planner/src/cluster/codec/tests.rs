@@ -9,6 +9,7 @@ use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::TryStreamExt;
 
 use super::*;
+use crate::matching::Meeting;
 use crate::operators::{BucketSum, SumOrder, scan_splits};
 use crate::program::{Keep, RepeatsFiles, Splits};
 use crate::run::{JobRun, discover, open_source};
@@ -189,7 +190,14 @@ fn passes_of_every_step() {
             sums: vec![
                 (1, BucketSum::Repeats(Keep::Last)),
                 (4, BucketSum::Repeats(Keep::MostComplete)),
-                (6, BucketSum::Pairs { most: 7 }),
+                (
+                    6,
+                    BucketSum::Pairs(Meeting {
+                        most: 7,
+                        of_value: 5,
+                        least_shared: 2,
+                    }),
+                ),
             ],
             folder: folder.path().join("learned").into(),
             splits: Splits { count: 1, rows: 1 },

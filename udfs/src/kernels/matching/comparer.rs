@@ -52,18 +52,28 @@ pub struct Comparison {
     pub rarity: i32,
 }
 
+impl Comparison {
+    /// What the rarity adds to the score of a pair.
+    pub fn rarity_of(steps: i32) -> f64 {
+        f64::from(steps) / RARITY_STEPS
+    }
+}
+
 impl Comparer {
     /// Learns the fields of a table from a sample of its rows, all of the same columns.
     pub fn learn(sample: &[Record]) -> Self {
         let columns = sample.first().map_or(0, Vec::len);
         let mut left_out = dependent_columns(sample, columns);
+        // Copies of whole records have the same identifier.
+        let distinct: HashSet<&Record> = sample.iter().collect();
         let mut fields = Vec::new();
         for column in 0..columns {
             if left_out.iter().any(|(left, _)| *left == column) {
                 continue;
             }
             let values = || sample.iter().map(move |record| record[column].as_deref());
-            if let Some(reason) = useless(values()) {
+            let different = distinct.iter().map(|record| record[column].as_deref());
+            if let Some(reason) = useless(different) {
                 left_out.push((column, reason));
                 continue;
             }

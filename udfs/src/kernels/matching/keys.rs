@@ -4,16 +4,19 @@
 //! values, whatever column they stand in: so records meet although a field has a slip, is missing or
 //! stands in another column. Beside them every value is a key by itself; those that many records
 //! share bring nobody together, as whoever reads the keys takes small groups only.
+//!
+//! The larger a table, the more of its records are alike by chance. A [`KeyPlan`] keeps the pairs
+//! that have to be compared in proportion to the rows, by what a sample of them tells.
 
+use foldhash::{HashMap, HashMapExt, HashSet};
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::kernels::minhash::{Banding, MinHasher};
+use super::comparer::Record;
+use crate::kernels::minhash::{Banding, MinHasher, split_mix};
 
-/// Part of what is stored: another seed is another hash of everything.
+/// Part of the format: another seed is another hash of everything.
 const SEED: u64 = 0x4B45_5953_0000_0001;
-
-/// Characters of a run.
-const RUN: usize = 3;
 
 /// Bands of a record.
 const BANDS: usize = 32;
@@ -24,36 +27,190 @@ const SHORTEST_VALUE: usize = 3;
 /// The lowest bit of a key that is a whole value.
 const WHOLE_VALUE: u64 = 1;
 
+/// Rare runs that a record must have; of one with fewer all runs count.
+const FEWEST_RUNS: usize = 8;
+
+/// Records of a sample that a plan rests on.
+const PLAN_ROWS: usize = 20_000;
+
+/// Pairs that are compared of any table, and those for each of its rows.
+const PAIRS: f64 = 2e6;
+const PAIRS_OF_ROW: f64 = 8.0;
+
+/// Rows of a key all of whose pairs are looked at.
+pub const FEW_ROWS: usize = 64;
+
+/// Rows of a larger group with which each of its rows is compared.
+pub const REPRESENTATIVES: usize = 8;
+
+/// Rows up to which a value brings together as many rows as a band does.
+const SMALL_TABLE: u64 = 20_000;
+const FEW_OF_VALUE: usize = 16;
+
+/// Rows of a value that is as good as two keys.
+pub const RARE_ROWS: usize = 8;
+
+/// Records of a sample in which a value stands that is known to be frequent.
+const FREQUENT: u32 = 4;
+
+/// How the records of a table meet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyPlan {
+    /// Values of a signature behind each band.
+    pub band_rows: usize,
+    /// Runs and values that so many records have that they tell nothing, as hashes, ascending.
+    pub common: Vec<u64>,
+    /// Rows of a value up to which it brings them together.
+    pub value_rows: usize,
+    /// Keys that two records must share; a value that [`RARE_ROWS`] or fewer have counts for two.
+    pub least_shared: u32,
+}
+
+impl Default for KeyPlan {
+    fn default() -> Self {
+        Self {
+            band_rows: 2,
+            common: Vec::new(),
+            value_rows: FEW_ROWS,
+            least_shared: 1,
+        }
+    }
+}
+
+impl KeyPlan {
+    /// The plan for a table of so many rows by a sample of them: the shortest bands, over as many of
+    /// the runs, as leave not too many pairs. `alone` tells of each column whether its values are keys by
+    /// themselves.
+    pub fn learn(sample: &[Record], alone: &[bool], rows: u64) -> Self {
+        let step = sample.len().div_ceil(PLAN_ROWS).max(1);
+        let sample: Vec<&Record> = sample.iter().step_by(step).collect();
+        let scale = rows as f64 / sample.len().max(1) as f64;
+        let afforded = PAIRS.max(PAIRS_OF_ROW * rows as f64);
+        let small = rows <= SMALL_TABLE;
+        let mut plan = Self {
+            value_rows: if small { FEW_ROWS } else { FEW_OF_VALUE },
+            least_shared: if PAIRS_OF_ROW * rows as f64 > PAIRS {
+                2
+            } else {
+                1
+            },
+            ..Self::default()
+        };
+        let runs = RunCounts::of(&sample);
+        let mut keys = Vec::new();
+        'found: for band_rows in 2..=8 {
+            plan.band_rows = band_rows;
+            for most in [1.0, 0.1, 0.03] {
+                plan.common = runs.in_more_than(most);
+                let mut maker = RecordKeys::new(&plan);
+                keys.clear();
+                for record in &sample {
+                    maker.bands_of(record.iter().map(Option::as_deref), &mut keys);
+                }
+                keys.sort_unstable();
+                if pairs_of(&keys, scale) <= afforded {
+                    break 'found;
+                }
+            }
+        }
+        plan.common.extend(frequent_values(&sample, alone, scale));
+        plan.common.sort_unstable();
+        plan
+    }
+}
+
+/// In how many records of a sample each run stands.
+struct RunCounts {
+    counts: HashMap<u64, u32>,
+    records: usize,
+}
+
+impl RunCounts {
+    fn of(sample: &[&Record]) -> Self {
+        let mut counts: HashMap<u64, u32> = HashMap::new();
+        let mut runs = Vec::new();
+        for record in sample {
+            runs.clear();
+            for value in record.iter().flatten() {
+                runs_of(value, |run| runs.push(run));
+            }
+            runs.sort_unstable();
+            runs.dedup();
+            for run in &runs {
+                *counts.entry(*run).or_default() += 1;
+            }
+        }
+        Self {
+            counts,
+            records: sample.len(),
+        }
+    }
+
+    /// The runs that more than this share of the records have.
+    fn in_more_than(&self, share: f64) -> Vec<u64> {
+        let most = share * self.records as f64;
+        let common = self
+            .counts
+            .iter()
+            .filter(|(_, count)| f64::from(**count) > most);
+        common.map(|(run, _)| *run).collect()
+    }
+}
+
+/// The pairs that the sorted keys of a sample let expect of a table `scale` times as large.
+fn pairs_of(keys: &[u64], scale: f64) -> f64 {
+    let groups = keys.chunk_by(|left, right| left == right);
+    let pairs = groups.map(|group| {
+        let rows = group.len() as f64;
+        let all = rows * (rows - 1.0) / 2.0 * scale * scale;
+        // A mass, of which each row is compared with a few others.
+        let thinned = rows * scale * REPRESENTATIVES as f64;
+        match group.len() {
+            4.. if rows * scale > FEW_ROWS as f64 => thinned.min(all),
+            _ => all,
+        }
+    });
+    pairs.sum()
+}
+
+/// The keys of values that are too frequent to bring anybody together.
+fn frequent_values(sample: &[&Record], alone: &[bool], scale: f64) -> Vec<u64> {
+    let mut counts: HashMap<u64, u32> = HashMap::new();
+    for record in sample {
+        let values = record.iter().zip(alone).filter(|(_, alone)| **alone);
+        for value in values.filter_map(|(value, _)| value.as_deref()) {
+            *counts.entry(value_key(value)).or_default() += 1;
+        }
+    }
+    let most = 2.0 * FEW_ROWS as f64;
+    let frequent = counts
+        .into_iter()
+        .filter(|(_, count)| *count >= FREQUENT && f64::from(*count) * scale > most);
+    frequent.map(|(value, _)| value).collect()
+}
+
 /// Makes the keys of records, one after the other, in memory that it keeps.
 #[derive(Debug)]
 pub struct RecordKeys {
     banding: Banding,
     hasher: MinHasher,
+    common: HashSet<u64>,
     runs: Vec<u64>,
     signature: Vec<u32>,
     bands: Vec<u64>,
-    padded: String,
-    places: Vec<usize>,
 }
 
 impl RecordKeys {
-    /// Keys for a table of so many rows: the more there are, the more alike two records must be to
-    /// meet by chance of a band, or everything would meet everything.
-    pub fn new(rows: u64) -> Self {
-        let length = match rows {
-            0..=20_000 => 2,
-            20_001..=2_000_000 => 3,
-            _ => 4,
-        };
-        let banding = Banding::new(BANDS, length).unwrap_or_default();
+    /// Keys by a plan.
+    pub fn new(plan: &KeyPlan) -> Self {
+        let banding = Banding::new(BANDS, plan.band_rows).unwrap_or_default();
         Self {
             hasher: MinHasher::new(banding.slots()),
             banding,
+            common: plan.common.iter().copied().collect(),
             runs: Vec::new(),
             signature: Vec::new(),
             bands: Vec::new(),
-            padded: String::new(),
-            places: Vec::new(),
         }
     }
 
@@ -61,21 +218,49 @@ impl RecordKeys {
     /// values are keys by themselves.
     pub fn of<'a>(
         &mut self,
-        record: impl Iterator<Item = (Option<&'a str>, bool)>,
+        record: impl Iterator<Item = (Option<&'a str>, bool)> + Clone,
         keys: &mut Vec<u64>,
     ) {
-        self.runs.clear();
-        for (value, alone) in record {
-            let Some(value) = value else { continue };
-            self.add_runs(value);
-            if alone && value.chars().filter(|c| *c != ' ').count() >= SHORTEST_VALUE {
-                keys.push(xxh3_64_with_seed(value.as_bytes(), SEED) | WHOLE_VALUE);
+        for (value, alone) in record.clone() {
+            let Some(value) = value.filter(|_| alone) else {
+                continue;
+            };
+            if value.chars().filter(|c| *c != ' ').count() >= SHORTEST_VALUE {
+                let key = value_key(value);
+                if !self.common.contains(&key) {
+                    keys.push(key);
+                }
             }
         }
-        if self.runs.is_empty() {
+        self.bands_of(record.map(|(value, _)| value), keys);
+    }
+
+    /// Appends the keys of a record's bands.
+    fn bands_of<'a>(
+        &mut self,
+        record: impl Iterator<Item = Option<&'a str>> + Clone,
+        keys: &mut Vec<u64>,
+    ) {
+        let common = &self.common;
+        let runs = &mut self.runs;
+        runs.clear();
+        for value in record.clone().flatten() {
+            runs_of(value, |run| {
+                if !common.contains(&run) {
+                    runs.push(run);
+                }
+            });
+        }
+        if runs.len() < FEWEST_RUNS && !common.is_empty() {
+            runs.clear();
+            record
+                .flatten()
+                .for_each(|value| runs_of(value, |run| runs.push(run)));
+        }
+        if runs.is_empty() {
             return;
         }
-        self.hasher.sign(&self.runs, &mut self.signature);
+        self.hasher.sign(runs, &mut self.signature);
         self.banding.keys(&self.signature, &mut self.bands);
         keys.extend(self.bands.iter().map(|key| Self::band(*key)));
     }
@@ -89,38 +274,41 @@ impl RecordKeys {
     pub fn is_value(key: u64) -> bool {
         key & WHOLE_VALUE != 0
     }
+}
 
-    /// The runs of characters of a value with a blank before and after it.
-    fn add_runs(&mut self, value: &str) {
-        self.padded.clear();
-        self.padded.push(' ');
-        self.padded.push_str(value);
-        self.padded.push(' ');
-        let bytes = self.padded.as_bytes();
-        let hash = |run: &[u8]| xxh3_64_with_seed(run, SEED);
-        if self.padded.is_ascii() {
-            self.runs.extend(bytes.windows(RUN).map(hash));
-            return;
+fn value_key(value: &str) -> u64 {
+    xxh3_64_with_seed(value.as_bytes(), SEED) | WHOLE_VALUE
+}
+
+/// The runs of three characters of a value with a blank before and after it, as hashes.
+fn runs_of(value: &str, mut take: impl FnMut(u64)) {
+    // 21 bits hold a character.
+    const RUN: u64 = (1 << 63) - 1;
+    let mut run = u64::from(b' ');
+    let mut before = 1;
+    for character in value.chars().chain([' ']) {
+        run = (run << 21 | u64::from(u32::from(character))) & RUN;
+        before += 1;
+        if before >= 3 {
+            take(spread(run));
         }
-        self.places.clear();
-        let starts = self.padded.char_indices().map(|(start, _)| start);
-        self.places.extend(starts);
-        self.places.push(bytes.len());
-        let ends = self.places.get(RUN..).unwrap_or_default();
-        let runs = self.places.iter().zip(ends);
-        self.runs
-            .extend(runs.map(|(start, end)| hash(&bytes[*start..*end])));
     }
+}
+
+/// Spreads what differs in a few bits (the finaliser of SplitMix64).
+fn spread(number: u64) -> u64 {
+    let mut state = number ^ SEED;
+    split_mix(&mut state)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn keys(rows: u64, record: &[&str]) -> Vec<u64> {
+    fn keys(plan: &KeyPlan, record: &[&str]) -> Vec<u64> {
         let mut keys = Vec::new();
         let values = record.iter().map(|value| (Some(*value), true));
-        RecordKeys::new(rows).of(values, &mut keys);
+        RecordKeys::new(plan).of(values, &mut keys);
         keys
     }
 
@@ -132,22 +320,53 @@ mod tests {
     /// strangers do not, and short values are no keys.
     #[test]
     fn who_meets() {
-        let ann = keys(1_000, &["ann", "johnson", "1971 06 24", "springfield"]);
+        let plan = KeyPlan::default();
+        let keys = |record: &[&str]| keys(&plan, record);
+        let ann = keys(&["ann", "johnson", "1971 06 24", "springfield"]);
         for other in [
             &["anne", "jonson", "1971 06 24", "springfield"][..],
             &["johnson", "ann", "1971 06 29", "springfeild"],
             &["johnson", "springfield"],
         ] {
-            assert!(shared(&ann, &keys(1_000, other)) > 0, "{other:?}");
+            assert!(shared(&ann, &keys(other)) > 0, "{other:?}");
         }
-        let stranger = keys(1_000, &["peter", "quill", "2003 11 02", "bath"]);
+        let stranger = keys(&["peter", "quill", "2003 11 02", "bath"]);
         assert_eq!(shared(&ann, &stranger), 0);
-        assert!(
-            !keys(1_000, &["us"])
-                .iter()
-                .any(|key| RecordKeys::is_value(*key))
-        );
-        assert!(keys(1_000, &[]).is_empty());
-        assert_eq!(keys(1_000, &["z\u{fc}rich"]).len(), BANDS + 1);
+        assert!(!keys(&["us"]).iter().any(|key| RecordKeys::is_value(*key)));
+        assert!(keys(&[]).is_empty());
+        assert_eq!(keys(&["z\u{fc}rich"]).len(), BANDS + 1);
+    }
+
+    /// What all records have in common brings nobody together, but a record of nothing else is no
+    /// stranger to its copy.
+    #[test]
+    fn common_runs() {
+        let sample: Vec<Record> = (0..1_000u32)
+            .map(|row| {
+                let name = format!("{:08x}", row.wrapping_mul(0x9E37_79B1));
+                vec![Some(name), Some("main street springfield".to_owned())]
+            })
+            .collect();
+        let plan = KeyPlan::learn(&sample, &[true, true], 10_000_000);
+        assert!(plan.band_rows > 2 || !plan.common.is_empty(), "{plan:?}");
+        assert_eq!(plan.least_shared, 2);
+        let one = keys(&plan, &["0badcafe", "main street springfield"]);
+        let two = keys(&plan, &["77120943", "main street springfield"]);
+        assert_eq!(shared(&one, &two), 0);
+        let same = keys(&plan, &["main street springfield"]);
+        assert_eq!(shared(&same, &same.clone()), BANDS);
+    }
+
+    /// Small tables take every run and the shortest bands, whatever order their rows are in.
+    #[test]
+    fn plans() {
+        let record = |row: u32| vec![Some(format!("person {row}")), None];
+        let mut sample: Vec<Record> = (0..500).map(record).collect();
+        let plan = KeyPlan::learn(&sample, &[true, true], 500);
+        assert_eq!(plan, KeyPlan::default());
+        sample.reverse();
+        let large = KeyPlan::learn(&sample, &[true, true], 1 << 40);
+        assert!(large.band_rows > 2);
+        assert_eq!(KeyPlan::learn(&[], &[], 0), KeyPlan::default());
     }
 }

@@ -19,7 +19,7 @@ mod value;
 
 pub use comparer::{Comparer, Comparison, Prepared, Record};
 pub use field::{Kind, Part};
-pub use keys::RecordKeys;
+pub use keys::{FEW_ROWS, KeyPlan, RARE_ROWS, REPRESENTATIVES, RecordKeys};
 pub use linkage::{Cluster, Edge, Linkage, link, mutual_best};
 pub use model::{Chance, FieldWeights, Fit, Model, PatternCount};
 pub use pattern::{Level, Pattern};

@@ -189,6 +189,12 @@ impl Model {
         1.0 / (1.0 + (-score).exp())
     }
 
+    /// The logarithm of the odds of a random pair, from which a score starts; and what it changes by where
+    /// fields of one thing stand for each other.
+    pub fn outset(&self) -> (f64, f64) {
+        ((self.prior / (1.0 - self.prior)).ln(), self.exchanged.ln())
+    }
+
     /// What each field tells, by level.
     pub fn weights(&self) -> impl Iterator<Item = FieldWeights> + '_ {
         self.agree.iter().zip(&self.differ).map(|(agree, differ)| {

@@ -1,0 +1,110 @@
+//! Why two rows were, or were not, taken for duplicates.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::audit::Audit;
+use super::clock::Clock;
+use super::discover::{open_source, source_types};
+use super::engine::Engine;
+use super::job::JobRun;
+use crate::contract::Contract;
+use crate::error::{Error, Result};
+use crate::matching::PairExplanation;
+use crate::program::{Learned, Recipe};
+use crate::storage::Place;
+
+/// What a step has found of two rows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PairStep {
+    /// The transformation: `t-2 near_dedupe`.
+    pub step: String,
+    /// What it has found.
+    #[serde(flatten)]
+    pub finding: PairFinding,
+}
+
+/// What a step has found of two rows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PairFinding {
+    /// Of the step `dedupe`: for each row, the one that stays in its place, if it is a copy.
+    Copies([Option<u64>; 2]),
+    /// Of the step `near_dedupe`.
+    Near(Box<PairExplanation>),
+}
+
+/// In the place of a value of personal data.
+const HIDDEN: &str = "(personal)";
+
+/// Personal data is shown to nobody.
+fn hide_personal(explained: &mut PairExplanation, contract: &Contract) {
+    for field in &mut explained.fields {
+        let column = contract
+            .columns
+            .iter()
+            .find(|column| column.name == field.column);
+        if column.is_none_or(|column| column.pii) {
+            for value in field.values.iter_mut().flatten() {
+                HIDDEN.clone_into(value);
+            }
+        }
+    }
+}
+
+/// Runs the passes of a job that learn, and tells what each step that removes duplicates has found of
+/// two rows. Writes nothing but what it needs for the time, in `staging`. `contract` is the one of the
+/// job's output.
+pub async fn explain_pair(
+    mut run: JobRun,
+    contract: Contract,
+    (left, right): (u64, u64),
+    staging: &Place,
+) -> Result<Vec<PairStep>> {
+    let rows = (left.min(right), left.max(right));
+    run.watched = Some(rows);
+    let source = open_source(
+        &run.spec.source,
+        run.spec.output.rows_per_file,
+        &run.base,
+        staging,
+    )?;
+    if left == right || rows.1 >= source.total_rows {
+        let problem = format!(
+            "two different rows are wanted, of the {} of the source, counted from 0",
+            source.total_rows
+        );
+        return Err(Error::field(format!("rows {left} and {right}"), problem));
+    }
+    let recipe = Recipe::new(run.spec.clone(), contract, source_types(&source));
+    let recipe = Arc::new(recipe);
+    let program = recipe.program()?;
+    let engine = Engine::new(&run, &source, recipe, staging.clone()).await?;
+    let learned = engine
+        .learn(&mut Clock::start(), &mut Audit::default())
+        .await?;
+    let mut steps = Vec::new();
+    for (op, learned) in learned.learned.iter().enumerate() {
+        let finding = match learned.as_deref() {
+            Some(Learned::Repeats(repeats)) if program.ops[op].op.drops_rows() => {
+                let survivor = |row: u64| repeats.among(row, 1).first().map(|(_, stays)| *stays);
+                PairFinding::Copies([survivor(rows.0), survivor(rows.1)])
+            }
+            Some(Learned::Matches(matches)) => match &matches.explained {
+                Some(explained) => {
+                    let mut explained = explained.as_ref().clone();
+                    hide_personal(&mut explained, &program.contract);
+                    PairFinding::Near(Box::new(explained))
+                }
+                None => continue,
+            },
+            _ => continue,
+        };
+        steps.push(PairStep {
+            step: program.step_of(op),
+            finding,
+        });
+    }
+    Ok(steps)
+}
