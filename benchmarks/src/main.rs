@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use benchmarks::commands::{
-    demo, determinism, distribution, flight_sql, generate, near_dup_quality, quality, speed,
+    demo, determinism, distribution, flight_sql, generate, near_dup_quality, near_dup_speed,
+    quality, speed,
 };
 use clap::{Parser, Subcommand};
 
@@ -21,6 +22,7 @@ enum Command {
     Speed(speed::SpeedArgs),
     Quality(quality::QualityArgs),
     NearDupQuality(near_dup_quality::NearDupQualityArgs),
+    NearDupSpeed(near_dup_speed::NearDupSpeedArgs),
     Determinism(determinism::DeterminismArgs),
     Distribution(distribution::DistributionArgs),
     FlightSql(flight_sql::FlightSqlArgs),
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Command::Speed(args) => speed::run(&args),
         Command::Quality(args) => quality::run(&args),
         Command::NearDupQuality(args) => near_dup_quality::run(&args),
+        Command::NearDupSpeed(args) => near_dup_speed::run(&args),
         Command::Determinism(args) => determinism::run(&args),
         Command::Distribution(args) => distribution::run(&args),
         Command::FlightSql(args) => flight_sql::run(&args),

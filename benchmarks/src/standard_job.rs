@@ -17,6 +17,8 @@ pub struct StandardJob {
     pub memory_limit: String,
     /// Whether every changed cell is recorded.
     pub provenance: bool,
+    /// Whether near duplicates are removed as well, by the step as it is by default.
+    pub near_duplicates: bool,
 }
 
 impl StandardJob {
@@ -28,6 +30,7 @@ impl StandardJob {
             pii_salt: "env:SANITIZER_SALT".to_owned(),
             memory_limit: "2GiB".to_owned(),
             provenance: true,
+            near_duplicates: false,
         }
     }
 
@@ -67,7 +70,7 @@ steps:
   - {{type: normalize, kind: phone, columns: [phone], region: US}}
   - {{type: canonicalize, columns: [status]}}
   - {{type: rules, on_violation: set_null}}
-  - {{type: dedupe, columns: "*", keep: first}}
+  - {{type: dedupe, columns: "*", keep: first}}{near_duplicates}
   - {{type: impute, strategy: median, columns: [age, income]}}
   - {{type: pii}}
 output:
@@ -80,6 +83,11 @@ options: {{seed: 42, memory_limit: {memory_limit}}}
             missing = list(MISSING_VALUES),
             statuses = list(STATUSES),
             output = quoted(&self.output),
+            near_duplicates = if self.near_duplicates {
+                "\n  - {type: near_dedupe}"
+            } else {
+                ""
+            },
             provenance = if self.provenance { "full" } else { "none" },
             memory_limit = quoted(&self.memory_limit),
         );

@@ -104,8 +104,8 @@ fn print_near(step: &str, explained: &PairExplanation) {
     }
     let score = explained.score.unwrap_or_default();
     let what = match explained.method.as_str() {
-        "texts" => "similarity",
-        _ => "probability",
+        "records" => "probability",
+        _ => "similarity",
     };
     let verdict = match explained.clusters {
         [Some((one, survivor)), Some((two, _))] if one == two => {
@@ -134,7 +134,12 @@ fn print_near(step: &str, explained: &PairExplanation) {
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
     table.set_content_arrangement(ContentArrangement::Dynamic);
     let (left, right) = (format!("row {left}"), format!("row {right}"));
-    table.set_header(["column", &left, &right, "agreement", "bits"]);
+    let weighed = if explained.outset.is_some() {
+        "bits"
+    } else {
+        "adds"
+    };
+    table.set_header(["column", &left, &right, "agreement", weighed]);
     if let Some(column) = table.column_mut(4) {
         column.set_cell_alignment(CellAlignment::Right);
     }
@@ -163,10 +168,10 @@ fn row_of(field: &FieldExplanation) -> [String; 5] {
         left.clone().unwrap_or_default(),
         right.clone().unwrap_or_default(),
         field.agreement.clone().unwrap_or("missing".to_owned()),
-        signed(field.weight.unwrap_or_default()),
+        field.weight.map_or("0".to_owned(), signed),
     ]
 }
 
 fn signed(bits: f64) -> String {
-    format!("{bits:+.1}")
+    format!("{bits:+.2}")
 }

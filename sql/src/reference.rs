@@ -24,6 +24,10 @@ pub fn relation_reference() -> String {
          | `options` | how the job runs |\n\
          | `pii` | `hash`, `redact`, `exclude` or `tokenize`: what becomes of personal data, found or declared |\n\n\
          ```sql\nSELECT * FROM sanitize(people, pii => 'redact')\n```\n\n\
+         ## `near_clusters`\n\n\
+         Every row of a cluster of near duplicates, those that would leave too, with four more columns: `cluster_id`, `row_id` (the row's \
+         number in the input, from 0), `survivor` and `score`. It takes the options of [`near_dedupe`](#near_dedupe).\n\n\
+         ```sql\nSELECT * FROM near_clusters(people, columns => ['full_name', 'address']) ORDER BY cluster_id, row_id\n```\n\n\
          ## Steps\n\n\
          A step alone, on the types that its input has: no missing value is looked for and no type is read but by `missing_values` and \
          `coerce`. `dataset` gives a step its contract, where it needs one.\n",

@@ -8,5 +8,6 @@ mod failures;
 pub mod flight_sql;
 pub mod generate;
 pub mod near_dup_quality;
+pub mod near_dup_speed;
 pub mod quality;
 pub mod speed;

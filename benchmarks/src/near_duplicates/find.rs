@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use super::LabelledTable;
-use crate::measure::run_measured;
+use super::documents::{DocumentSet, THRESHOLD};
+use super::table::LabelledTable;
+use crate::measure::{Usage, run_measured};
 use crate::quality::{QualityJob, number_columns};
 use crate::speed::PythonPeers;
 
@@ -57,20 +59,25 @@ pub fn find_with_sanitizer(
     };
     let source = write_table(table, folder)?;
     let (output, usage) = job.write_output(sanitizer, &source, folder)?;
+    Ok(Found {
+        clusters: clusters_of(&output)?,
+        seconds: usage.wall_seconds,
+    })
+}
+
+/// The clusters of an output.
+pub(super) fn clusters_of(output: &Path) -> Result<Vec<Vec<u64>>> {
     let members = number_columns(&output.join("clusters"), ["cluster_id", "row_id"])?;
     let mut clusters: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
     for [cluster, row] in members {
         clusters.entry(cluster).or_default().push(row);
     }
-    Ok(Found {
-        clusters: clusters.into_values().collect(),
-        seconds: usage.wall_seconds,
-    })
+    Ok(clusters.into_values().collect())
 }
 
-/// What the script prints.
+/// What a script prints.
 #[derive(Deserialize)]
-struct SplinkOutput {
+struct ScriptOutput {
     clusters: Vec<Vec<u64>>,
     work_seconds: f64,
 }
@@ -86,9 +93,25 @@ pub fn find_with_splink(
     command.arg(&source);
     command.arg(if table.is_linking() { "link" } else { "dedupe" });
     let (_, output) = run_measured(&mut command, folder)?;
-    let output: SplinkOutput = serde_json::from_str(&output).context("Splink wrote no clusters")?;
+    read_output(&output)
+}
+
+fn read_output(output: &str) -> Result<Found> {
+    let output: ScriptOutput =
+        serde_json::from_str(output).context("the script wrote no clusters")?;
     Ok(Found {
         clusters: output.clusters,
         seconds: output.work_seconds,
     })
+}
+
+/// Finds documents that nearly repeat others with the script of another tool.
+pub fn find_documents_with(
+    mut script: Command,
+    documents: &DocumentSet,
+    folder: &Path,
+) -> Result<(Found, Usage)> {
+    script.arg(&documents.path).arg(THRESHOLD.to_string());
+    let (usage, output) = run_measured(&mut script, folder)?;
+    Ok((read_output(&output)?, usage))
 }

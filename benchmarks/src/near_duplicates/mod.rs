@@ -1,11 +1,15 @@
-//! How well near-duplicate rows are found in tables whose true pairs are known.
+//! How well, and how fast, near duplicates are found where the true pairs are known.
 
+mod customers;
+mod documents;
 mod find;
 mod score;
 mod sets;
 mod table;
 
-pub use find::{Found, find_with_sanitizer, find_with_splink};
+pub use customers::{CustomerScore, CustomerTable};
+pub use documents::DocumentSet;
+pub use find::{Found, find_documents_with, find_with_sanitizer, find_with_splink};
 pub use score::{PairScore, RowPair};
 pub use sets::LabelledTables;
 pub use table::LabelledTable;

@@ -12,6 +12,8 @@ const REQUIREMENTS: &str = include_str!("../../peers/requirements.txt");
 const DUCKDB_SCRIPT: &str = include_str!("../../peers/duckdb_cleanup.py");
 const POLARS_SCRIPT: &str = include_str!("../../peers/polars_cleanup.py");
 const SPLINK_SCRIPT: &str = include_str!("../../peers/splink_near_duplicates.py");
+const RENSA_SCRIPT: &str = include_str!("../../peers/rensa_documents.py");
+const DATATROVE_SCRIPT: &str = include_str!("../../peers/datatrove_documents.py");
 
 /// The peers, ready to run.
 #[derive(Clone, Debug)]
@@ -50,6 +52,8 @@ impl PythonPeers {
         write(&scripts.join("duckdb_cleanup.py"), DUCKDB_SCRIPT)?;
         write(&scripts.join("polars_cleanup.py"), POLARS_SCRIPT)?;
         write(&scripts.join("splink_near_duplicates.py"), SPLINK_SCRIPT)?;
+        write(&scripts.join("rensa_documents.py"), RENSA_SCRIPT)?;
+        write(&scripts.join("datatrove_documents.py"), DATATROVE_SCRIPT)?;
         Ok(Self { python, scripts })
     }
 
@@ -74,8 +78,21 @@ impl PythonPeers {
 
     /// The start of the script that finds near duplicates with Splink; it gets a table and `dedupe` or `link`.
     pub fn splink(&self) -> Command {
+        self.script("splink_near_duplicates.py")
+    }
+
+    /// The names and the starts of the scripts that find near duplicates among documents; they get a file of JSON
+    /// lines and a similarity.
+    pub fn documents(&self) -> [(&'static str, Command); 2] {
+        [
+            ("rensa", self.script("rensa_documents.py")),
+            ("datatrove", self.script("datatrove_documents.py")),
+        ]
+    }
+
+    fn script(&self, name: &str) -> Command {
         let mut command = Command::new(&self.python);
-        command.arg(self.scripts.join("splink_near_duplicates.py"));
+        command.arg(self.scripts.join(name));
         command
     }
 

@@ -210,12 +210,24 @@ fn a_cluster_finds_the_same() {
         writeln!(text, "{id},{side},{}", row.join(",")).unwrap();
     }
     sandbox.write("people.csv", &text);
-    let cluster = sandbox.cluster(ClusterOptions::default());
-    for step in [
-        "{type: near_dedupe, columns: [given, surname, street], threshold: 0.7, keep: most_recent, recent_by: id}",
-        "{type: dedupe, columns: [given, surname, born]}, {type: near_dedupe, columns: [given, surname, born, street, town], keep: most_complete}, {type: impute, strategy: mode, columns: [town]}",
-        "{type: near_dedupe, columns: [surname, born, street], method: record, link_by: side, keep: last}",
+    for (executors, step) in [
+        (
+            1,
+            "{type: near_dedupe, columns: [given, surname, street], threshold: 0.7, keep: most_recent, recent_by: id}",
+        ),
+        (
+            4,
+            "{type: dedupe, columns: [given, surname, born]}, {type: near_dedupe, columns: [given, surname, born, street, town], keep: last, merge: true}, {type: impute, strategy: mode, columns: [town]}",
+        ),
+        (
+            2,
+            "{type: near_dedupe, columns: [surname, born, street], method: record, link_by: side, keep: most_complete}",
+        ),
     ] {
+        let cluster = sandbox.cluster(ClusterOptions {
+            executors,
+            ..ClusterOptions::default()
+        });
         job(&sandbox, step);
         let run = |more: &[&str]| {
             let arguments = [
@@ -281,4 +293,154 @@ fn texts_and_masses() {
         .map(|c| c.0.len())
         .collect();
     assert_eq!(sizes, [300, 2]);
+}
+
+/// The row that stays takes what it lacks from the others, the provenance names the row, and nothing that
+/// it has is changed.
+#[test]
+fn a_golden_record() {
+    let sandbox = Sandbox::new();
+    let mut text = csv(&people(300, 5));
+    let first = text.lines().count() - 1;
+    // Of these the first stays; it lacks a town and a birthday, which the others have.
+    text.push_str("aldwin,quixworth,,17 zephyrine,\n");
+    text.push_str("aldwin,quixworth,1971-06-24,17 zephyrin,\n");
+    text.push_str("aldwin,quixworth,1971-06-24,17 zephyrine,waldorf\n");
+    sandbox.write("people.csv", &text);
+    job(&sandbox, "{type: near_dedupe, merge: true}");
+    sandbox.succeed(&["run", "job.yaml"]);
+    let cluster = &clusters(&sandbox, "out")[&(first as u64)];
+    assert_eq!(cluster.0, BTreeSet::from([first, first + 1, first + 2]));
+    let data = rows(&sandbox.path("out"), "data");
+    let golden: Vec<&str> = data
+        .last()
+        .unwrap()
+        .iter()
+        .map(|c| c.as_deref().unwrap())
+        .collect();
+    let want = [
+        "aldwin",
+        "quixworth",
+        "1971-06-24",
+        "17 zephyrine",
+        "waldorf",
+    ];
+    assert_eq!(golden, want);
+    let provenance = rows(&sandbox.path("out"), "provenance");
+    let own = provenance
+        .iter()
+        .filter(|cells| cells[1].as_deref() == Some(first.to_string().as_str()));
+    let mut filled = 0;
+    for cells in own.filter(|cells| cells[7].as_deref() == Some("lsh_suggest")) {
+        let from: usize = cells[8].as_deref().unwrap().parse().unwrap();
+        assert!(cells[3].is_none(), "only what is missing is filled");
+        match cells[2].as_deref() {
+            Some("born") => assert!(from > first),
+            Some("town") => assert_eq!(from, first + 2),
+            other => panic!("{other:?} was filled"),
+        }
+        filled += 1;
+    }
+    assert_eq!(filled, 2);
+}
+
+/// Weights that are given decide, and columns without one are not compared.
+#[test]
+fn weights_by_hand() {
+    let sandbox = Sandbox::new();
+    let names =
+        "name,code,note\nanna bergstrom,A-1771,x\nanna bergstrom,B-9310,y\npeter quill,A-1771,z\n";
+    sandbox.write("people.csv", names);
+    for (weights, together) in [
+        ("{name: 9, code: 1}", [0, 1]),
+        ("{name: 1, code: 9}", [0, 2]),
+    ] {
+        let step = format!("{{type: near_dedupe, weights: {weights}}}");
+        job(&sandbox, &step);
+        sandbox.succeed(&["run", "job.yaml"]);
+        let found: Vec<BTreeSet<usize>> = clusters(&sandbox, "out")
+            .into_values()
+            .map(|cluster| cluster.0)
+            .collect();
+        assert_eq!(found, [BTreeSet::from(together)], "{weights}");
+    }
+    job(
+        &sandbox,
+        "{type: near_dedupe, columns: [name], weights: {code: 2}}",
+    );
+    let refused = sandbox.run(&["run", "job.yaml"]);
+    assert!(!refused.status.success());
+    let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(message.contains("steps[0].weights.code"), "{message}");
+}
+
+/// Any two rows are explained: those that match, those that do not, those that never met, and those that
+/// had left before; personal data is not shown.
+#[test]
+fn pairs_are_explained() {
+    let sandbox = Sandbox::new();
+    let people = people(300, 6);
+    let mut text = csv(&people);
+    let count = people.len();
+    // A copy of the first row, which leaves before rows are compared.
+    text.push_str(&people[0].1.join(","));
+    sandbox.write("people.csv", &text);
+    sandbox.write(
+        "job.yaml",
+        "version: 1\nsource: {location: people.csv}\n\
+         dataset: {columns: [{name: surname, pii: true, pii_strategy: keep}]}\n\
+         steps: [{type: dedupe}, {type: near_dedupe}]\noutput: {location: out}\n",
+    );
+    sandbox.succeed(&["run", "job.yaml"]);
+    let before = content(&sandbox.path("out"));
+    let (cluster, (rows, survivor)) = clusters(&sandbox, "out").into_iter().next().unwrap();
+    let other = rows.iter().find(|row| **row != survivor).unwrap();
+    let explain = |left: usize, right: usize, more: &[&str]| {
+        let (left, right) = (left.to_string(), right.to_string());
+        let arguments = ["explain-pair", "out", &left, &right];
+        sandbox.succeed(&[&arguments[..], more].concat())
+    };
+    let same = explain(*other, survivor, &[]);
+    assert!(
+        same.contains(&format!("row {survivor} of their cluster stays")),
+        "{same}"
+    );
+    assert!(
+        same.contains("(personal)") && !same.contains(&people[survivor].1[1]),
+        "{same}"
+    );
+    assert!(same.contains(&people[survivor].1[3]), "{same}");
+    let json: serde_json::Value =
+        serde_json::from_str(&explain(survivor, *other, &["--json"])).unwrap();
+    let near = &json[1]["near"];
+    assert_eq!(near["clusters"][0][0], cluster);
+    assert!(near["score"].as_f64().unwrap() > 0.5 && near["met"] == true);
+    // What the fields tell adds up to the score.
+    let mut bits = near["outset"].as_f64().unwrap() + near["rarity"].as_f64().unwrap();
+    bits += near["exchanged"].as_f64().unwrap_or_default();
+    for field in near["fields"].as_array().unwrap() {
+        bits += field["weight"].as_f64().unwrap_or_default();
+    }
+    let probability = 1.0 / (1.0 + (-bits).exp2());
+    assert!(
+        (probability - near["score"].as_f64().unwrap()).abs() < 0.02,
+        "{near}"
+    );
+    let stranger = (0..count)
+        .find(|row| people[*row].0 != people[survivor].0)
+        .unwrap();
+    let different = explain(survivor, stranger, &[]);
+    assert!(different.contains("not taken for the same"), "{different}");
+    let gone = explain(0, count, &[]);
+    assert!(
+        gone.contains(&format!("row {count} is a copy of row 0")),
+        "{gone}"
+    );
+    assert!(
+        gone.contains(&format!("row {count} had left before")),
+        "{gone}"
+    );
+    let refused = sandbox.run(&["explain-pair", "out", "3", "99999"]);
+    assert!(!refused.status.success());
+    assert_eq!(content(&sandbox.path("out")), before, "nothing was written");
 }

@@ -7,7 +7,7 @@ use arrow::ipc::writer::StreamWriter;
 
 use super::{FigureLog, KeyLog, ValueLog};
 use crate::error::{Error, Result};
-use crate::matching::{CandidateLog, RecordLog, SampleLog};
+use crate::matching::{CandidateLog, MergeLog, RecordLog, SampleLog};
 use crate::profile::RowSample;
 use crate::program::{Frame, Need};
 
@@ -26,6 +26,8 @@ pub enum SplitLog {
     Candidates(Box<CandidateLog>),
     /// Records, for [`Need::Matches`].
     Records(Box<RecordLog>),
+    /// Values of rows that leave, for [`Need::Merge`].
+    Merge(Box<MergeLog>),
 }
 
 /// What a log must know of the table.
@@ -78,6 +80,7 @@ impl SplitLog {
                 let log = RecordLog::new(need.clone(), context.pair_buckets);
                 Self::Records(Box::new(log))
             }
+            Need::Merge(need) => Self::Merge(Box::new(MergeLog::new(need.clone()))),
         }
     }
 
@@ -95,6 +98,7 @@ impl SplitLog {
             Self::Sample(log) => log.observe(frame),
             Self::Candidates(log) => log.observe(frame),
             Self::Records(log) => log.observe(frame),
+            Self::Merge(log) => log.observe(frame),
         }
     }
 
@@ -105,6 +109,7 @@ impl SplitLog {
             Self::Figures(log) => vec![log.finish()?],
             Self::Values(log) => vec![log.finish()?],
             Self::Sample(log) => vec![log.finish()?],
+            Self::Merge(log) => vec![log.finish()?],
             Self::Candidates(log) => return log.finish(),
             Self::Records(log) => return log.finish(),
         };

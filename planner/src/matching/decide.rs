@@ -87,11 +87,12 @@ impl<'a> Judge<'a> {
                     PROBABILITY
                 };
                 let threshold = match method {
-                    Method::Records { threshold } => threshold.unwrap_or(own),
+                    Method::Records { threshold, .. } => threshold.unwrap_or(own),
                     Method::Texts { .. } => own,
                 };
                 (Some((model, fit)), threshold)
             }
+            (Way::Weighted { weighing, .. }, _) => (None, weighing.threshold),
             (Way::Texts { threshold, .. }, _) => (None, *threshold),
         };
         Self {
@@ -104,17 +105,16 @@ impl<'a> Judge<'a> {
 
     /// The score in the scale of linkage, from 0 on a match; and as it is reported.
     fn judge(&self, pair: &ScoredPair) -> (f64, f64) {
-        match &self.model {
-            Some((model, _)) => {
+        let likeness = match (&self.model, &self.scorer.way) {
+            (Some((model, _)), _) => {
                 let odds = model.score(pair.pattern, pair.rarity);
                 let least = (self.threshold / (1.0 - self.threshold)).ln();
-                (odds - least, Model::probability(odds))
+                return (odds - least, Model::probability(odds));
             }
-            None => {
-                let similarity = f64::from(pair.rarity) / SIMILARITY_STEPS;
-                ((similarity - self.threshold) * SIMILARITY_SCALE, similarity)
-            }
-        }
+            (None, Way::Weighted { weighing, .. }) => weighing.likeness(pair.pattern),
+            (None, _) => f64::from(pair.rarity) / SIMILARITY_STEPS,
+        };
+        ((likeness - self.threshold) * SIMILARITY_SCALE, likeness)
     }
 
     fn name(&self, column: usize) -> String {
@@ -122,9 +122,10 @@ impl<'a> Judge<'a> {
     }
 
     fn method(&self) -> &'static str {
-        match self.model {
-            Some(_) => "records",
-            None => "texts",
+        match self.scorer.way {
+            Way::Records { .. } => "records",
+            Way::Weighted { .. } => "weighted records",
+            Way::Texts { .. } => "texts",
         }
     }
 
@@ -139,14 +140,19 @@ impl<'a> Judge<'a> {
             threshold: self.threshold,
             ..PairExplanation::default()
         };
-        let (Way::Records { comparer, .. }, Some((model, _))) = (&self.scorer.way, &self.model)
-        else {
-            return explanation;
+        let (comparer, weights) = match (&self.scorer.way, &self.model) {
+            (Way::Records { comparer, .. }, Some((model, _))) => {
+                let (outset, exchanged) = model.outset();
+                explanation.outset = Some(bits(outset));
+                explanation.exchanged = pair.pattern.is_exchanged().then(|| bits(exchanged));
+                explanation.rarity = Some(bits(Comparison::rarity_of(pair.rarity)));
+                let fields = 0..comparer.fields().count();
+                let weight = |field| model.weight(pair.pattern, field).map(bits);
+                (comparer, fields.map(weight).collect::<Vec<_>>())
+            }
+            (Way::Weighted { comparer, weighing }, _) => (comparer, weighing.shares(pair.pattern)),
+            _ => return explanation,
         };
-        let (outset, exchanged) = model.outset();
-        explanation.outset = Some(bits(outset));
-        explanation.exchanged = pair.pattern.is_exchanged().then(|| bits(exchanged));
-        explanation.rarity = Some(bits(Comparison::rarity_of(pair.rarity)));
         explanation.fields = comparer
             .fields()
             .enumerate()
@@ -155,7 +161,7 @@ impl<'a> Judge<'a> {
                 part: part_name(part).to_owned(),
                 values: [left, right].map(|record| record.get(column).cloned().flatten()),
                 agreement: level_name(pair.pattern, field),
-                weight: model.weight(pair.pattern, field).map(bits),
+                weight: weights.get(field).copied().flatten(),
             })
             .collect();
         explanation
@@ -219,9 +225,9 @@ pub fn decide(
         let steps = |score: f64| (score * STEPS) as i32;
         let linkage = Linkage {
             threshold: 0,
-            unknown: steps(match judge.model {
-                Some(_) => UNKNOWN,
-                None => UNKNOWN_TEXT,
+            unknown: steps(match judge.scorer.way {
+                Way::Records { .. } | Way::Weighted { .. } => UNKNOWN,
+                Way::Texts { .. } => UNKNOWN_TEXT,
             }),
             most: steps(MOST),
         };
@@ -395,8 +401,18 @@ fn doubtful(judge: &Judge<'_>, scored: &Scored, judged: &[(f64, f64)]) -> Vec<Pa
 }
 
 fn evidence(judge: &Judge<'_>, pair: &ScoredPair) -> Vec<(String, String, f64)> {
-    let (Way::Records { comparer, .. }, Some((model, _))) = (&judge.scorer.way, &judge.model)
-    else {
+    let weigh: Box<dyn Fn(usize) -> f64> = match (&judge.scorer.way, &judge.model) {
+        (Way::Records { .. }, Some((model, _))) => {
+            let weight = |field| model.weight(pair.pattern, field).map(bits);
+            Box::new(move |field| weight(field).unwrap_or_default())
+        }
+        (Way::Weighted { weighing, .. }, _) => {
+            let shares = weighing.shares(pair.pattern);
+            Box::new(move |field| shares.get(field).copied().flatten().unwrap_or_default())
+        }
+        _ => return Vec::new(),
+    };
+    let (Way::Records { comparer, .. } | Way::Weighted { comparer, .. }) = &judge.scorer.way else {
         return Vec::new();
     };
     let mut evidence = Vec::new();
@@ -408,8 +424,7 @@ fn evidence(judge: &Judge<'_>, pair: &ScoredPair) -> Vec<(String, String, f64)> 
         if part != Part::Whole {
             name = format!("{name} ({})", part_name(part));
         }
-        let weight = model.weight(pair.pattern, field).unwrap_or_default();
-        evidence.push((name, level, bits(weight)));
+        evidence.push((name, level, weigh(field)));
     }
     evidence
 }

@@ -14,6 +14,7 @@
 mod candidates;
 mod decide;
 mod matches;
+mod merge;
 mod need;
 mod records;
 mod report;
@@ -23,6 +24,7 @@ mod score;
 pub use candidates::{CandidateLog, Candidates, CappedKeys, FoundPairs, find_pairs};
 pub use decide::{Judge, decide};
 pub use matches::{MatchedRow, Matches};
+pub use merge::{MergeLog, MergeNeed, MergedColumn, merge};
 pub use need::{KeepMatch, MatchingNeed, Meeting, Method};
 pub(crate) use records::pair_buckets;
 pub use records::{RecordLog, record_of};

@@ -52,10 +52,12 @@ pub struct Meeting {
 /// How rows are compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Method {
-    /// Field by field, with weights that are learned; rows match from this probability on.
+    /// Field by field.
     Records {
-        /// The probability; none for the engine's own.
+        /// The least probability, or the least mean likeness; none for the engine's own.
         threshold: Option<f64>,
+        /// How much each column counts; none where that is learned.
+        weights: Option<Vec<f64>>,
     },
     /// The columns as one text, by the Jaccard similarity of its shingles.
     Texts {

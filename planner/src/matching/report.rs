@@ -7,7 +7,7 @@ use super::CappedKeys;
 /// How near duplicates were found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct MatchReport {
-    /// `records` or `texts`.
+    /// `records`, `weighted records` or `texts`.
     pub method: String,
     /// The probability, or the similarity, from which rows match.
     pub threshold: f64,
@@ -68,7 +68,7 @@ pub struct PairEvidence {
     pub rows: (u64, u64),
     /// The probability, or the similarity.
     pub score: f64,
-    /// The fields that could be compared: name, level, and weight to base 2.
+    /// The fields that could be compared: name, level, and weight to base 2, or what it adds to a mean.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<(String, String, f64)>,
 }
@@ -82,7 +82,7 @@ pub struct PairExplanation {
     pub gone: Vec<u64>,
     /// Whether they have so many keys in common that they were compared.
     pub met: bool,
-    /// `records` or `texts`.
+    /// `records`, `weighted records` or `texts`.
     pub method: String,
     /// The probability, or the similarity; none where a row had left.
     pub score: Option<f64>,
@@ -115,6 +115,7 @@ pub struct FieldExplanation {
     pub values: [Option<String>; 2],
     /// How they agree; none where one is missing, which tells nothing.
     pub agreement: Option<String>,
-    /// The logarithm, to base 2, of how much likelier it is that rows of one thing agree so than others.
+    /// The logarithm, to base 2, of how much likelier it is that rows of one thing agree so than others;
+    /// where weights are given, what the field adds to the score.
     pub weight: Option<f64>,
 }

@@ -10,7 +10,7 @@ use arrow::datatypes::{Float64Type, Int32Type, UInt64Type};
 use arrow::ipc::reader::FileReader;
 use arrow::ipc::writer::FileWriter;
 use datafusion::execution::memory_pool::MemoryReservation;
-use udfs::kernels::matching::{Chance, Comparer, Model, Pattern, Prepared};
+use udfs::kernels::matching::{Chance, Comparer, Comparison, Level, Model, Pattern, Prepared};
 use udfs::kernels::shingle::{Shingler, Shingling, distinct, jaccard};
 
 use super::need::{MatchingNeed, Method};
@@ -26,7 +26,10 @@ const CHUNK: usize = 8_192;
 /// one of two things.
 const HOPELESS: f64 = -24.0;
 
-/// Part of the threshold of texts below which a pair is not looked at again.
+/// The least mean likeness where weights are given and no threshold.
+const WEIGHTED_THRESHOLD: f64 = 0.85;
+
+/// Part of a threshold of likeness below which a pair is not looked at again.
 const HOPELESS_SHARE: f64 = 0.7;
 
 /// Steps of a similarity, which stands in the place of a rarity.
@@ -46,10 +49,59 @@ pub(super) enum Way {
         chance: Chance,
         start: Model,
     },
+    /// With weights that were given.
+    Weighted {
+        comparer: Box<Comparer>,
+        weighing: Weighing,
+    },
     Texts {
         shingling: Shingling,
         threshold: f64,
     },
+}
+
+/// How much each field counts, by weights that were given.
+#[derive(Debug)]
+pub(super) struct Weighing {
+    /// Of each field; the parts of a column share its weight.
+    weights: Vec<f64>,
+    pub(super) threshold: f64,
+}
+
+impl Weighing {
+    fn new(comparer: &Comparer, weights: &[f64], threshold: Option<f64>) -> Self {
+        let columns: Vec<usize> = comparer.fields().map(|(column, ..)| column).collect();
+        let weight = |column: &usize| {
+            let parts = columns.iter().filter(|other| *other == column).count();
+            weights.get(*column).copied().unwrap_or(1.0) / parts as f64
+        };
+        Self {
+            weights: columns.iter().map(weight).collect(),
+            threshold: threshold.unwrap_or(WEIGHTED_THRESHOLD),
+        }
+    }
+
+    /// What each field adds to the likeness of a pair; none where a value is missing.
+    pub(super) fn shares(&self, pattern: Pattern) -> Vec<Option<f64>> {
+        let weighed = self.weights.iter().enumerate();
+        let weighed = weighed.map(|(field, weight)| Some((pattern.level(field)?, *weight)));
+        let weighed: Vec<_> = weighed.collect();
+        let all: f64 = weighed.iter().flatten().map(|(_, weight)| weight).sum();
+        let share = |(level, weight): (Level, f64)| level.likeness() * weight / all;
+        weighed.into_iter().map(|field| field.map(share)).collect()
+    }
+
+    /// The mean likeness of the fields that both rows have; 0 where there is none.
+    pub(super) fn likeness(&self, pattern: Pattern) -> f64 {
+        let (mut sum, mut all) = (0.0, 0.0);
+        for (field, weight) in self.weights.iter().enumerate() {
+            if let Some(level) = pattern.level(field) {
+                sum += level.likeness() * weight;
+                all += weight;
+            }
+        }
+        if all > 0.0 { sum / all } else { 0.0 }
+    }
 }
 
 /// A compared pair.
@@ -89,8 +141,18 @@ impl Scorer {
                 shingling: shingle.parse().unwrap_or_default(),
                 threshold: *threshold,
             },
-            Method::Records { .. } => {
-                let comparer = Comparer::learn(&sample.records);
+            Method::Records {
+                threshold,
+                weights: Some(weights),
+            } => {
+                let comparer = Comparer::learn(&sample.records, false);
+                Way::Weighted {
+                    weighing: Weighing::new(&comparer, weights, *threshold),
+                    comparer: Box::new(comparer),
+                }
+            }
+            Method::Records { weights: None, .. } => {
+                let comparer = Comparer::learn(&sample.records, true);
                 let records = sample.records.iter();
                 let records: Vec<Prepared> = records
                     .map(|record| comparer.prepare(|column| record[column].as_deref()))
@@ -155,7 +217,7 @@ impl Scorer {
             ranks: rows,
         };
         match &self.way {
-            Way::Records { comparer, .. } => {
+            Way::Records { comparer, .. } | Way::Weighted { comparer, .. } => {
                 let value = |record: &'_ [Option<String>]| {
                     comparer.prepare(|column| record.get(column)?.as_deref())
                 };
@@ -181,7 +243,15 @@ impl Scorer {
         match &self.way {
             Way::Records {
                 comparer, start, ..
-            } => compare_records(comparer, start, records, pairs),
+            } => {
+                let hopes = |pair: &Comparison| start.score(pair.pattern, pair.rarity) >= HOPELESS;
+                compare_records(comparer, hopes, records, pairs)
+            }
+            Way::Weighted { comparer, weighing } => {
+                let least = weighing.threshold * HOPELESS_SHARE;
+                let hopes = |pair: &Comparison| weighing.likeness(pair.pattern) >= least;
+                compare_records(comparer, hopes, records, pairs)
+            }
             Way::Texts {
                 shingling,
                 threshold,
@@ -208,7 +278,7 @@ fn scored_pair(records: &Records<'_>, (left, right): (Place, Place)) -> ScoredPa
 
 fn compare_records(
     comparer: &Comparer,
-    start: &Model,
+    hopes: impl Fn(&Comparison) -> bool,
     records: &Records<'_>,
     pairs: &[(Place, Place)],
 ) -> Scored {
@@ -232,7 +302,7 @@ fn compare_records(
                 levels[level as usize] += 1.0;
             }
         }
-        if start.score(comparison.pattern, comparison.rarity) >= HOPELESS {
+        if hopes(&comparison) {
             scored.pairs.push(ScoredPair {
                 pattern: comparison.pattern,
                 rarity: comparison.rarity,

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
-use arrow::compute::filter_record_batch;
+use arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array,
+};
+use arrow::compute::{filter_record_batch, take};
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
@@ -13,6 +15,7 @@ use super::STEP_TIME;
 use super::pass::{PassExec, PassWork, SplitWorker};
 use super::state::{PassState, SplitKnowledge, Workplace};
 use crate::error::{Error, Result};
+use crate::matching::MatchedRow;
 use crate::program::{Frame, Program};
 use crate::source::Source;
 
@@ -22,7 +25,7 @@ pub type CleanExec = PassExec<Cleaning>;
 /// What the last pass of a relation works with.
 pub struct Cleaning {
     pub(crate) state: Arc<PassState>,
-    /// Schema of the cleaned rows.
+    /// Schema of the cleaned rows; with more columns than these have, of those of clusters.
     pub(crate) schema: SchemaRef,
 }
 
@@ -86,7 +89,13 @@ impl SplitWorker for Cleaner {
         check_fatal(&frame, program)?;
         self.split = Some((number, known));
         state.progress.add_rows(frame.rows() as u64);
-        cleaned_rows(&frame, program, &self.schema).map(Some)
+        let clusters = self.schema.fields().len() > program.output.len();
+        let rows = if clusters {
+            clustered_rows(&frame, program, &self.schema)?
+        } else {
+            cleaned_rows(&frame, program, &self.schema)?
+        };
+        Ok(Some(rows))
     }
 }
 
@@ -105,6 +114,27 @@ fn check_fatal(frame: &Frame, program: &Program) -> Result<()> {
         column: program.contract.columns[flag.column].name.clone(),
         rule: flag.rule.to_owned(),
     })
+}
+
+/// The rows of a frame that belong to clusters of near duplicates, with what became of them.
+fn clustered_rows(frame: &Frame, program: &Program, schema: &SchemaRef) -> Result<RecordBatch> {
+    let clustered = || frame.clustered.iter().map(|(_, matched)| matched);
+    let places = clustered().map(|matched| (matched.row - frame.first_row) as u32);
+    let places = UInt32Array::from_iter_values(places);
+    let columns = program.output.iter();
+    let mut columns = columns
+        .map(|column| Ok(take(&frame.columns[column.column], &places, None)?))
+        .collect::<Result<Vec<ArrayRef>>>()?;
+    let number = |of: fn(&MatchedRow) -> u64| {
+        Int64Array::from_iter_values(clustered().map(|matched| of(matched) as i64))
+    };
+    columns.push(Arc::new(number(|matched| matched.cluster)));
+    columns.push(Arc::new(number(|matched| matched.row)));
+    let stays = clustered().map(|matched| Some(matched.row == matched.survivor));
+    columns.push(Arc::new(stays.collect::<BooleanArray>()));
+    let scores = clustered().map(|matched| matched.score);
+    columns.push(Arc::new(Float64Array::from_iter_values(scores)));
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }
 
 /// The rows of a frame that stay.

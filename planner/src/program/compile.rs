@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use udfs::kernels::pii::hash::Secret as SecretBytes;
 
-use super::{Action, Layout, LayoutColumn, Pass, ProgramOp, plan_passes};
+use super::{Action, Layout, LayoutColumn, Need, Pass, ProgramOp, plan_passes};
 use crate::contract::{Contract, ContractColumn};
 use crate::error::{Error, Result};
 use crate::secret;
@@ -90,6 +90,12 @@ pub struct Program {
 
 impl Program {
     /// The step that an operation is part of: `t-6 dedupe`.
+    /// Whether cells of rows that stay may come from rows that leave.
+    pub(crate) fn merges(&self) -> bool {
+        let mut needs = self.ops.iter().filter_map(|op| op.op.need());
+        needs.any(|need| matches!(need, Need::Merge(_)))
+    }
+
     pub(crate) fn step_of(&self, op: usize) -> String {
         let step = &self.transformations[usize::from(self.ops[op].transformation)];
         format!("{} {}", step.id, step.spec.name())

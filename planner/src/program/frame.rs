@@ -17,14 +17,17 @@ pub enum ChangeSource {
     DeterministicImpute,
     /// The nearest canonical value.
     FuzzyCanonicalize,
+    /// A row that was found to be of the same thing.
+    LshSuggest,
 }
 
 impl ChangeSource {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 3] = [
+    pub const ALL: [Self; 4] = [
         Self::Deterministic,
         Self::DeterministicImpute,
         Self::FuzzyCanonicalize,
+        Self::LshSuggest,
     ];
 
     /// The name written to the provenance.
@@ -33,6 +36,7 @@ impl ChangeSource {
             Self::Deterministic => "deterministic",
             Self::DeterministicImpute => "deterministic_impute",
             Self::FuzzyCanonicalize => "fuzzy_canonicalize",
+            Self::LshSuggest => "lsh_suggest",
         }
     }
 }
@@ -71,6 +75,8 @@ pub struct Change {
     pub confidence: Confidence,
     /// Who vouches for it.
     pub source: ChangeSource,
+    /// The row of the source from which each has its value; empty where none has its from another.
+    pub from: Vec<u64>,
 }
 
 /// Why a row is not in the cleaned data.
@@ -255,6 +261,7 @@ impl Frame {
                 before,
                 confidence,
                 source,
+                from: Vec::new(),
             });
         }
     }

@@ -7,7 +7,7 @@ use udfs::kernels::canonical::Canonicalizer;
 use udfs::kernels::cell::CellKernel;
 use udfs::kernels::matching::KeyPlan;
 
-use crate::matching::{Candidates, Matches, MatchingNeed};
+use crate::matching::{Candidates, Matches, MatchingNeed, MergeNeed, MergedColumn};
 
 /// What an operation needs to learn from all rows.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +24,8 @@ pub enum Need {
     Candidates(MatchingNeed),
     /// Which of these are.
     Matches(MatchingNeed),
+    /// What those that stay lack and others have.
+    Merge(MergeNeed),
 }
 
 /// Which rows repeat the key of another row.
@@ -101,6 +103,8 @@ pub enum Learned {
     Candidates(Candidates),
     /// Clusters of near duplicates.
     Matches(Matches),
+    /// What fills missing values of each column wanted, in the order of the need.
+    Merge(Vec<MergedColumn>),
 }
 
 /// Canonical values that were learned from a column, and the kernel made of them.

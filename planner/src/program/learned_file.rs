@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::{CanonicalValues, ColumnFigures, GroupFigures, Learned, Repeats};
 use crate::error::{Error, Result};
 use crate::learn::in_threads;
-use crate::matching::{Candidates, Matches};
+use crate::matching::{Candidates, Matches, MergedColumn};
 use crate::storage::{Place, SeekableFile, WholeFile};
 
 /// Files of a store that are read at the same time.
@@ -47,6 +47,8 @@ pub enum LearnedFile {
     },
     /// Clusters of near duplicates.
     Matches(Place),
+    /// What fills missing values of columns.
+    Merge(Place),
 }
 
 /// The files of an operation's repeats.
@@ -95,6 +97,12 @@ impl LearnedFile {
                 serde_json::to_writer(&mut file, plan.as_ref())?;
                 Self::KeyPlan
             }
+            Learned::Merge(columns) => {
+                for column in columns {
+                    write_stream(&mut file, &column.batch()?)?;
+                }
+                Self::Merge
+            }
             Learned::Repeats(_) | Learned::Candidates(_) | Learned::Matches(_) => {
                 return Err(Error::Bug(
                     "what is known by split lies in files of its own",
@@ -120,6 +128,11 @@ impl LearnedFile {
                 });
                 Learned::Values(columns.collect())
             }
+            Self::Merge(place) => {
+                let batches = read_streams(&mut open(place)?)?;
+                let columns = batches.iter().map(MergedColumn::read);
+                Learned::Merge(columns.collect::<Result<_>>()?)
+            }
             Self::Repeats(files) => Learned::Repeats(files.of_split(split)?),
             Self::KeyPlan(place) => {
                 Learned::KeyPlan(Arc::new(serde_json::from_reader(open(place)?)?))
@@ -137,7 +150,10 @@ impl LearnedFile {
 
     /// Whether it is the same for every split.
     pub fn is_for_all(&self) -> bool {
-        matches!(self, Self::Figures(_) | Self::Values(_) | Self::KeyPlan(_))
+        matches!(
+            self,
+            Self::Figures(_) | Self::Values(_) | Self::KeyPlan(_) | Self::Merge(_)
+        )
     }
 }
 

@@ -316,7 +316,7 @@ fn told(parts: &ReportParts<'_>, transformation: u16) -> (Value, Option<String>)
                     told.extend(fields);
                 }
             }
-            (Need::Sample(_) | Need::Candidates(_), _) => {}
+            (Need::Sample(_) | Need::Candidates(_) | Need::Merge(_), _) => {}
             // Repeats may never have been in this process.
             _ => method = Some("exact".to_owned()),
         }

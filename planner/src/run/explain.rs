@@ -99,6 +99,10 @@ impl Plan<'_> {
             Need::Candidates(need) => {
                 format!("keys of {} by which rows meet", self.names(&need.columns))
             }
+            Need::Merge(need) => format!(
+                "{} of rows that leave, for those that stay",
+                self.names(&need.columns)
+            ),
             Need::Matches(need) => {
                 format!("{} of the rows that meet others", self.names(&need.columns))
             }
@@ -133,7 +137,10 @@ impl Plan<'_> {
             .learns()
             .filter_map(|op| self.program.ops[op].op.need());
         let (keys, others): (Vec<Need>, Vec<Need>) = needs.partition(|need| {
-            !matches!(need, Need::Figures(_) | Need::Values(_) | Need::Sample(_))
+            matches!(
+                need,
+                Need::Repeats(_) | Need::Candidates(_) | Need::Matches(_)
+            )
         });
         let size = |needs: &[Need]| {
             let a_row: u64 = needs.iter().filter_map(row_bytes).sum();
@@ -145,6 +152,9 @@ impl Plan<'_> {
         }
         if others.iter().any(|need| matches!(need, Need::Values(_))) {
             told.push("counts of values".to_owned());
+        }
+        if others.iter().any(|need| matches!(need, Need::Merge(_))) {
+            told.push("values of rows that leave".to_owned());
         }
         if others.iter().any(|need| matches!(need, Need::Sample(_))) {
             told.push("a sample of rows".to_owned());
@@ -216,7 +226,7 @@ fn row_bytes(need: &Need) -> Option<u64> {
             Some(8 + group + 8 * figures.len() as u64)
         }
         Need::Candidates(_) => Some(ROW_KEYS_BYTES),
-        Need::Values(_) | Need::Sample(_) | Need::Matches(_) => None,
+        Need::Values(_) | Need::Sample(_) | Need::Matches(_) | Need::Merge(_) => None,
     }
 }
 

@@ -9,6 +9,7 @@ use datafusion::execution::memory_pool::MemoryReservation;
 use super::in_order::InOrder;
 use crate::error::{Error, Result};
 use crate::learn::{GoneRows, LogEntry, find_repeats, in_threads, sum_figures, sum_values};
+use crate::matching::merge;
 use crate::operators::{PROFILE_OP, told_rows};
 use crate::profile::ColumnSketch;
 use crate::program::{CanonicalValues, Keep, Learned, Need, Program, Repeats};
@@ -133,6 +134,10 @@ impl PassLogs {
                 let logs = self.take_op(op);
                 let figures = sum_figures(need, &logs, sampled, threads, gone, summing.memory)?;
                 Learned::Figures(figures)
+            }
+            Need::Merge(need) => {
+                let logs = self.take_op(op);
+                Learned::Merge(merge(need.columns.len(), &logs, summing.memory)?)
             }
             Need::Sample(_) | Need::Candidates(_) | Need::Matches(_) => {
                 return Err(Error::Bug("near duplicates are summed up elsewhere"));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::audit::Audit;
@@ -57,6 +57,25 @@ impl Relation {
             recipe,
             program,
         })
+    }
+
+    /// The same, but for the rows of clusters of near duplicates in the place of those that stay, with four
+    /// more columns: the cluster, the row's number, whether it stays, and its score.
+    pub fn of_clusters(mut self) -> Self {
+        let own = self
+            .schema
+            .fields()
+            .iter()
+            .map(|field| field.as_ref().clone());
+        let number = |name: &str| Field::new(name, DataType::Int64, true);
+        let more = [
+            number("cluster_id"),
+            number("row_id"),
+            Field::new("survivor", DataType::Boolean, true),
+            Field::new("score", DataType::Float64, true),
+        ];
+        self.schema = Arc::new(Schema::new(own.chain(more).collect::<Vec<_>>()));
+        self
     }
 
     /// Schema of the cleaned rows.

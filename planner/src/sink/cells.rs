@@ -3,6 +3,8 @@
 //! A cell that several steps changed counts once: the value of the source, the value of the cleaned
 //! data, the last step that changed it, and the confidence and source of the least certain one.
 
+use std::collections::HashMap;
+
 use arrow::array::{Array, ArrayRef, AsArray, StringViewArray, UInt32Array};
 use arrow::compute::{cast, interleave, take};
 use arrow::datatypes::DataType;
@@ -21,6 +23,8 @@ pub(super) struct ModifiedCells {
     pub(super) transformation: Vec<u16>,
     pub(super) confidence: Vec<f32>,
     pub(super) source: Vec<ChangeSource>,
+    /// Cells that have their value from another row: the place of each in the list, and that row.
+    pub(super) from: Vec<(u32, u64)>,
 }
 
 impl ModifiedCells {
@@ -80,6 +84,10 @@ fn changed_once(frame: &Frame, change: &Change) -> Result<ModifiedCells> {
             .map(|(place, _)| change.confidence.get(*place))
             .collect(),
         source: vec![change.source; rows.len()],
+        from: (0..)
+            .zip(&kept)
+            .filter_map(|(at, (place, _))| Some((at, *change.from.get(*place)?)))
+            .collect(),
         rows,
     })
 }
@@ -137,6 +145,7 @@ fn changed_often(frame: &Frame, changes: &[&Change]) -> Result<ModifiedCells> {
         transformation: Vec::with_capacity(kept.len()),
         confidence: Vec::with_capacity(kept.len()),
         source: Vec::with_capacity(kept.len()),
+        from: Vec::new(),
     };
     if kept.len() < rows.len() {
         let index: UInt32Array = kept.iter().map(|place| *place as u32).collect();
@@ -155,6 +164,16 @@ fn changed_often(frame: &Frame, changes: &[&Change]) -> Result<ModifiedCells> {
             modified.confidence.push(confidence);
             modified.source.push(source);
         }
+    }
+    let merged = changes
+        .iter()
+        .flat_map(|change| change.rows.iter().zip(&change.from));
+    let merged: HashMap<u32, u64> = merged.map(|(row, from)| (*row, *from)).collect();
+    if !merged.is_empty() {
+        let rows = (0..).zip(&modified.rows);
+        modified.from = rows
+            .filter_map(|(at, row)| Some((at, *merged.get(row)?)))
+            .collect();
     }
     Ok(modified)
 }

@@ -11,9 +11,11 @@ use parquet::data_type::Int64Type;
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::statistics::Statistics;
-use parquet::file::writer::SerializedFileWriter;
+use parquet::file::writer::{
+    SerializedColumnWriter, SerializedFileWriter, SerializedRowGroupWriter,
+};
 use parquet::schema::parser::parse_message_type;
-use parquet::schema::types::{ColumnPath, TypePtr};
+use parquet::schema::types::{ColumnPath, Type, TypePtr};
 
 use super::cells::ModifiedCells;
 use super::chunk::{PageCompressor, RunColumn, TextColumn};
@@ -33,6 +35,9 @@ const SCHEMA: &str = "message provenance {
     required binary source (STRING);
 }";
 
+/// A column of jobs that put rows together: the row from which a cell has its value.
+const FROM_ROW: &str = "optional int64 from_row_id;";
+
 /// Rows after which a row group is complete.
 const GROUP_ROWS: usize = 1 << 20;
 
@@ -40,6 +45,8 @@ const GROUP_ROWS: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct ProvenanceTable {
     schema: TypePtr,
+    /// Whether cells may have their value from another row.
+    merges: bool,
     properties: WriterPropertiesPtr,
     job_id: String,
     columns: Vec<String>,
@@ -61,7 +68,8 @@ impl ProvenanceTable {
             column.pii && column.pii_strategy == Some(crate::spec::PiiStrategy::Keep)
         });
         Ok(Self {
-            schema: Arc::new(parse_message_type(SCHEMA)?),
+            schema: Arc::new(schema(program.merges())?),
+            merges: program.merges(),
             properties: properties(),
             job_id: job_id.to_owned(),
             columns: columns.iter().map(|column| column.name.clone()).collect(),
@@ -74,6 +82,15 @@ impl ProvenanceTable {
             clear: keeps.collect(),
         })
     }
+}
+
+fn schema(merges: bool) -> ParquetResult<Type> {
+    let message = if merges {
+        SCHEMA.replace('}', FROM_ROW) + "}"
+    } else {
+        SCHEMA.to_owned()
+    };
+    parse_message_type(&message)
 }
 
 /// Settings of the file, as far as columns are left to the library: row ids rise.
@@ -157,6 +174,8 @@ struct Group {
     /// By its bits.
     confidence: RunColumn<u32>,
     source: RunColumn<ChangeSource>,
+    /// Rows of the group whose cell is another row's, and that row.
+    from: Vec<(usize, i64)>,
 }
 
 impl Group {
@@ -170,6 +189,7 @@ impl Group {
             transformation: RunColumn::new(),
             confidence: RunColumn::new(),
             source: RunColumn::new(),
+            from: Vec::new(),
         })
     }
 
@@ -179,6 +199,10 @@ impl Group {
         first_row: u64,
         cells: &ModifiedCells,
     ) -> ParquetResult<()> {
+        let first = self.rows.len();
+        let from = cells.from.iter();
+        self.from
+            .extend(from.map(|(place, row)| (first + *place as usize, *row as i64)));
         let ids = cells.rows.iter().map(|row| first_row + u64::from(*row));
         self.rows.extend(ids.map(|id| id as i64));
         self.column
@@ -207,15 +231,14 @@ impl Group {
         let columns = writer.schema_descr().columns().to_vec();
         let column = |number: usize| Arc::clone(&columns[number]);
         let zstd = &mut self.compressor;
+        let count = self.rows.len();
         let mut group = writer.next_row_group()?;
 
         let mut job = RunColumn::new();
         job.push((), self.rows.len() as u32);
         job.flush_words(&mut group, column(0), zstd, |()| table.job_id.as_str())?;
 
-        let mut rows = group
-            .next_column()?
-            .ok_or_else(|| ParquetError::General("a table without its columns".to_owned()))?;
+        let mut rows = next_column(&mut group)?;
         rows.typed::<Int64Type>()
             .write_batch(&self.rows, None, None)?;
         rows.close()?;
@@ -241,9 +264,28 @@ impl Group {
         )?;
         self.source
             .flush_words(&mut group, column(7), zstd, ChangeSource::name)?;
+        let from = std::mem::take(&mut self.from);
+        if table.merges {
+            let mut levels = vec![0; count];
+            from.iter().for_each(|(place, _)| levels[*place] = 1);
+            let rows: Vec<i64> = from.into_iter().map(|(_, row)| row).collect();
+            let mut column = next_column(&mut group)?;
+            column
+                .typed::<Int64Type>()
+                .write_batch(&rows, Some(&levels), None)?;
+            column.close()?;
+        }
         group.close()?;
         Ok(())
     }
+}
+
+/// The next column of a row group, for the library to write.
+fn next_column<'a>(
+    group: &'a mut SerializedRowGroupWriter<'_, FileSink>,
+) -> ParquetResult<SerializedColumnWriter<'a>> {
+    let missing = || ParquetError::General("a table without its columns".to_owned());
+    group.next_column()?.ok_or_else(missing)
 }
 
 fn add_cells(
@@ -276,7 +318,8 @@ mod tests {
 
     use super::*;
 
-    /// A row of the table: id, column, original, cleaned, transformation, confidence, source.
+    /// A row of the table: id, column, original, cleaned, transformation, confidence, source, the row that
+    /// the cell comes from.
     type Row = (
         i64,
         String,
@@ -285,14 +328,21 @@ mod tests {
         String,
         f32,
         String,
+        Option<i64>,
     );
 
-    fn table(columns: usize, hidden: Option<usize>, clear: Option<usize>) -> Arc<ProvenanceTable> {
+    fn table(
+        columns: usize,
+        hidden: Option<usize>,
+        clear: Option<usize>,
+        merges: bool,
+    ) -> Arc<ProvenanceTable> {
         let placeholder = |column| {
             (hidden == Some(column) || clear == Some(column)).then(|| "[HIDDEN]".to_owned())
         };
         Arc::new(ProvenanceTable {
-            schema: Arc::new(parse_message_type(SCHEMA).unwrap()),
+            schema: Arc::new(schema(merges).unwrap()),
+            merges,
             properties: properties(),
             job_id: "job".to_owned(),
             columns: (0..columns)
@@ -339,6 +389,10 @@ mod tests {
                     text(5, row).unwrap(),
                     batch.column(6).as_primitive::<Float32Type>().value(row),
                     text(7, row).unwrap(),
+                    table
+                        .merges
+                        .then(|| batch.column(8).as_primitive::<Int64>())
+                        .and_then(|from| from.is_valid(row).then(|| from.value(row))),
                 ));
             }
         }
@@ -356,6 +410,7 @@ mod tests {
                     cell.map(|cell| hidden.clone().filter(|_| hide).unwrap_or(cell))
                 };
                 for (place, row) in part.rows.iter().enumerate() {
+                    let from = part.from.iter().find(|(at, _)| *at as usize == place);
                     rows.push((
                         (*first_row + u64::from(*row)) as i64,
                         table.columns[part.column].clone(),
@@ -364,6 +419,7 @@ mod tests {
                         table.transformations[usize::from(part.transformation[place])].clone(),
                         part.confidence[place],
                         part.source[place].name().to_owned(),
+                        from.filter(|_| table.merges).map(|(_, row)| *row as i64),
                     ));
                 }
             }
@@ -374,7 +430,9 @@ mod tests {
     fn any_cells(columns: usize) -> impl Strategy<Value = ModifiedCells> {
         let cell = || prop::option::weighted(0.8, "[a-zé]{0,20}");
         let score = prop_oneof![Just(1.0_f32), 0.0_f32..1.0];
-        let change = (cell(), cell(), 0..3_u16, score, 0..ChangeSource::ALL.len());
+        let from = prop::option::weighted(0.3, 0..1_u64 << 40);
+        let source = 0..ChangeSource::ALL.len();
+        let change = (cell(), cell(), 0..3_u16, score, source, from);
         (0..columns, prop::collection::vec(change, 0..40)).prop_map(|(column, changes)| {
             ModifiedCells {
                 column,
@@ -386,6 +444,10 @@ mod tests {
                 source: changes
                     .iter()
                     .map(|change| ChangeSource::ALL[change.4])
+                    .collect(),
+                from: (0..)
+                    .zip(&changes)
+                    .filter_map(|(place, change)| Some((place, change.5?)))
                     .collect(),
             }
         })
@@ -400,13 +462,14 @@ mod tests {
             parts in prop::collection::vec(prop::collection::vec(any_cells(400), 0..6), 0..6),
             hidden in prop::option::of(0..400_usize),
             clear in prop::option::of(0..400_usize),
+            merges in any::<bool>(),
         ) {
             let frames: Vec<(u64, Vec<ModifiedCells>)> = parts
                 .into_iter()
                 .enumerate()
                 .map(|(number, cells)| (number as u64 * 8192, cells))
                 .collect();
-            let table = table(400, hidden, clear);
+            let table = table(400, hidden, clear, merges);
             prop_assert_eq!(written(&table, &frames).1, expected(&table, &frames));
         }
     }
@@ -428,12 +491,13 @@ mod tests {
                         .map(|row| (row % 1000) as f32 / 1000.0)
                         .collect(),
                     source: vec![ChangeSource::FuzzyCanonicalize; rows.len()],
+                    from: Vec::new(),
                     rows,
                 };
                 (number * 400_000, vec![cells])
             })
             .collect();
-        let table = table(3, None, None);
+        let table = table(3, None, None, false);
         let (entry, rows) = written(&table, &frames);
         assert!(rows == expected(&table, &frames));
         assert_eq!(written(&table, &frames).0, entry);

@@ -1,5 +1,6 @@
 //! `near_dedupe`: near-duplicate rows by MinHash LSH, compared and put together to clusters.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -8,7 +9,7 @@ use udfs::kernels::shingle::Shingling;
 
 use super::Step;
 use crate::error::{Error, Result};
-use crate::matching::{KeepMatch, MatchingNeed, Method};
+use crate::matching::{KeepMatch, MatchingNeed, MergeNeed, Method};
 use crate::program::{
     ColumnSet, Frame, Layout, LayoutColumn, Learned, Loss, Need, Op, StepContext,
 };
@@ -47,12 +48,23 @@ pub struct NearDedupe {
     /// different values are compared, and each has one partner at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link_by: Option<String>,
+    /// How much each column counts, such as `{full_name: 3, address: 1}`, in the place of weights that are
+    /// learned: rows match by the mean likeness of the columns that both have, from `threshold` on (left
+    /// out: 0.85). Columns that are compared and not named here count 1; without `columns`, those named
+    /// here are compared.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub weights: BTreeMap<String, f64>,
     /// Which row of a cluster stays.
     #[serde(default)]
     pub keep: KeepNear,
     /// Column of numbers or dates by which the most recent row is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recent_by: Option<String>,
+    /// Whether the row that stays takes the values that it lacks from the others of its cluster: each
+    /// from the row of the best score that has one. The provenance of such a cell names the row in
+    /// `from_row_id`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub merge: bool,
 }
 
 /// How rows are compared.
@@ -96,7 +108,13 @@ impl Step for NearDedupe {
             unique && column.contract.column_type == ColumnType::Integer
         };
         let fits = |column: &LayoutColumn| !all || !numbers_rows(column);
-        let mut columns = layout.select(&self.columns, field, fits, "any column")?;
+        let weighed = Columns::Named(self.weights.keys().cloned().collect());
+        let wanted = if all && !self.weights.is_empty() {
+            &weighed
+        } else {
+            &self.columns
+        };
+        let mut columns = layout.select(wanted, field, fits, "any column")?;
         columns.retain(|column| Some(*column) != link_by);
         if columns.is_empty() {
             let problem = "names no column that can be compared";
@@ -108,7 +126,7 @@ impl Step for NearDedupe {
         };
         let need = MatchingNeed {
             keys: columns.iter().map(|column| !categories(column)).collect(),
-            method: self.method(columns.len(), field)?,
+            method: self.method(&columns, layout, field)?,
             keep: self.keep(layout, field)?,
             columns,
             link_by,
@@ -125,7 +143,8 @@ impl Step for NearDedupe {
                 width: layout.columns.len(),
             })
         };
-        Ok(stages.iter().map(op).collect())
+        let merge = self.merge.then_some(&Stage::Merge);
+        Ok(stages.iter().chain(merge).map(op).collect())
     }
 }
 
@@ -142,8 +161,31 @@ impl NearDedupe {
             .transpose()
     }
 
-    fn method(&self, columns: usize, field: &str) -> Result<Method> {
-        let usual = if self.threshold.is_some() || columns == 1 {
+    /// The weight of each of the columns; none where they are to be learned.
+    fn weights(&self, columns: &[usize], layout: &Layout, field: &str) -> Result<Option<Vec<f64>>> {
+        if self.weights.is_empty() {
+            return Ok(None);
+        }
+        let mut weights = vec![1.0; columns.len()];
+        for (name, weight) in &self.weights {
+            let field = format!("{field}.weights.{name}");
+            let column = layout.find(name, &field)?;
+            let place = columns.iter().position(|compared| *compared == column);
+            let Some(place) = place else {
+                return Err(Error::field(field, "is a column that is not compared"));
+            };
+            if !(weight.is_finite() && *weight > 0.0) {
+                return Err(Error::field(field, "must be a number above 0"));
+            }
+            weights[place] = *weight;
+        }
+        Ok(Some(weights))
+    }
+
+    fn method(&self, columns: &[usize], layout: &Layout, field: &str) -> Result<Method> {
+        let weights = self.weights(columns, layout, field)?;
+        let text = self.threshold.is_some() || columns.len() == 1;
+        let usual = if text && weights.is_none() {
             MatchMethod::Text
         } else {
             MatchMethod::Record
@@ -165,7 +207,10 @@ impl NearDedupe {
             (MatchMethod::Record, _) if self.shingle.is_some() => {
                 wrong("shingle", "belongs to method text only")
             }
-            (MatchMethod::Record, threshold) => Ok(Method::Records { threshold }),
+            (MatchMethod::Text, _) if weights.is_some() => {
+                wrong("weights", "belong to method record only")
+            }
+            (MatchMethod::Record, threshold) => Ok(Method::Records { threshold, weights }),
             (MatchMethod::Text, threshold) => {
                 let shingle = self.shingle.as_deref().unwrap_or(TEXT_SHINGLE);
                 if let Err(error) = shingle.parse::<Shingling>() {
@@ -207,6 +252,8 @@ enum Stage {
     Candidates,
     /// Those among them that do.
     Matches,
+    /// What those that stay lack and others have.
+    Merge,
 }
 
 /// One stage of the search for near duplicates.
@@ -220,6 +267,9 @@ struct NearDedupeOp {
 
 impl Op for NearDedupeOp {
     fn reads(&self) -> ColumnSet {
+        if self.stage == Stage::Merge {
+            return (0..self.width).collect();
+        }
         let mut reads: ColumnSet = self.need.columns.iter().copied().collect();
         reads.extend(&self.need.link_by.into_iter().collect());
         match self.need.keep {
@@ -234,7 +284,10 @@ impl Op for NearDedupeOp {
     }
 
     fn writes(&self) -> ColumnSet {
-        ColumnSet::new()
+        match self.stage {
+            Stage::Merge => (0..self.width).collect(),
+            _ => ColumnSet::new(),
+        }
     }
 
     fn drops_rows(&self) -> bool {
@@ -242,7 +295,7 @@ impl Op for NearDedupeOp {
     }
 
     fn leads(&self) -> bool {
-        self.stage != Stage::Matches
+        matches!(self.stage, Stage::Sample | Stage::Candidates)
     }
 
     fn need(&self) -> Option<Need> {
@@ -251,6 +304,10 @@ impl Op for NearDedupeOp {
             Stage::Sample => Need::Sample(need),
             Stage::Candidates => Need::Candidates(need),
             Stage::Matches => Need::Matches(need),
+            Stage::Merge => Need::Merge(MergeNeed {
+                transformation: self.transformation,
+                columns: (0..self.width).collect(),
+            }),
         })
     }
 
@@ -286,6 +343,12 @@ impl Op for NearDedupeOp {
                     ((matched.row - frame.first_row) as u32, loss)
                 });
                 frame.lose(losses.collect());
+                Ok(())
+            }
+            Some(Learned::Merge(columns)) if self.stage == Stage::Merge => {
+                for (column, merged) in columns.iter().enumerate() {
+                    merged.fill(frame, self.transformation, column)?;
+                }
                 Ok(())
             }
             _ => Err(Error::Bug("near duplicates were not learned")),

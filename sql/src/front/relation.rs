@@ -25,7 +25,11 @@ use crate::error::{Error, Result};
 use crate::statement::Scope;
 use crate::table::{CleanTable, FileTable};
 
-/// Names of the relations: `sanitize`, then a step each.
+/// The relation of the clusters that [`NEAR_DEDUPE`] finds.
+pub(crate) const NEAR_CLUSTERS: &str = "near_clusters";
+const NEAR_DEDUPE: &str = "near_dedupe";
+
+/// Names of the relations: `sanitize` and `near_clusters`, then a step each.
 pub(crate) const NAMES: &[&str] = &relation_names();
 
 /// The relation that `row_hash(*)` reads, and the column that it adds.
@@ -35,11 +39,12 @@ pub(crate) const ROW_HASH_COLUMN: &str = "__row_hash";
 /// Fields of a spec that `sanitize(…)` takes as named options.
 const SPEC_OPTIONS: [&str; 3] = ["dataset", "steps", "options"];
 
-const fn relation_names() -> [&'static str; StepSpec::NAMES.len() + 1] {
-    let mut names = [SANITIZE; StepSpec::NAMES.len() + 1];
+const fn relation_names() -> [&'static str; StepSpec::NAMES.len() + 2] {
+    let mut names = [SANITIZE; StepSpec::NAMES.len() + 2];
+    names[1] = NEAR_CLUSTERS;
     let mut at = 0;
     while at < StepSpec::NAMES.len() {
-        names[at + 1] = StepSpec::NAMES[at];
+        names[at + 2] = StepSpec::NAMES[at];
         at += 1;
     }
     names
@@ -168,7 +173,8 @@ impl CleaningPlanner {
         let scope = Arc::clone(&self.scope);
         let table = scope.block_on({
             let scope = Arc::clone(&scope);
-            async move { clean(&scope, input, spec, implied).await }
+            let clusters = of == NEAR_CLUSTERS;
+            async move { clean(&scope, input, spec, implied, clusters).await }
         })?;
         let scan = LogicalPlanBuilder::scan(of, provider_as_source(table), None)?;
         // Names with dots or capitals are names all the same.
@@ -211,7 +217,8 @@ impl CleaningPlanner {
         if let Some(dataset) = step.remove("dataset") {
             document.insert("dataset".to_owned(), dataset);
         }
-        step.insert("type".to_owned(), of.into());
+        let name = if of == NEAR_CLUSTERS { NEAR_DEDUPE } else { of };
+        step.insert("type".to_owned(), name.into());
         document.insert("steps".to_owned(), json!([step]));
         let spec = JobSpec::from_value(Value::Object(document), of)?;
         Ok((spec, ImpliedSteps::None))
@@ -244,13 +251,14 @@ fn hide(document: &mut Map<String, Value>, strategy: Value) {
     }
 }
 
-/// The cleaned rows of a plan: of a file as it lies there where the plan reads one as it is, else of
-/// what the plan gives.
+/// The cleaned rows of a plan, or those of `clusters`: of a file as it lies there where the plan reads
+/// one as it is, else of what the plan gives.
 async fn clean(
     scope: &Arc<Scope>,
     input: LogicalPlan,
     mut spec: JobSpec,
     implied: ImpliedSteps,
+    clusters: bool,
 ) -> Result<Arc<CleanTable>> {
     let engine = scope.session.engine();
     let salt = spec.dataset.pii_salt.as_ref();
@@ -282,7 +290,12 @@ async fn clean(
     run.cluster = engine.options().cluster.clone();
     run.memory = Some(engine.memory());
     run.progress = Arc::clone(&scope.progress);
-    let table = CleanTable::plan(run, source, implied, Arc::clone(scope)).await?;
+    let planned = CleanTable::plan(run, source, implied, Arc::clone(scope)).await?;
+    let table = if clusters {
+        planned.of_clusters()
+    } else {
+        planned
+    };
     let table = Arc::new(table);
     scope.keep(&table);
     Ok(table)

@@ -44,6 +44,14 @@ impl CleanTable {
         })
     }
 
+    /// The rows of clusters of near duplicates in the place of those that stay.
+    pub(crate) fn of_clusters(self) -> Self {
+        Self {
+            relation: self.relation.of_clusters(),
+            ..self
+        }
+    }
+
     async fn learned(&self) -> Result<&LearnedRelation> {
         let learned = self.learned.get_or_try_init(|| async {
             let folder = self.home.options().staging_folder()?;

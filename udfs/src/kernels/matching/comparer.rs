@@ -60,10 +60,15 @@ impl Comparison {
 }
 
 impl Comparer {
-    /// Learns the fields of a table from a sample of its rows, all of the same columns.
-    pub fn learn(sample: &[Record]) -> Self {
+    /// Learns the fields of a table from a sample of its rows, all of the same columns; `chooses` tells
+    /// whether columns that tell nothing of who is who are left out.
+    pub fn learn(sample: &[Record], chooses: bool) -> Self {
         let columns = sample.first().map_or(0, Vec::len);
-        let mut left_out = dependent_columns(sample, columns);
+        let mut left_out = if chooses {
+            dependent_columns(sample, columns)
+        } else {
+            Vec::new()
+        };
         // Copies of whole records have the same identifier.
         let distinct: HashSet<&Record> = sample.iter().collect();
         let mut fields = Vec::new();
@@ -73,7 +78,7 @@ impl Comparer {
             }
             let values = || sample.iter().map(move |record| record[column].as_deref());
             let different = distinct.iter().map(|record| record[column].as_deref());
-            if let Some(reason) = useless(different) {
+            if let Some(reason) = useless(different).filter(|_| chooses) {
                 left_out.push((column, reason));
                 continue;
             }

@@ -40,6 +40,11 @@ impl Level {
         Self::Same,
     ];
 
+    /// From 0 to 1, for means of several fields.
+    pub fn likeness(self) -> f64 {
+        [0.0, 0.3, 0.6, 0.8, 0.9, 1.0][self as usize]
+    }
+
     /// Name in reports.
     pub fn name(self) -> &'static str {
         match self {
