@@ -154,7 +154,7 @@ impl Scorer {
             Method::Records { weights: None, .. } => {
                 let comparer = Comparer::learn(&sample.records, true);
                 let records = sample.records.iter();
-                let records: Vec<Prepared> = records
+                let records: Vec<Prepared<'_>> = records
                     .map(|record| comparer.prepare(|column| record[column].as_deref()))
                     .collect();
                 let sides = linked.then_some(sample.sides.as_slice());
@@ -289,7 +289,7 @@ fn compare_records(
         ..Scored::default()
     };
     let prepare = |place: Place| comparer.prepare(|column| records.value(place, column));
-    let mut left: Option<(u64, Prepared)> = None;
+    let mut left: Option<(u64, Prepared<'_>)> = None;
     for pair in pairs {
         let one = match left.take() {
             Some((row, prepared)) if row == pair.0.row => prepared,

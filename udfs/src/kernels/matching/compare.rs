@@ -1,15 +1,15 @@
 //! How much two values have in common.
 
-use rapidfuzz::distance::{damerau_levenshtein, jaro_winkler};
+use rapidfuzz::distance::{jaro_winkler, osa};
 
-use super::field::{Kind, Token, Value};
+use super::field::{Field, Kind, Token, Value};
 use super::pattern::Level;
 
 /// Jaro-Winkler similarity from which two words are taken for one.
 const SAME_WORD: f64 = 0.9;
 
-/// The level of two values of a field.
-pub(super) fn level(kind: Kind, left: &Value, right: &Value) -> Level {
+/// The level of two values of a field, compared as values of some kind.
+pub(super) fn level(field: &Field, kind: Kind, left: &Value<'_>, right: &Value<'_>) -> Level {
     if left.id == right.id || left.compact == right.compact {
         return Level::Same;
     }
@@ -23,16 +23,18 @@ pub(super) fn level(kind: Kind, left: &Value, right: &Value) -> Level {
             _ => digits(&left.compact, &right.compact),
         },
         Kind::Digits => digits(&left.compact, &right.compact),
-        Kind::Text => texts(left, right),
+        Kind::Text => texts(field, left, right),
     }
 }
 
-/// Damerau-Levenshtein distance.
+/// Letters left out, added, replaced or exchanged with the next: the distance of optimal string
+/// alignments (Hyyrö, "A bit-vector algorithm for computing Levenshtein and Damerau edit distances",
+/// 2003).
 fn edits(left: &str, right: &str) -> usize {
     if left.is_ascii() && right.is_ascii() {
-        damerau_levenshtein::distance(left.bytes(), right.bytes())
+        osa::distance(left.bytes(), right.bytes())
     } else {
-        damerau_levenshtein::distance(left.chars(), right.chars())
+        osa::distance(left.chars(), right.chars())
     }
 }
 
@@ -105,13 +107,14 @@ fn digits(left: &str, right: &str) -> Level {
     }
 }
 
-/// Texts: by characters (Damerau-Levenshtein, Jaro-Winkler) or, where there are several, by words.
-fn texts(left: &Value, right: &Value) -> Level {
-    let (one, two) = (left.compact.as_str(), right.compact.as_str());
+/// Texts: by characters (edits, Jaro-Winkler) or, where there are several, by words.
+fn texts(field: &Field, left: &Value<'_>, right: &Value<'_>) -> Level {
+    let (one, two) = (&*left.compact, &*right.compact);
     let (one_length, two_length) = (left.length, right.length);
     let longest = one_length.max(two_length);
-    let words = if left.tokens.len() > 1 || right.tokens.len() > 1 {
-        shared_words(&left.tokens, &right.tokens)
+    let (left, right) = (field.tokens(left), field.tokens(right));
+    let words = if left.len() > 1 || right.len() > 1 {
+        shared_words(left, right)
     } else {
         0.0
     };
@@ -140,16 +143,16 @@ fn texts(left: &Value, right: &Value) -> Level {
 /// Cosine of two sets of words that count the more the rarer they are, with words that are nearly
 /// the same taken for one (Cohen, Ravikumar, Fienberg, "A comparison of string distance metrics for
 /// name-matching tasks", 2003: soft TF-IDF).
-fn shared_words(left: &[Token], right: &[Token]) -> f64 {
+fn shared_words(left: &[Token<'_>], right: &[Token<'_>]) -> f64 {
     let mut shared = 0.0;
     for one in left {
-        let likeness = |two: &Token| {
+        let likeness = |two: &Token<'_>| {
             let same = if one.id == two.id {
                 1.0
-            } else if one.is_number || two.is_number || one.short || two.short {
+            } else if one.is_number || two.is_number || one.short || two.short || differ(one, two) {
                 0.0
             } else {
-                let jaro = jaro(&one.text, &two.text);
+                let jaro = jaro(one.text, two.text);
                 if jaro >= SAME_WORD { jaro } else { 0.0 }
             };
             same * one.weight * two.weight
@@ -159,13 +162,28 @@ fn shared_words(left: &[Token], right: &[Token]) -> f64 {
     shared.min(1.0)
 }
 
-/// Whether one value, of at least two words, stands in the other.
-fn contains(left: &Value, right: &Value) -> bool {
-    let (short, long) = if left.tokens.len() <= right.tokens.len() {
-        (&left.tokens, &right.tokens)
-    } else {
-        (&right.tokens, &left.tokens)
+/// Whether two words are too different to be taken for one, by their letters alone.
+fn differ(one: &Token<'_>, two: &Token<'_>) -> bool {
+    let foreign = |one: &Token<'_>, two: &Token<'_>| {
+        let foreign = (one.letters & !two.letters).count_ones() as usize;
+        one.length.saturating_sub(foreign)
     };
-    let stands = |token: &Token| long.iter().any(|other| other.id == token.id);
+    // No more letters than these can match; Jaro's similarity is largest where all of them stand in order.
+    let matching = foreign(one, two).min(foreign(two, one)) as f64;
+    let most = (matching / one.length as f64 + matching / two.length as f64 + 1.0) / 3.0;
+    // Winkler's bonus for four letters that begin both, if one does.
+    let begins = one.text.as_bytes().first() == two.text.as_bytes().first();
+    let bonus = if begins { 0.4 * (1.0 - most) } else { 0.0 };
+    most + bonus < SAME_WORD
+}
+
+/// Whether one value, of at least two words, stands in the other.
+fn contains(left: &[Token<'_>], right: &[Token<'_>]) -> bool {
+    let (short, long) = if left.len() <= right.len() {
+        (left, right)
+    } else {
+        (right, left)
+    };
+    let stands = |token: &Token<'_>| long.iter().any(|other| other.id == token.id);
     short.len() >= 2 && short.iter().all(stands)
 }

@@ -1,5 +1,7 @@
 //! Compares records field by field, with what a sample of the table tells of its fields.
 
+use std::cell::OnceCell;
+
 use foldhash::{HashMap, HashMapExt, HashSet};
 
 use super::compare::level;
@@ -41,7 +43,14 @@ pub struct Comparer {
 
 /// A record, ready to be compared.
 #[derive(Debug, Clone)]
-pub struct Prepared(Vec<Option<Value>>);
+pub struct Prepared<'a>(Vec<Slot<'a>>);
+
+/// A record's value of a field's column, and what the field makes of it once that is asked for.
+#[derive(Debug, Clone)]
+struct Slot<'a> {
+    text: Option<&'a str>,
+    value: OnceCell<Option<Value<'a>>>,
+}
 
 /// What comparing two records gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,21 +132,44 @@ impl Comparer {
     }
 
     /// A record, ready to be compared.
-    pub fn prepare<'a>(&self, value: impl Fn(usize) -> Option<&'a str>) -> Prepared {
+    pub fn prepare<'a>(&self, value: impl Fn(usize) -> Option<&'a str>) -> Prepared<'a> {
         let fields = self.fields.iter();
-        Prepared(
-            fields
-                .map(|field| value(field.column).and_then(|value| field.prepare(value)))
-                .collect(),
-        )
+        let slot = |field: &Field| Slot {
+            text: value(field.column),
+            value: OnceCell::new(),
+        };
+        Prepared(fields.map(slot).collect())
+    }
+
+    /// What a field makes of a record's value; none where it has nothing of it.
+    fn value<'p, 'a>(&self, record: &'p Prepared<'a>, field: usize) -> Option<&'p Value<'a>> {
+        let slot = &record.0[field];
+        let prepare = || self.fields[field].prepare(slot.text?);
+        slot.value.get_or_init(prepare).as_ref()
+    }
+
+    /// The level of a field of two records, and whether both hold the very same value; none where one has
+    /// nothing.
+    fn level(
+        &self,
+        field: usize,
+        left: &Prepared<'_>,
+        right: &Prepared<'_>,
+    ) -> Option<(Level, bool)> {
+        if left.0[field].text? == right.0[field].text? {
+            return self.value(left, field).map(|_| (Level::Same, true));
+        }
+        let (one, two) = (self.value(left, field)?, self.value(right, field)?);
+        let of = &self.fields[field];
+        Some((level(of, of.kind, one, two), one.id == two.id))
     }
 
     /// Compares two records.
-    pub fn compare(&self, left: &Prepared, right: &Prepared) -> Comparison {
+    pub fn compare(&self, left: &Prepared<'_>, right: &Prepared<'_>) -> Comparison {
         let mut pattern = Pattern::default();
-        for (number, field) in self.fields.iter().enumerate() {
-            if let (Some(one), Some(two)) = (&left.0[number], &right.0[number]) {
-                pattern.set(number, level(field.kind, one, two), one.id == two.id);
+        for field in 0..self.fields.len() {
+            if let Some((level, identical)) = self.level(field, left, right) {
+                pattern.set(field, level, identical);
             }
         }
         for (one, two) in &self.exchanges {
@@ -145,7 +177,7 @@ impl Comparer {
                 break;
             }
         }
-        let rarity = self.rarity(left, right, pattern);
+        let rarity = self.rarity(left, pattern);
         Comparison {
             pattern,
             rarity: (rarity * RARITY_STEPS).round() as i32,
@@ -157,8 +189,8 @@ impl Comparer {
         &self,
         one: usize,
         two: usize,
-        left: &Prepared,
-        right: &Prepared,
+        left: &Prepared<'_>,
+        right: &Prepared<'_>,
         pattern: &mut Pattern,
     ) -> bool {
         let straight = [pattern.level(one), pattern.level(two)];
@@ -166,8 +198,8 @@ impl Comparer {
             return false;
         }
         let crossed = |from: usize, to: usize| {
-            let (from, to) = (left.0[from].as_ref()?, right.0[to].as_ref()?);
-            Some(level(Kind::Text, from, to))
+            let (one, two) = (self.value(left, from)?, self.value(right, to)?);
+            Some(level(&self.fields[from], Kind::Text, one, two))
         };
         let crossed = [crossed(one, two), crossed(two, one)];
         let worth = |levels: [Option<Level>; 2]| -> i32 {
@@ -194,11 +226,10 @@ impl Comparer {
 
     /// How improbable it is that chance gives the values that both hold: the product of their
     /// frequencies, of values that depend on one another the frequency given the other.
-    fn rarity(&self, left: &Prepared, right: &Prepared, pattern: Pattern) -> f64 {
+    fn rarity(&self, left: &Prepared<'_>, pattern: Pattern) -> f64 {
         let mut shared: Vec<(u32, usize, u64)> = Vec::new();
-        for (number, value) in left.0.iter().enumerate() {
-            if let (Some(value), true) = (value, pattern.is_identical(number)) {
-                debug_assert!(right.0[number].is_some());
+        for number in (0..self.fields.len()).filter(|number| pattern.is_identical(*number)) {
+            if let Some(value) = self.value(left, number) {
                 shared.push((value.count, number, value.id));
             }
         }
@@ -255,7 +286,7 @@ impl Comparer {
 
     /// What chance gives: the levels of random pairs of a sample. With `sides`, of pairs whose rows
     /// are of different sides. `pairs` is the number of pairs in the table.
-    pub fn chance(&self, sample: &[Prepared], sides: Option<&[u64]>, pairs: f64) -> Chance {
+    pub fn chance(&self, sample: &[Prepared<'_>], sides: Option<&[u64]>, pairs: f64) -> Chance {
         let mut counts = vec![[0.0; 6]; self.fields.len()];
         let rows = sample.len() as u64;
         let all = rows.saturating_mul(rows.saturating_sub(1)) / 2;
@@ -271,10 +302,9 @@ impl Comparer {
                 continue;
             }
             taken += 1;
-            for (number, field) in self.fields.iter().enumerate() {
-                if let (Some(left), Some(right)) = (&sample[one].0[number], &sample[two].0[number])
-                {
-                    counts[number][level(field.kind, left, right) as usize] += 1.0;
+            for (field, counts) in counts.iter_mut().enumerate() {
+                if let Some((level, _)) = self.level(field, &sample[one], &sample[two]) {
+                    counts[level as usize] += 1.0;
                 }
             }
         }

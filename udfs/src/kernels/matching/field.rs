@@ -1,5 +1,8 @@
 //! A field of records: what of a column is compared, and how frequent its values are.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
 use foldhash::HashMap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -54,19 +57,22 @@ pub(super) struct Field {
     pub(super) counts: HashMap<u64, u32>,
     /// Rows of the sample that hold a value.
     pub(super) present: u32,
-    /// In how many rows each word that repeats occurs.
-    words: HashMap<u64, u32>,
+    /// What each word that repeats weighs, and what any other does: the more the rarer it is.
+    words: HashMap<u64, f64>,
+    other_word: f64,
 }
 
 /// A value, ready to be compared.
 #[derive(Debug, Clone)]
-pub(super) struct Value {
+pub(super) struct Value<'a> {
     pub(super) id: u64,
     /// Without blanks.
-    pub(super) compact: String,
+    pub(super) compact: Cow<'a, str>,
     /// Characters of it.
     pub(super) length: usize,
-    pub(super) tokens: Vec<Token>,
+    /// The words that the field takes of the value, once they are asked for.
+    tokens: OnceCell<Vec<Token<'a>>>,
+    text: &'a str,
     pub(super) date: Option<(i32, i32, i32)>,
     pub(super) quantity: Option<f64>,
     /// How often the value occurs in the sample.
@@ -75,9 +81,13 @@ pub(super) struct Value {
 
 /// A word of a value.
 #[derive(Debug, Clone)]
-pub(super) struct Token {
+pub(super) struct Token<'a> {
     pub(super) id: u64,
-    pub(super) text: Box<str>,
+    pub(super) text: &'a str,
+    /// Its characters.
+    pub(super) length: usize,
+    /// Which letters stand in it, as bits.
+    pub(super) letters: u64,
     pub(super) weight: f64,
     pub(super) is_number: bool,
     pub(super) short: bool,
@@ -86,6 +96,12 @@ pub(super) struct Token {
 /// The hash of a value or a word.
 pub(super) fn identity(text: &str) -> u64 {
     xxh3_64_with_seed(text.as_bytes(), SEED)
+}
+
+/// Which letters stand in a word: a bit each, that some share.
+fn letters(word: &str) -> u64 {
+    word.chars()
+        .fold(0, |letters, letter| letters | 1 << (u32::from(letter) % 64))
 }
 
 fn is_number(word: &str) -> bool {
@@ -110,15 +126,27 @@ pub(super) fn is_mixed<'a>(values: impl Iterator<Item = &'a str>) -> bool {
 }
 
 impl Part {
-    /// What the part takes of a value; none where nothing is left.
-    pub(super) fn of(self, value: &str) -> Option<String> {
-        let wanted = |word: &&str| match self {
+    fn takes(self, word: &str) -> bool {
+        match self {
             Self::Whole => true,
             Self::Words => !is_number(word),
             Self::Numbers => is_number(word),
-        };
-        let words: Vec<&str> = value.split(' ').filter(wanted).collect();
-        (!words.is_empty()).then(|| words.join(" "))
+        }
+    }
+
+    /// What the part takes of a value; none where nothing is left.
+    pub(super) fn of(self, value: &str) -> Option<Cow<'_, str>> {
+        if self == Self::Whole {
+            return Some(Cow::Borrowed(value));
+        }
+        let mut text = String::with_capacity(value.len());
+        for word in value.split(' ').filter(|word| self.takes(word)) {
+            if !text.is_empty() {
+                text.push(' ');
+            }
+            text.push_str(word);
+        }
+        (!text.is_empty()).then_some(Cow::Owned(text))
     }
 }
 
@@ -158,7 +186,13 @@ impl Field {
             Kind::Text
         };
         counts.retain(|_, count| *count > 1);
-        words.retain(|_, count| *count > 1);
+        let weight = |rows: u32| {
+            ((f64::from(present) + 1.0) / f64::from(rows))
+                .ln()
+                .max(0.01)
+        };
+        let repeated = words.into_iter().filter(|(_, rows)| *rows > 1);
+        let words = repeated.map(|(word, rows)| (word, weight(rows))).collect();
         Self {
             column,
             part,
@@ -166,18 +200,24 @@ impl Field {
             counts,
             present,
             words,
+            other_word: weight(1),
         }
     }
 
     /// A column's value, ready to be compared; none where the field has none of it.
-    pub(super) fn prepare(&self, value: &str) -> Option<Value> {
-        let value = self.part.of(value)?;
-        let compact: String = value.split(' ').collect();
+    pub(super) fn prepare<'a>(&self, text: &'a str) -> Option<Value<'a>> {
+        let value = self.part.of(text)?;
         let id = identity(&value);
+        let compact = if value.contains(' ') {
+            Cow::Owned(value.split(' ').collect())
+        } else {
+            value.clone()
+        };
         Some(Value {
             id,
             length: compact.chars().count(),
-            tokens: self.tokens(&value),
+            tokens: OnceCell::new(),
+            text,
             date: (self.kind == Kind::Date).then(|| date(&value)).flatten(),
             quantity: (self.kind == Kind::Quantity)
                 .then(|| compact.parse().ok())
@@ -187,23 +227,24 @@ impl Field {
         })
     }
 
-    /// The words of a text, with weights whose squares add up to 1.
-    fn tokens(&self, value: &str) -> Vec<Token> {
-        if self.kind != Kind::Text {
-            return Vec::new();
-        }
-        let mut tokens: Vec<Token> = Vec::new();
-        for word in value.split(' ') {
+    /// The words of a value, with weights whose squares add up to 1.
+    pub(super) fn tokens<'v, 'a>(&self, value: &'v Value<'a>) -> &'v [Token<'a>] {
+        value.tokens.get_or_init(|| self.words_of(value.text))
+    }
+
+    fn words_of<'a>(&self, text: &'a str) -> Vec<Token<'a>> {
+        let mut tokens: Vec<Token<'_>> = Vec::new();
+        for word in text.split(' ').filter(|word| self.part.takes(word)) {
             let id = identity(word);
             if tokens.iter().any(|token| token.id == id) {
                 continue;
             }
-            let rows = self.words.get(&id).copied().unwrap_or(1);
-            let rarity = ((f64::from(self.present) + 1.0) / f64::from(rows)).ln();
             tokens.push(Token {
                 id,
-                text: word.into(),
-                weight: rarity.max(0.01),
+                text: word,
+                length: word.chars().count(),
+                letters: letters(word),
+                weight: self.words.get(&id).copied().unwrap_or(self.other_word),
                 is_number: is_number(word),
                 short: word.len() < 3,
             });
@@ -256,8 +297,9 @@ mod tests {
     fn weights() {
         let field = field(Part::Whole, &["blue cafe", "red cafe", "green cafe"]);
         let value = field.prepare("blue cafe").unwrap();
-        assert!(value.tokens[0].weight > 2.0 * value.tokens[1].weight);
-        let norm: f64 = value.tokens.iter().map(|token| token.weight.powi(2)).sum();
+        let tokens = field.tokens(&value);
+        assert!(tokens[0].weight > 2.0 * tokens[1].weight);
+        let norm: f64 = tokens.iter().map(|token| token.weight.powi(2)).sum();
         assert!((norm - 1.0).abs() < 1e-12);
     }
 }

@@ -43,12 +43,12 @@ pub const FEW_ROWS: usize = 64;
 /// Rows of a larger group with which each of its rows is compared.
 pub const REPRESENTATIVES: usize = 8;
 
-/// Rows up to which a value brings together as many rows as a band does.
+/// Rows up to which a value brings together as many rows as a band does, and one key is enough.
 const SMALL_TABLE: u64 = 20_000;
 const FEW_OF_VALUE: usize = 16;
 
 /// Rows of a value that is as good as two keys.
-pub const RARE_ROWS: usize = 8;
+pub const RARE_ROWS: usize = 4;
 
 /// Records of a sample in which a value stands that is known to be frequent.
 const FREQUENT: u32 = 4;
@@ -89,11 +89,7 @@ impl KeyPlan {
         let small = rows <= SMALL_TABLE;
         let mut plan = Self {
             value_rows: if small { FEW_ROWS } else { FEW_OF_VALUE },
-            least_shared: if PAIRS_OF_ROW * rows as f64 > PAIRS {
-                2
-            } else {
-                1
-            },
+            least_shared: if small { 1 } else { 2 },
             ..Self::default()
         };
         let runs = RunCounts::of(&sample);
