@@ -288,11 +288,7 @@ fn texts_and_masses() {
         "{type: near_dedupe, columns: [note], threshold: 0.8}",
     );
     sandbox.succeed(&["run", "job.yaml"]);
-    let sizes: Vec<usize> = clusters(&sandbox, "out")
-        .values()
-        .map(|c| c.0.len())
-        .collect();
-    assert_eq!(sizes, [300, 2]);
+    assert_eq!(clusters_of_sizes(&sandbox), [300, 2]);
 }
 
 /// The row that stays takes what it lacks from the others, the provenance names the row, and nothing that
@@ -443,4 +439,58 @@ fn pairs_are_explained() {
     let refused = sandbox.run(&["explain-pair", "out", "3", "99999"]);
     assert!(!refused.status.success());
     assert_eq!(content(&sandbox.path("out")), before, "nothing was written");
+}
+
+/// What nobody wants to meet: a mass of copies, rows without a value, columns of constants, a cell of
+/// megabytes, emoji and text from right to left. All of it ends, and the copies are one cluster.
+#[test]
+fn ugly_tables() {
+    let sandbox = Sandbox::new();
+    let people = people(200, 8);
+    let mut text = "given,surname,born,street,town,same\n".to_owned();
+    for (_, row) in &people {
+        writeln!(text, "{},x", row.join(",")).unwrap();
+    }
+    let first = people.len();
+    // One record 12,000 times, once with a slip; and rows that hold nothing but what all rows hold.
+    for copy in 0..12_000 {
+        let street = if copy == 77 {
+            "9 zephyrin"
+        } else {
+            "9 zephyrine"
+        };
+        writeln!(text, "aldwin,quixworth,1971-06-24,{street},waldorf,x").unwrap();
+    }
+    text.push_str(&",,,,,x\n".repeat(500));
+    writeln!(
+        text,
+        "🙈🙉,שלום עולם,,🏠 улица,{},x",
+        "long ".repeat(400_000)
+    )
+    .unwrap();
+    sandbox.write("people.csv", &text);
+    job(&sandbox, "{type: near_dedupe}");
+    sandbox.succeed(&["run", "job.yaml", "--set", "output.rows_per_file=8192"]);
+    let clusters = clusters(&sandbox, "out");
+    let largest = clusters
+        .values()
+        .max_by_key(|cluster| cluster.0.len())
+        .unwrap();
+    assert_eq!(largest.0, (first..first + 12_000).collect());
+    assert_eq!(largest.1, first);
+    let removed = rows(&sandbox.path("out"), "removed").len();
+    let data = rows(&sandbox.path("out"), "data").len();
+    assert_eq!(removed + data, first + 12_000 + 501);
+    assert!(data >= 501, "rows without values stay");
+    job(&sandbox, "{type: near_dedupe, columns: [town]}");
+    sandbox.succeed(&["run", "job.yaml"]);
+    let texts = clusters_of_sizes(&sandbox);
+    assert_eq!(texts.iter().max(), Some(&12_000));
+    job(&sandbox, "{type: near_dedupe, columns: [same, given]}");
+    sandbox.succeed(&["run", "job.yaml"]);
+}
+
+fn clusters_of_sizes(sandbox: &Sandbox) -> Vec<usize> {
+    let clusters = clusters(sandbox, "out").into_values();
+    clusters.map(|cluster| cluster.0.len()).collect()
 }

@@ -18,8 +18,11 @@ use udfs::kernels::shingle::Shingling;
 use super::need::{MatchingNeed, Meeting, Method};
 use super::sample::COUNT_BUCKET;
 use crate::error::{Error, Result};
-use crate::learn::{KEY_BUCKETS, LogEntry};
+use crate::learn::{KEY_BUCKETS, LogEntry, in_threads};
 use crate::program::Frame;
+
+/// Parts in which the pairs of all buckets are put together.
+const MERGE_RANGES: u64 = 256;
 
 /// Slots of a text's signature.
 const SLOTS: usize = 128;
@@ -49,6 +52,8 @@ pub(super) struct Bucket {
     pub(super) keys: Vec<u32>,
     /// From the first row of the split.
     pub(super) rows: Vec<u32>,
+    /// What rows that are the same have in common.
+    pub(super) same: Vec<u32>,
     /// Where there are sides, a half of each row's.
     pub(super) sides: Vec<u32>,
 }
@@ -58,8 +63,8 @@ impl Bucket {
     pub(super) fn into_batch(self, first_row: u64) -> Result<RecordBatch> {
         let array = |values: Vec<u32>| Arc::new(UInt32Array::from(values)) as ArrayRef;
         let field = |name: &str| Field::new(name, DataType::UInt32, false);
-        let mut fields = vec![field("key"), field("row")];
-        let mut columns = vec![array(self.keys), array(self.rows)];
+        let mut fields = vec![field("key"), field("row"), field("same")];
+        let mut columns = vec![array(self.keys), array(self.rows), array(self.same)];
         if !self.sides.is_empty() {
             fields.push(field("side"));
             columns.push(array(self.sides));
@@ -69,9 +74,10 @@ impl Bucket {
         Ok(RecordBatch::try_new(Arc::new(schema), columns)?)
     }
 
-    /// Half of a key, which still tells whole values from bands.
+    /// Half of a key, which still tells what it is of.
     fn half(key: u64) -> u32 {
-        (key >> 26) as u32 & !1 | (key & 1) as u32
+        let kind = RecordKeys::kind(key) as u32;
+        (key >> 26) as u32 & !(RecordKeys::kind(u64::MAX) as u32) | kind
     }
 }
 
@@ -182,24 +188,28 @@ impl CandidateLog {
                     maker.of(fields.zip(self.need.keys.iter().copied()), &mut keys);
                 }
                 Keys::Texts(maker) => {
-                    let bands = maker.of(&values.text(row)).iter();
+                    let text = values.text(row);
+                    keys.push(RecordKeys::text(&text));
+                    let bands = maker.of(&text).iter();
                     keys.extend(bands.map(|key| RecordKeys::band(*key)));
                 }
             }
+            let same = keys.first().map_or(0, |whole| (whole >> 32) as u32);
             for key in &keys {
                 let bucket = &mut self.buckets[(key >> 58) as usize];
                 bucket.keys.push(Bucket::half(*key));
                 bucket.rows.push((number - self.first_row) as u32);
+                bucket.same.push(same);
                 if sides.is_some() {
                     bucket.sides.push(side as u32);
                 }
             }
-            bytes += keys.len() * if sides.is_some() { 12 } else { 8 };
+            bytes += keys.len() * if sides.is_some() { 16 } else { 12 };
         }
         Ok(bytes)
     }
 
-    /// The log: a batch for each bucket of keys (`key`, `row`, and `side` where there are sides), and the
+    /// The log: a batch for each bucket of keys (`key`, `row`, `same`, and `side` where there are sides), and the
     /// number of rows of each side.
     pub fn finish(self) -> Result<Vec<LogEntry>> {
         let mut entries = Vec::new();
@@ -279,6 +289,7 @@ pub struct FoundPairs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct KeyRow {
     key: u32,
+    same: u32,
     row: u64,
     side: u32,
 }
@@ -301,23 +312,38 @@ pub fn find_pairs(
         };
         let first_row = log.schema_ref().metadata().get(FIRST_ROW);
         let first_row = first_row.and_then(|row| row.parse::<u64>().ok());
-        let (Some(halves), Some(rows), Some(first_row)) = (column(0), column(1), first_row) else {
+        let (Some(halves), Some(rows), Some(same), Some(first_row)) =
+            (column(0), column(1), column(2), first_row)
+        else {
             return Err(Error::Bug("a log of keys without keys"));
         };
-        let sides = column(2);
+        let sides = column(3);
         let rows = halves.iter().zip(rows.iter()).enumerate();
         keys.extend(rows.map(|(place, (key, row))| KeyRow {
             key: *key,
+            same: same[place],
             row: first_row + u64::from(*row),
             side: sides.map_or(0, |sides| sides[place]),
         }));
     }
     keys.sort_unstable();
-    let linked = logs.first().is_some_and(|log| log.num_columns() == 3);
+    let linked = logs.first().is_some_and(|log| log.num_columns() == 4);
     let mut found = FoundPairs::default();
-    let mut asked = 0;
+    let (mut asked, mut firsts) = (0, Vec::<KeyRow>::new());
     for group in keys.chunk_by(|left, right| left.key == right.key) {
-        found.group(group, linked, meeting);
+        let whole = group
+            .first()
+            .is_some_and(|row| RecordKeys::is_record(u64::from(row.key)));
+        if whole {
+            found.same(group, linked, meeting);
+        } else {
+            // Of rows that are the same, one stands for all.
+            firsts.clear();
+            let same = group.chunk_by(|left, right| !linked && left.same == right.same);
+            firsts.extend(same.filter_map(|rows| rows.first()).copied());
+            firsts.sort_unstable_by_key(|row| row.row);
+            found.group(&firsts, linked, meeting);
+        }
         if found.pairs.len() > asked {
             // In steps: asking takes a lock.
             let more = (found.pairs.len() - asked).max(1 << 16);
@@ -355,6 +381,27 @@ fn retain_shared(pairs: &mut Vec<(u64, u64)>, least_shared: u32) {
 }
 
 impl FoundPairs {
+    /// Adds the pairs of rows that are the same: each with the first, or with the first of another side.
+    fn same(&mut self, group: &[KeyRow], linked: bool, meeting: Meeting) {
+        let Some((first, others)) = group.split_first() else {
+            return;
+        };
+        let facing = group.iter().find(|row| row.side != first.side);
+        for other in others {
+            let partner = match facing {
+                _ if !linked || other.side != first.side => Some(first),
+                facing => facing,
+            };
+            let Some(partner) = partner.filter(|partner| partner.row != other.row) else {
+                continue;
+            };
+            let pair = (partner.row.min(other.row), partner.row.max(other.row));
+            for _ in 0..meeting.least_shared {
+                self.pairs.push(pair);
+            }
+        }
+    }
+
     /// Adds the pairs of the rows of one key, which are in ascending order.
     fn group(&mut self, group: &[KeyRow], linked: bool, meeting: Meeting) {
         let rows = group.len();
@@ -400,20 +447,33 @@ pub struct Candidates {
 }
 
 impl Candidates {
-    /// Of the pairs of all buckets, those that share so many keys.
-    pub fn merge(mut pairs: Vec<(u64, u64)>, least_shared: u32) -> Self {
-        pairs.sort_unstable();
-        retain_shared(&mut pairs, least_shared);
-        let mut rows: Vec<u64> = Vec::with_capacity(pairs.len());
-        // Left rows come in order already; of both sides, a half at a time.
-        rows.extend(pairs.iter().map(|pair| pair.0));
-        rows.dedup();
-        let lefts = rows.len();
-        rows.extend(pairs.iter().map(|pair| pair.1));
-        rows[lefts..].sort_unstable();
+    /// Of the ascending pairs of all buckets, those that share so many keys. The work is divided by rows
+    /// among threads.
+    pub fn merge(parts: &[Vec<(u64, u64)>], least_shared: u32, threads: usize) -> Result<Self> {
+        let last = parts
+            .iter()
+            .filter_map(|part| part.last())
+            .map(|pair| pair.0);
+        let end = last.max().map_or(0, |row| row + 1);
+        let step = end.div_ceil(MERGE_RANGES).max(1);
+        let ranges: Vec<u64> = (0..end.div_ceil(step)).map(|range| range * step).collect();
+        let merged = in_threads(threads, ranges, |first| {
+            let mut pairs: Vec<(u64, u64)> = Vec::new();
+            for part in parts {
+                let place = |row: u64| part.partition_point(|pair| pair.0 < row);
+                pairs.extend_from_slice(&part[place(first)..place(first + step)]);
+            }
+            pairs.sort_unstable();
+            retain_shared(&mut pairs, least_shared);
+            Ok(pairs)
+        })?;
+        let pairs = merged.concat();
+        let mut rows: Vec<u64> = Vec::with_capacity(2 * pairs.len());
+        rows.extend(pairs.iter().flat_map(|pair| [pair.0, pair.1]));
         rows.sort_unstable();
         rows.dedup();
-        Self { pairs, rows }
+        rows.shrink_to_fit();
+        Ok(Self { pairs, rows })
     }
 
     /// Of pairs in both directions, ascending, whose first rows are those of a split; those that share so

@@ -1,6 +1,6 @@
 //! A sample of the rows that are compared, from which the fields are learned.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -67,7 +67,8 @@ impl Sample {
         Ok(())
     }
 
-    /// Puts the parts of all splits together; rows in the order of their numbers.
+    /// Puts the parts of all splits together; rows in the order of their numbers. Of rows that are the
+    /// same in all that is compared the first counts: how frequent a value is does not depend on copies.
     pub fn merge(parts: &[RecordBatch]) -> Result<Self> {
         let mut sample = Self::default();
         let mut rows: Vec<(u64, u64, Record)> = Vec::new();
@@ -94,6 +95,8 @@ impl Sample {
             }
         }
         rows.sort_unstable();
+        let mut seen = HashSet::new();
+        rows.retain(|(_, side, record)| seen.insert((*side, record.clone())));
         for (_, side, record) in rows {
             sample.sides.push(side);
             sample.records.push(record);

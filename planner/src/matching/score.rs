@@ -218,10 +218,9 @@ impl Scorer {
         };
         match &self.way {
             Way::Records { comparer, .. } | Way::Weighted { comparer, .. } => {
-                let value = |record: &'_ [Option<String>]| {
-                    comparer.prepare(|column| record.get(column)?.as_deref())
-                };
-                let comparison = comparer.compare(&value(left), &value(right));
+                let left = comparer.prepare(|column| left.get(column)?.as_deref());
+                let right = comparer.prepare(|column| right.get(column)?.as_deref());
+                let comparison = comparer.compare(&left, &right);
                 (pair.pattern, pair.rarity) = (comparison.pattern, comparison.rarity);
             }
             Way::Texts { shingling, .. } => {

@@ -22,6 +22,7 @@ fn log(entries: &[(u32, u32)], sides: Option<&[u32]>) -> RecordBatch {
     let bucket = Bucket {
         keys: entries.iter().map(|entry| entry.0).collect(),
         rows: entries.iter().map(|entry| entry.1).collect(),
+        same: entries.iter().map(|entry| entry.1).collect(),
         sides: sides.unwrap_or_default().to_vec(),
     };
     bucket.into_batch(0).unwrap()
@@ -38,12 +39,12 @@ fn meeting(least_shared: u32) -> Meeting {
 /// Rows of one key are pairs, once, whichever log they stand in; sides keep their own rows apart.
 #[test]
 fn pairs_of_keys() {
-    let one = log(&[(2, 9), (2, 5), (4, 5), (6, 1)], None);
-    let two = log(&[(2, 7), (4, 9)], None);
+    let one = log(&[(4, 9), (4, 5), (8, 5), (12, 1)], None);
+    let two = log(&[(4, 7), (8, 9)], None);
     let found = find_pairs(&[one, two], meeting(1), &memory(1 << 24)).unwrap();
     assert_eq!(found.pairs, [(5, 7), (5, 9), (7, 9)]);
     assert_eq!(found.capped, CappedKeys::default());
-    let linked = log(&[(2, 9), (2, 5), (2, 7)], Some(&[1, 2, 1]));
+    let linked = log(&[(4, 9), (4, 5), (4, 7)], Some(&[1, 2, 1]));
     let found = find_pairs(&[linked], meeting(1), &memory(1 << 24)).unwrap();
     assert_eq!(found.pairs, [(5, 7), (5, 9)]);
 }
@@ -56,7 +57,7 @@ fn keys_of_many_rows() {
         let entries: Vec<(u32, u32)> = (0..rows).map(|row| (key, row)).collect();
         find_pairs(&[log(&entries, None)], meeting(1), &memory(1 << 24))
     };
-    let (band, value) = (2, 3);
+    let (band, value) = (4, 5);
     assert_eq!(of(band, 64).unwrap().pairs.len(), 64 * 63 / 2);
     let found = of(band, 100).unwrap();
     assert_eq!(found.pairs.len(), (92..100).sum::<usize>());
@@ -67,7 +68,7 @@ fn keys_of_many_rows() {
     assert_eq!((found.pairs.len(), found.capped.left_out), (0, 1));
     let read = CappedKeys::read(&found.capped.batch().unwrap()).unwrap();
     assert_eq!(read, found.capped);
-    let small = log(&[(2, 1), (2, 2)], None);
+    let small = log(&[(4, 1), (4, 2)], None);
     assert!(
         find_pairs(&[small], meeting(1), &memory(10))
             .unwrap_err()
@@ -78,7 +79,7 @@ fn keys_of_many_rows() {
 /// The pairs of a split are those whose smaller row it has; its rows are those of any pair.
 #[test]
 fn candidates_by_split() {
-    let all = Candidates::merge(vec![(12, 30), (1, 15), (1, 15), (2, 3)], 1);
+    let all = Candidates::merge(&[vec![(1, 15), (12, 30)], vec![(1, 15), (2, 3)]], 1, 2).unwrap();
     assert_eq!(all.pairs, [(1, 15), (2, 3), (12, 30)]);
     let part = all.among(10, 10);
     assert_eq!((part.pairs, part.rows), (vec![(12, 30)], vec![12, 15]));
@@ -87,13 +88,58 @@ fn candidates_by_split() {
     assert_eq!(Candidates::of_split(stored, 1), all.among(10, 10));
 }
 
+/// Rows that are the same meet the first of them only, however many they are, and that one stands for all
+/// where others are met; of linked tables each meets one of the other.
+#[test]
+fn rows_that_are_the_same() {
+    let (whole, band) = (2, 4);
+    let keys = |same: u32, rows: std::ops::Range<u32>| Bucket {
+        keys: rows
+            .clone()
+            .flat_map(|_| [whole + 4 * same, band])
+            .collect(),
+        rows: rows.clone().flat_map(|row| [row, row]).collect(),
+        same: rows.flat_map(|_| [same, same]).collect(),
+        sides: Vec::new(),
+    };
+    let mass = keys(7, 0..20_000).into_batch(100).unwrap();
+    let one = keys(9, 0..1).into_batch(5).unwrap();
+    let found = find_pairs(&[mass, one], meeting(2), &memory(1 << 24)).unwrap();
+    assert_eq!(found.capped, CappedKeys::default());
+    let all = Candidates::merge(&[found.pairs], 1, 1).unwrap().pairs;
+    assert_eq!(all.len(), 20_000);
+    assert_eq!(
+        (all[0], all[1], all[19_999]),
+        ((5, 100), (100, 101), (100, 20_099))
+    );
+    let sides = Bucket {
+        keys: vec![whole; 4],
+        rows: vec![1, 2, 3, 4],
+        same: vec![7; 4],
+        sides: vec![1, 1, 2, 2],
+    };
+    let linked = find_pairs(
+        &[sides.into_batch(0).unwrap()],
+        meeting(1),
+        &memory(1 << 20),
+    );
+    assert_eq!(linked.unwrap().pairs, [(1, 3), (1, 4), (2, 3)]);
+}
+
 /// Where two keys must be shared, a pair of one key is none, wherever the keys lie; a rare value is as good
 /// as two keys. What a bucket tells of a pair does not grow with its keys.
 #[test]
 fn pairs_of_several_keys() {
-    let (band, other, rare) = (2, 4, 3);
+    let (band, other, rare) = (4, 8, 5);
     let one = log(
-        &[(band, 1), (band, 2), (other, 1), (other, 2), (6, 1), (6, 2)],
+        &[
+            (band, 1),
+            (band, 2),
+            (other, 1),
+            (other, 2),
+            (12, 1),
+            (12, 2),
+        ],
         None,
     );
     let two = log(&[(band, 1), (band, 3), (rare, 4), (rare, 5)], None);
@@ -105,7 +151,7 @@ fn pairs_of_several_keys() {
     let (one, two) = (find(one), find(two));
     assert_eq!(one, [(1, 2), (1, 2)]);
     assert_eq!(two, [(1, 3), (4, 5), (4, 5)]);
-    let all = Candidates::merge([one, two].concat(), 2);
+    let all = Candidates::merge(&[one, two], 2, 2).unwrap();
     assert_eq!(all.pairs, [(1, 2), (4, 5)]);
     assert_eq!(all.rows, [1, 2, 4, 5]);
     let stored = vec![(1, 2), (1, 2), (1, 3)];

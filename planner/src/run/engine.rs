@@ -35,7 +35,7 @@ use crate::storage::Place;
 pub(super) const KEY_BYTES: u64 = 32;
 
 /// Bytes of the keys by which a row may meet others.
-pub(super) const ROW_KEYS_BYTES: u64 = 320;
+pub(super) const ROW_KEYS_BYTES: u64 = 480;
 
 /// Bytes of keys that one partition of a sum holds.
 const SUM_BYTES: u64 = 16 << 20;

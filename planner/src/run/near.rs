@@ -71,13 +71,12 @@ pub(super) fn pairs_here(
     let parts = in_threads(summing.threads, buckets, |logs| {
         find_pairs(&logs, meeting, &held)
     })?;
-    let mut pairs = Vec::new();
+    let mut pairs = Vec::with_capacity(parts.len());
     for part in parts {
-        held.try_grow(part.pairs.len() * size_of::<(u64, u64)>())?;
         found.capped.add(part.capped);
-        pairs.extend(part.pairs);
+        pairs.push(part.pairs);
     }
-    let mut candidates = Candidates::merge(pairs, meeting.least_shared);
+    let mut candidates = Candidates::merge(&pairs, meeting.least_shared, summing.threads)?;
     if let Some(rows) = summing.watched {
         found.met = candidates.watch(rows);
     }

@@ -78,16 +78,13 @@ impl Comparer {
         } else {
             Vec::new()
         };
-        // Copies of whole records have the same identifier.
-        let distinct: HashSet<&Record> = sample.iter().collect();
         let mut fields = Vec::new();
         for column in 0..columns {
             if left_out.iter().any(|(left, _)| *left == column) {
                 continue;
             }
             let values = || sample.iter().map(move |record| record[column].as_deref());
-            let different = distinct.iter().map(|record| record[column].as_deref());
-            if let Some(reason) = useless(different).filter(|_| chooses) {
+            if let Some(reason) = useless(values()).filter(|_| chooses) {
                 left_out.push((column, reason));
                 continue;
             }

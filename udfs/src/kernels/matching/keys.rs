@@ -24,8 +24,10 @@ const BANDS: usize = 32;
 /// Characters from which a value is a key by itself.
 const SHORTEST_VALUE: usize = 3;
 
-/// The lowest bit of a key that is a whole value.
-const WHOLE_VALUE: u64 = 1;
+/// The lowest bits of a key tell what it is of: a band, a whole value, or a whole record.
+const KIND: u64 = 3;
+const OF_VALUE: u64 = 1;
+const OF_RECORD: u64 = 2;
 
 /// Rare runs that a record must have; of one with fewer all runs count.
 const FEWEST_RUNS: usize = 8;
@@ -210,13 +212,22 @@ impl RecordKeys {
         }
     }
 
-    /// Appends the keys of a record of comparable values; `alone` tells of each column whether its
-    /// values are keys by themselves.
+    /// Appends the keys of a record of comparable values, that of the whole record first; `alone` tells of
+    /// each column whether its values are keys by themselves.
     pub fn of<'a>(
         &mut self,
         record: impl Iterator<Item = (Option<&'a str>, bool)> + Clone,
         keys: &mut Vec<u64>,
     ) {
+        let values = record.clone().enumerate();
+        let hashes = values.filter_map(|(column, (value, _))| {
+            let hash = xxh3_64_with_seed(value?.as_bytes(), SEED);
+            Some(spread(hash.wrapping_add(column as u64)))
+        });
+        let Some(whole) = hashes.reduce(|whole, hash| spread(whole.rotate_left(1) ^ hash)) else {
+            return;
+        };
+        keys.push(whole & !KIND | OF_RECORD);
         for (value, alone) in record.clone() {
             let Some(value) = value.filter(|_| alone) else {
                 continue;
@@ -261,19 +272,34 @@ impl RecordKeys {
         keys.extend(self.bands.iter().map(|key| Self::band(*key)));
     }
 
-    /// A band's key as one that is no whole value.
+    /// A band's key as one of nothing else.
     pub fn band(key: u64) -> u64 {
-        key & !WHOLE_VALUE
+        key & !KIND
+    }
+
+    /// The key of a whole text.
+    pub fn text(text: &str) -> u64 {
+        xxh3_64_with_seed(text.as_bytes(), SEED) & !KIND | OF_RECORD
     }
 
     /// Whether a key is a whole value.
     pub fn is_value(key: u64) -> bool {
-        key & WHOLE_VALUE != 0
+        key & KIND == OF_VALUE
+    }
+
+    /// Whether a key is a whole record: rows that share it are the same.
+    pub fn is_record(key: u64) -> bool {
+        key & KIND == OF_RECORD
+    }
+
+    /// The bits of a key that tell what it is of.
+    pub fn kind(key: u64) -> u64 {
+        key & KIND
     }
 }
 
 fn value_key(value: &str) -> u64 {
-    xxh3_64_with_seed(value.as_bytes(), SEED) | WHOLE_VALUE
+    xxh3_64_with_seed(value.as_bytes(), SEED) & !KIND | OF_VALUE
 }
 
 /// The runs of three characters of a value with a blank before and after it, as hashes.
@@ -330,7 +356,14 @@ mod tests {
         assert_eq!(shared(&ann, &stranger), 0);
         assert!(!keys(&["us"]).iter().any(|key| RecordKeys::is_value(*key)));
         assert!(keys(&[]).is_empty());
-        assert_eq!(keys(&["z\u{fc}rich"]).len(), BANDS + 1);
+        assert_eq!(keys(&["z\u{fc}rich"]).len(), BANDS + 2);
+        assert_eq!(keys(&["z\u{fc}rich"])[0], keys(&["z\u{fc}rich"])[0]);
+        assert!(RecordKeys::is_record(ann[0]) && !RecordKeys::is_value(ann[0]));
+        // The same values in other columns are another record.
+        let mut turned = Vec::new();
+        let columns = [None, Some("ann")].map(|value| (value, true));
+        RecordKeys::new(&plan).of(columns.into_iter(), &mut turned);
+        assert_ne!(turned[0], keys(&["ann"])[0]);
     }
 
     /// What all records have in common brings nobody together, but a record of nothing else is no
@@ -350,7 +383,7 @@ mod tests {
         let two = keys(&plan, &["77120943", "main street springfield"]);
         assert_eq!(shared(&one, &two), 0);
         let same = keys(&plan, &["main street springfield"]);
-        assert_eq!(shared(&same, &same.clone()), BANDS);
+        assert_eq!(shared(&same, &same.clone()), BANDS + 1);
     }
 
     /// Small tables take every run and the shortest bands, whatever order their rows are in.
