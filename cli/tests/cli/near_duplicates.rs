@@ -485,7 +485,14 @@ fn ugly_tables() {
     job(&sandbox, "{type: near_dedupe, columns: [town]}");
     sandbox.succeed(&["run", "job.yaml"]);
     let texts = clusters_of_sizes(&sandbox);
-    assert_eq!(texts.iter().max(), Some(&12_000));
+    // Rows without a town are no copies of one another.
+    assert_eq!(
+        texts
+            .iter()
+            .filter(|rows| **rows >= 500)
+            .collect::<Vec<_>>(),
+        [&12_000]
+    );
     job(&sandbox, "{type: near_dedupe, columns: [same, given]}");
     sandbox.succeed(&["run", "job.yaml"]);
 }

@@ -189,9 +189,12 @@ impl CandidateLog {
                 }
                 Keys::Texts(maker) => {
                     let text = values.text(row);
-                    keys.push(RecordKeys::text(&text));
-                    let bands = maker.of(&text).iter();
-                    keys.extend(bands.map(|key| RecordKeys::band(*key)));
+                    let bands = maker.of(&text);
+                    // A text of nothing is like a missing value.
+                    if !bands.is_empty() {
+                        keys.push(RecordKeys::text(&text));
+                    }
+                    keys.extend(bands.iter().map(|key| RecordKeys::band(*key)));
                 }
             }
             let same = keys.first().map_or(0, |whole| (whole >> 32) as u32);

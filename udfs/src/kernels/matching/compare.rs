@@ -10,7 +10,8 @@ const SAME_WORD: f64 = 0.9;
 
 /// The level of two values of a field, compared as values of some kind.
 pub(super) fn level(field: &Field, kind: Kind, left: &Value<'_>, right: &Value<'_>) -> Level {
-    if left.id == right.id || left.compact == right.compact {
+    let all = !left.is_cut && !right.is_cut;
+    if left.id == right.id || (all && left.compact == right.compact) {
         return Level::Same;
     }
     match kind {

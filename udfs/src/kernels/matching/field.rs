@@ -11,6 +11,10 @@ use super::value::date;
 /// Part of what is stored: another seed is another hash of everything.
 const SEED: u64 = 0x4649_454C_4431_0001;
 
+/// Characters of a value that are compared, and words: what is longer is no name of anything.
+const MOST_LETTERS: usize = 1_000;
+const MOST_WORDS: usize = 100;
+
 /// What a field takes of its column's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
@@ -66,10 +70,12 @@ pub(super) struct Field {
 #[derive(Debug, Clone)]
 pub(super) struct Value<'a> {
     pub(super) id: u64,
-    /// Without blanks.
+    /// Without blanks; of a long value its beginning.
     pub(super) compact: Cow<'a, str>,
     /// Characters of it.
     pub(super) length: usize,
+    /// Whether the value goes on.
+    pub(super) is_cut: bool,
     /// The words that the field takes of the value, once they are asked for.
     tokens: OnceCell<Vec<Token<'a>>>,
     text: &'a str,
@@ -208,14 +214,16 @@ impl Field {
     pub(super) fn prepare<'a>(&self, text: &'a str) -> Option<Value<'a>> {
         let value = self.part.of(text)?;
         let id = identity(&value);
-        let compact = if value.contains(' ') {
-            Cow::Owned(value.split(' ').collect())
-        } else {
-            value.clone()
+        let long = value.char_indices().nth(MOST_LETTERS);
+        let compact = match long {
+            Some((end, _)) => Cow::Owned(value[..end].split(' ').collect()),
+            None if value.contains(' ') => Cow::Owned(value.split(' ').collect()),
+            None => value.clone(),
         };
         Some(Value {
             id,
             length: compact.chars().count(),
+            is_cut: long.is_some(),
             tokens: OnceCell::new(),
             text,
             date: (self.kind == Kind::Date).then(|| date(&value)).flatten(),
@@ -234,7 +242,8 @@ impl Field {
 
     fn words_of<'a>(&self, text: &'a str) -> Vec<Token<'a>> {
         let mut tokens: Vec<Token<'_>> = Vec::new();
-        for word in text.split(' ').filter(|word| self.part.takes(word)) {
+        let words = text.split(' ').filter(|word| self.part.takes(word));
+        for word in words.take(MOST_WORDS) {
             let id = identity(word);
             if tokens.iter().any(|token| token.id == id) {
                 continue;
@@ -290,6 +299,23 @@ mod tests {
         assert_eq!(Part::Words.of(addresses[0]).as_deref(), Some("main st"));
         assert_eq!(Part::Numbers.of(addresses[0]).as_deref(), Some("12"));
         assert_eq!(Part::Numbers.of(addresses[2]), None);
+    }
+
+    /// What is compared of a value has an end, whatever its length.
+    #[test]
+    fn long_values() {
+        let field = field(Part::Whole, &["one", "two"]);
+        let long = "ab ".repeat(100_000);
+        let value = field.prepare(long.trim_end()).unwrap();
+        assert!(value.is_cut && value.length <= MOST_LETTERS);
+        assert_eq!(field.tokens(&value).len(), 1);
+        let many: Vec<String> = (0..5_000).map(|word| format!("w{word}")).collect();
+        let many = many.join(" ");
+        assert_eq!(
+            field.tokens(&field.prepare(&many).unwrap()).len(),
+            MOST_WORDS
+        );
+        assert!(!field.prepare("short").unwrap().is_cut);
     }
 
     /// Rare words weigh more; the weights are those of a unit vector.
