@@ -285,7 +285,7 @@ fn texts_and_masses() {
     sandbox.write("people.csv", &text);
     job(
         &sandbox,
-        "{type: near_dedupe, columns: [note], threshold: 0.8}",
+        "{type: near_dedupe, columns: [note], threshold: 0.8, shingle: 3 characters}",
     );
     sandbox.succeed(&["run", "job.yaml"]);
     assert_eq!(clusters_of_sizes(&sandbox), [300, 2]);
@@ -500,4 +500,40 @@ fn ugly_tables() {
 fn clusters_of_sizes(sandbox: &Sandbox) -> Vec<usize> {
     let clusters = clusters(sandbox, "out").into_values();
     clusters.map(|cluster| cluster.0.len()).collect()
+}
+
+/// What texts are cut into follows from their length, unless the job says so.
+#[test]
+fn shingles_by_length() {
+    let sandbox = Sandbox::new();
+    for (words, given, want) in [
+        (3, "", "3 characters"),
+        (40, "", "5 characters"),
+        (400, "", "5 words"),
+        (400, ", shingle: 2 words", "2 words"),
+    ] {
+        let mut random = ChaCha8Rng::seed_from_u64(9);
+        let mut text = "note\n".to_owned();
+        let mut last = String::new();
+        for _ in 0..30 {
+            last = (0..words).map(|_| word(&mut random, 2) + " ").collect();
+            writeln!(text, "{last}").unwrap();
+        }
+        // A copy with another ending.
+        writeln!(text, "{}", slip(&mut random, last.trim_end())).unwrap();
+        sandbox.write("people.csv", &text);
+        job(
+            &sandbox,
+            &format!("{{type: near_dedupe, columns: [note], threshold: 0.5{given}}}"),
+        );
+        sandbox.succeed(&["run", "job.yaml"]);
+        assert_eq!(clusters_of_sizes(&sandbox), [2], "{words} words{given}");
+        let report = document(&sandbox.path("out/report.json"));
+        let steps = report["transformations_applied"].as_array().unwrap();
+        let step = steps
+            .iter()
+            .find(|step| step["type"] == "near_dedupe")
+            .unwrap();
+        assert_eq!(step["learned"]["shingle"], want);
+    }
 }

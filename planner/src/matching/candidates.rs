@@ -1,4 +1,4 @@
-//! Pairs of rows that have a key in common.
+//! Pairs of rows that have keys in common.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -87,6 +87,12 @@ impl std::fmt::Debug for CandidateLog {
     }
 }
 
+/// What texts are cut into.
+pub(super) fn shingling(shingle: Option<&str>) -> Shingling {
+    let parsed = shingle.and_then(|shingle| shingle.parse().ok());
+    parsed.unwrap_or_default()
+}
+
 /// The bands of texts that are to meet from a similarity on: as few as find 995 of 1,000 pairs that
 /// are just so alike.
 fn banding(threshold: f64) -> Banding {
@@ -160,7 +166,9 @@ impl CandidateLog {
                 Ok(Keys::Records(Box::new(RecordKeys::new(plan))))
             }
             Method::Texts { threshold, shingle } => {
-                let shingling: Shingling = shingle.parse().unwrap_or_default();
+                let planned = frame.key_plan.as_ref();
+                let planned = planned.and_then(|plan| plan.shingle.as_deref());
+                let shingling = shingling(shingle.as_deref().or(planned));
                 Ok(Keys::Texts(BandKeys::new(shingling, banding(*threshold))))
             }
         }
@@ -197,7 +205,8 @@ impl CandidateLog {
                     keys.extend(bands.iter().map(|key| RecordKeys::band(*key)));
                 }
             }
-            let same = keys.first().map_or(0, |whole| (whole >> 32) as u32);
+            // Other bits than those of the half key.
+            let same = keys.first().map_or(0, |whole| (whole >> 2) as u32);
             for key in &keys {
                 let bucket = &mut self.buckets[(key >> 58) as usize];
                 bucket.keys.push(Bucket::half(*key));
@@ -338,7 +347,9 @@ pub fn find_pairs(
             .first()
             .is_some_and(|row| RecordKeys::is_record(u64::from(row.key)));
         if whole {
-            found.same(group, linked, meeting);
+            for rows in group.chunk_by(|left, right| left.same == right.same) {
+                found.same(rows, linked, meeting);
+            }
         } else {
             // Of rows that are the same, one stands for all.
             firsts.clear();

@@ -329,6 +329,9 @@ fn report(
         capped_keys,
         ..MatchReport::default()
     };
+    if let Way::Texts { shingling, .. } = &judge.scorer.way {
+        report.shingle = Some(shingling.to_string());
+    }
     if let (Way::Records { comparer, .. }, Some((model, fit))) = (&judge.scorer.way, &judge.model) {
         report.pairs_expected = Some(fit.expected);
         report.pairs_unsure = Some(fit.unsure);

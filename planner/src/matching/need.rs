@@ -63,8 +63,8 @@ pub enum Method {
     Texts {
         /// The least similarity.
         threshold: f64,
-        /// What the text is cut into, as `udfs::kernels::shingle` reads it.
-        shingle: String,
+        /// What the text is cut into, as `udfs::kernels::shingle` reads it; none where their length tells.
+        shingle: Option<String>,
     },
 }
 

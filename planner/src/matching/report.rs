@@ -11,7 +11,10 @@ pub struct MatchReport {
     pub method: String,
     /// The probability, or the similarity, from which rows match.
     pub threshold: f64,
-    /// Pairs with a key in common, which were compared.
+    /// What texts were cut into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shingle: Option<String>,
+    /// Pairs with keys in common, which were compared.
     pub pairs_compared: u64,
     /// Pairs at or above the threshold.
     pub pairs_matched: u64,

@@ -1,6 +1,6 @@
 //! A sample of the rows that are compared, from which the fields are learned.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use udfs::kernels::matching::Record;
 
 use super::candidates::{Values, sides};
-use super::need::MatchingNeed;
+use super::need::{MatchingNeed, Method};
 use crate::error::{Error, Result};
 use crate::profile::RowSample;
 use crate::program::Frame;
@@ -31,6 +31,8 @@ pub struct Sample {
     pub sides: Vec<u64>,
     /// The comparable values of each.
     pub records: Vec<Record>,
+    /// What texts are cut into; none of records, or where the step says so.
+    pub shingle: Option<String>,
 }
 
 impl Sample {
@@ -67,8 +69,34 @@ impl Sample {
         Ok(())
     }
 
-    /// Puts the parts of all splits together; rows in the order of their numbers. Of rows that are the
-    /// same in all that is compared the first counts: how frequent a value is does not depend on copies.
+    /// Of texts, by how many words they have: what is changed in a short one is a letter, in a document a
+    /// word.
+    pub fn of_texts(parts: &[RecordBatch]) -> Result<Self> {
+        let (mut texts, mut words) = (0, 0);
+        for part in parts {
+            let sum = |place: usize| {
+                let column = part.columns().get(place)?;
+                let numbers = column.as_primitive_opt::<UInt64Type>()?;
+                Some(numbers.values().iter().sum::<u64>())
+            };
+            let (Some(more), Some(their_words)) = (sum(0), sum(1)) else {
+                return Err(Error::Bug("a sample of texts without words"));
+            };
+            texts += more;
+            words += their_words;
+        }
+        let shingle = match words / texts.max(1) {
+            0..8 => "3 characters",
+            8..200 => "5 characters",
+            _ => "5 words",
+        };
+        Ok(Self {
+            shingle: Some(shingle.to_owned()),
+            ..Self::default()
+        })
+    }
+
+    /// Puts the parts of all splits together; rows in the order of their numbers, of copies the first.
     pub fn merge(parts: &[RecordBatch]) -> Result<Self> {
         let mut sample = Self::default();
         let mut rows: Vec<(u64, u64, Record)> = Vec::new();
@@ -95,8 +123,8 @@ impl Sample {
             }
         }
         rows.sort_unstable();
-        let mut seen = HashSet::new();
-        rows.retain(|(_, side, record)| seen.insert((*side, record.clone())));
+        let mut copies = copies(&rows).into_iter();
+        rows.retain(|_| !copies.next().unwrap_or_default());
         for (_, side, record) in rows {
             sample.sides.push(side);
             sample.records.push(record);
@@ -113,6 +141,43 @@ impl Sample {
     }
 }
 
+/// Pairs of rows that chance may be expected to make the same, from which rows that are the same are
+/// no copies.
+const CHANCE: f64 = 0.01;
+
+/// Which rows repeat an earlier one of their side so exactly that it cannot be by chance. How frequent
+/// values are does not depend on copies; but that records of little are the same is no wonder.
+fn copies(rows: &[(u64, u64, Record)]) -> Vec<bool> {
+    let mut seen: HashSet<(u64, &Record)> = HashSet::new();
+    let repeats: Vec<bool> = rows
+        .iter()
+        .map(|(_, side, record)| !seen.insert((*side, record)))
+        .collect();
+    let columns = rows.first().map_or(0, |(.., record)| record.len());
+    // Of each column, how often each value stands in the rows that repeat none.
+    let mut counts: Vec<HashMap<&str, f64>> = vec![HashMap::new(); columns];
+    let mut firsts = 0.0;
+    for ((.., record), _) in rows.iter().zip(&repeats).filter(|(_, repeats)| !**repeats) {
+        firsts += 1.0;
+        for (counts, value) in counts.iter_mut().zip(record) {
+            if let Some(value) = value {
+                *counts.entry(value).or_default() += 1.0;
+            }
+        }
+    }
+    let by_chance = |record: &Record| {
+        let values = counts.iter().zip(record);
+        let shares = values.filter_map(|(counts, value)| {
+            let count = counts.get(value.as_deref()?)?;
+            Some(count / firsts)
+        });
+        shares.product::<f64>() * firsts * firsts / 2.0
+    };
+    let rows = rows.iter().zip(repeats);
+    rows.map(|((.., record), repeats)| repeats && by_chance(record) < CHANCE)
+        .collect()
+}
+
 /// Tells the sample of one table from others.
 const SAMPLE_SEED: u64 = 0x6d61_7463_6869_6e67;
 
@@ -124,6 +189,9 @@ pub struct SampleLog {
     rows: Vec<u64>,
     sides: Vec<u64>,
     values: Vec<StringBuilder>,
+    /// Of texts: how many there are, and their words.
+    texts: u64,
+    words: u64,
 }
 
 impl SampleLog {
@@ -134,6 +202,8 @@ impl SampleLog {
             rows: Vec::new(),
             sides: Vec::new(),
             values: need.columns.iter().map(|_| StringBuilder::new()).collect(),
+            texts: 0,
+            words: 0,
             need,
         }
     }
@@ -148,6 +218,14 @@ impl SampleLog {
             return Ok(0);
         }
         let values = Values::new(frame, &self.need.columns)?;
+        if let Method::Texts { .. } = self.need.method {
+            for row in rows {
+                let words = values.text(row).split_whitespace().count();
+                self.texts += u64::from(words > 0);
+                self.words += words as u64;
+            }
+            return Ok(0);
+        }
         let sides = sides(frame, self.need.link_by);
         let mut bytes = 0;
         for row in rows {
@@ -163,8 +241,13 @@ impl SampleLog {
         Ok(bytes)
     }
 
-    /// The log: `row`, `side` and the comparable values.
+    /// The log: `row`, `side` and the comparable values; of texts, `texts` and `words`.
     pub fn finish(mut self) -> Result<RecordBatch> {
+        if let Method::Texts { .. } = self.need.method {
+            let number = |number| Arc::new(UInt64Array::from(vec![number])) as ArrayRef;
+            let columns = [("texts", number(self.texts)), ("words", number(self.words))];
+            return Ok(RecordBatch::try_from_iter(columns)?);
+        }
         let mut columns: Vec<(String, ArrayRef, bool)> = vec![
             ("row".into(), Arc::new(UInt64Array::from(self.rows)), false),
             (

@@ -13,6 +13,7 @@ use datafusion::execution::memory_pool::MemoryReservation;
 use udfs::kernels::matching::{Chance, Comparer, Comparison, Level, Model, Pattern, Prepared};
 use udfs::kernels::shingle::{Shingler, Shingling, distinct, jaccard};
 
+use super::candidates::shingling;
 use super::need::{MatchingNeed, Method};
 use super::records::{Place, Records};
 use super::sample::Sample;
@@ -138,7 +139,7 @@ impl Scorer {
         let linked = need.link_by.is_some();
         let way = match &need.method {
             Method::Texts { threshold, shingle } => Way::Texts {
-                shingling: shingle.parse().unwrap_or_default(),
+                shingling: shingling(shingle.as_deref().or(sample.shingle.as_deref())),
                 threshold: *threshold,
             },
             Method::Records {

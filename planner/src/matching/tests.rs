@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use datafusion::execution::memory_pool::{
     GreedyMemoryPool, MemoryConsumer, MemoryPool, MemoryReservation,
 };
@@ -200,4 +200,42 @@ fn stored_scores_and_matches() {
     assert_eq!(read(1).unwrap(), [row(12), row(19)]);
     assert_eq!(read(2).unwrap(), []);
     assert!(read(3).is_err());
+}
+
+/// A sample counts a rich record once, however often it is copied, and each of those that hold little.
+#[test]
+fn copies_count_once() {
+    let town = |row: u32| Some(format!("town {}", row % 50));
+    let record = |row: u32| {
+        let value = |what: &str| Some(format!("{what} {row}"));
+        vec![value("name"), value("street"), value("code"), town(row)]
+    };
+    let mut records: Vec<Vec<Option<String>>> = (0..100).map(record).collect();
+    records.extend((0..40).map(|_| record(7)));
+    records.extend((0..40).map(|_| vec![None, None, None, town(1)]));
+    let number = |numbers: Vec<u64>| Arc::new(UInt64Array::from(numbers)) as ArrayRef;
+    let rows = number((0..records.len() as u64).collect());
+    let sides = number(vec![0; records.len()]);
+    let mut columns = vec![
+        ("row".to_owned(), rows, false),
+        ("side".to_owned(), sides, false),
+    ];
+    for place in 0..4 {
+        let values = records.iter().map(|record| record[place].clone());
+        let values: StringArray = values.collect();
+        columns.push((format!("value-{place}"), Arc::new(values), true));
+    }
+    let part = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+    let sample = Sample::merge(&[part]).unwrap();
+    let of = |name: Option<&str>| {
+        let own = sample
+            .records
+            .iter()
+            .filter(|record| record[0].as_deref() == name);
+        own.count()
+    };
+    assert_eq!(
+        (of(Some("name 7")), of(Some("name 8")), of(None)),
+        (1, 1, 40)
+    );
 }

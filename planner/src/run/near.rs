@@ -10,8 +10,8 @@ use super::learn::Summing;
 use crate::error::{Error, Result};
 use crate::learn::{KEY_BUCKETS, in_threads};
 use crate::matching::{
-    Candidates, CappedKeys, Judge, Matches, MatchingNeed, Meeting, PairExplanation, Sample, Scored,
-    Scorer, decide, find_pairs, record_of,
+    Candidates, CappedKeys, Judge, Matches, MatchingNeed, Meeting, Method, PairExplanation, Sample,
+    Scored, Scorer, decide, find_pairs, record_of,
 };
 use crate::operators::scored_place;
 use crate::program::Program;
@@ -33,6 +33,18 @@ pub(super) fn sample(
     parts: &[RecordBatch],
     summing: &Summing<'_>,
 ) -> Result<Found> {
+    if let Method::Texts { .. } = need.method {
+        let sample = Sample::of_texts(parts)?;
+        let shingle = sample.shingle.clone();
+        return Ok(Found {
+            plan: Arc::new(KeyPlan {
+                shingle,
+                ..KeyPlan::default()
+            }),
+            sample,
+            ..Found::default()
+        });
+    }
     let sample = Sample::merge(parts)?;
     summing.memory.try_grow(sample.bytes())?;
     let plan = KeyPlan::learn(&sample.records, &need.keys, summing.rows);

@@ -18,9 +18,6 @@ use crate::spec::{ColumnType, Columns};
 /// Similarity of texts from which rows match, where none is given.
 const TEXT_THRESHOLD: f64 = 0.85;
 
-/// What texts are cut into, where nothing is given.
-const TEXT_SHINGLE: &str = "3 characters";
-
 /// Removes rows that are nearly the same as another. Rows meet by MinHash LSH, without rules; each
 /// pair is compared, and clusters are kept only where their rows agree on the whole. Missing values
 /// tell nothing. `clusters/` of the output lists every cluster, the report tells how they were found.
@@ -40,8 +37,8 @@ pub struct NearDedupe {
     /// where its weights fit the data).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
-    /// What texts are cut into, such as `3 characters` (the default, for short texts) or `5 words`
-    /// (for documents).
+    /// What texts are cut into, such as `3 characters` or `5 words`. Left out: 3 characters where texts
+    /// have fewer than 8 words on the average, 5 characters up to 200 words, 5 words of documents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shingle: Option<String>,
     /// Column whose values tell tables apart that have no repeats of their own: only rows with
@@ -132,8 +129,10 @@ impl Step for NearDedupe {
             link_by,
         };
         let stages = match need.method {
-            Method::Records { .. } => &[Stage::Sample, Stage::Candidates, Stage::Matches][..],
-            Method::Texts { .. } => &[Stage::Candidates, Stage::Matches],
+            Method::Texts {
+                shingle: Some(_), ..
+            } => &[Stage::Candidates, Stage::Matches][..],
+            _ => &[Stage::Sample, Stage::Candidates, Stage::Matches],
         };
         let op = |stage: &Stage| -> Box<dyn Op> {
             Box::new(NearDedupeOp {
@@ -212,13 +211,13 @@ impl NearDedupe {
             }
             (MatchMethod::Record, threshold) => Ok(Method::Records { threshold, weights }),
             (MatchMethod::Text, threshold) => {
-                let shingle = self.shingle.as_deref().unwrap_or(TEXT_SHINGLE);
-                if let Err(error) = shingle.parse::<Shingling>() {
+                let shingle = self.shingle.as_deref();
+                if let Some(Err(error)) = shingle.map(str::parse::<Shingling>) {
                     return wrong("shingle", &error.to_string());
                 }
                 Ok(Method::Texts {
                     threshold: threshold.unwrap_or(TEXT_THRESHOLD),
-                    shingle: shingle.to_owned(),
+                    shingle: shingle.map(str::to_owned),
                 })
             }
         }

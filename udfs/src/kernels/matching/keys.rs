@@ -66,6 +66,8 @@ pub struct KeyPlan {
     pub value_rows: usize,
     /// Keys that two records must share; a value that [`RARE_ROWS`] or fewer have counts for two.
     pub least_shared: u32,
+    /// Of texts in the place of records: what they are cut into, as `kernels::shingle` reads it.
+    pub shingle: Option<String>,
 }
 
 impl Default for KeyPlan {
@@ -75,6 +77,7 @@ impl Default for KeyPlan {
             common: Vec::new(),
             value_rows: FEW_ROWS,
             least_shared: 1,
+            shingle: None,
         }
     }
 }
