@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, AsArray, RecordBatch, StringViewArray, UInt32Array, UInt64Array,
 };
-use arrow::compute::cast;
+use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Field, Schema, UInt32Type, UInt64Type};
 use datafusion::execution::memory_pool::MemoryReservation;
 use serde::{Deserialize, Serialize};
@@ -103,13 +103,27 @@ fn banding(threshold: f64) -> Banding {
     fits.next().unwrap_or_default()
 }
 
-/// The comparable values of a frame's columns, row by row.
+/// The comparable values of columns of a frame, or of some of its rows, row by row.
 pub(super) struct Values(Vec<StringViewArray>);
 
 impl Values {
     pub(super) fn new(frame: &Frame, columns: &[usize]) -> Result<Self> {
-        let texts = columns.iter().map(|column| {
-            let text = cast(&frame.columns[*column], &DataType::Utf8View)?;
+        let columns = columns
+            .iter()
+            .map(|column| Ok(Arc::clone(&frame.columns[*column])));
+        Self::of(columns)
+    }
+
+    /// Of these rows only.
+    pub(super) fn at(frame: &Frame, columns: &[usize], rows: &[usize]) -> Result<Self> {
+        let places = UInt32Array::from_iter_values(rows.iter().map(|row| *row as u32));
+        let columns = columns.iter();
+        Self::of(columns.map(|column| Ok(take(&frame.columns[*column], &places, None)?)))
+    }
+
+    fn of(columns: impl Iterator<Item = Result<ArrayRef>>) -> Result<Self> {
+        let texts = columns.map(|column| {
+            let text = cast(&column?, &DataType::Utf8View)?;
             let text = text.as_string_view_opt().cloned();
             text.ok_or(Error::Bug("a cast to text that is not"))
         });

@@ -68,24 +68,27 @@ impl RecordLog {
         if candidates.rows.is_empty() {
             return Ok(0);
         }
-        let values = Values::new(frame, &self.need.columns)?;
+        let live: Vec<usize> = candidates
+            .rows
+            .iter()
+            .map(|number| (number - frame.first_row) as usize)
+            .filter(|row| frame.is_live(*row))
+            .collect();
+        let values = Values::at(frame, &self.need.columns, &live)?;
         let ranks = Ranks::new(frame, self.need.keep)?;
         let (mut bytes, mut next) = (0, 0);
-        for number in &candidates.rows {
-            let row = (number - frame.first_row) as usize;
-            if !frame.is_live(row) {
-                continue;
-            }
-            self.rows.push(*number);
+        for (place, row) in live.into_iter().enumerate() {
+            let number = frame.first_row + row as u64;
+            self.rows.push(number);
             self.ranks.push(ranks.of(frame, row));
             while candidates
                 .pairs
                 .get(next)
-                .is_some_and(|pair| pair.0 < *number)
+                .is_some_and(|pair| pair.0 < number)
             {
                 next += 1;
             }
-            while let Some((_, partner)) = candidates.pairs.get(next).filter(|p| p.0 == *number) {
+            while let Some((_, partner)) = candidates.pairs.get(next).filter(|p| p.0 == number) {
                 let bucket = mix(number ^ mix(*partner)) % self.partners.len() as u64;
                 self.partners[bucket as usize]
                     .values()
@@ -98,8 +101,8 @@ impl RecordLog {
             }
             bytes += 16 + 4 * self.partners.len();
             let record = match &self.need.method {
-                Method::Records { .. } => values.record(row),
-                Method::Texts { .. } => vec![Some(values.text(row))],
+                Method::Records { .. } => values.record(place),
+                Method::Texts { .. } => vec![Some(values.text(place))],
             };
             for (column, value) in self.values.iter_mut().zip(&record) {
                 column.append_option(value.as_deref());

@@ -217,10 +217,10 @@ impl SampleLog {
         if rows.is_empty() {
             return Ok(0);
         }
-        let values = Values::new(frame, &self.need.columns)?;
+        let values = Values::at(frame, &self.need.columns, &rows)?;
         if let Method::Texts { .. } = self.need.method {
-            for row in rows {
-                let words = values.text(row).split_whitespace().count();
+            for place in 0..rows.len() {
+                let words = values.text(place).split_whitespace().count();
                 self.texts += u64::from(words > 0);
                 self.words += words as u64;
             }
@@ -228,12 +228,12 @@ impl SampleLog {
         }
         let sides = sides(frame, self.need.link_by);
         let mut bytes = 0;
-        for row in rows {
+        for (place, row) in rows.into_iter().enumerate() {
             self.rows.push(frame.first_row + row as u64);
             self.sides
                 .push(sides.as_ref().map_or(0, |sides| sides[row]));
             bytes += 16;
-            for (column, value) in self.values.iter_mut().zip(values.record(row)) {
+            for (column, value) in self.values.iter_mut().zip(values.record(place)) {
                 bytes += 5 + value.as_ref().map_or(0, String::len);
                 column.append_option(value);
             }
