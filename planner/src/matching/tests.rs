@@ -121,7 +121,7 @@ fn rows_that_are_the_same() {
     let linked = find_pairs(
         &[sides.into_batch(0).unwrap()],
         meeting(1),
-        &memory(1 << 20),
+        &memory(1 << 24),
     );
     assert_eq!(linked.unwrap().pairs, [(1, 3), (1, 4), (2, 3)]);
 }
