@@ -465,7 +465,7 @@ fn ugly_tables() {
     writeln!(
         text,
         "🙈🙉,שלום עולם,,🏠 улица,{},x",
-        "long ".repeat(400_000)
+        "long ".repeat(60_000)
     )
     .unwrap();
     sandbox.write("people.csv", &text);
