@@ -147,7 +147,7 @@ impl<'a> Judge<'a> {
                 explanation.exchanged = pair.pattern.is_exchanged().then(|| bits(exchanged));
                 explanation.rarity = Some(bits(Comparison::rarity_of(pair.rarity)));
                 let fields = 0..comparer.fields().count();
-                let weight = |field| model.weight(pair.pattern, field).map(bits);
+                let weight = |field| model.share(pair.pattern, field).map(bits);
                 (comparer, fields.map(weight).collect::<Vec<_>>())
             }
             (Way::Weighted { comparer, weighing }, _) => (comparer, weighing.shares(pair.pattern)),

@@ -214,6 +214,15 @@ impl Model {
         Some((agree[level] / differ[level]).ln())
     }
 
+    /// What a field adds to the score of a pair: where both hold the very same value, what that is worth
+    /// stands in the rarity.
+    pub fn share(&self, pattern: Pattern, field: usize) -> Option<f64> {
+        if pattern.is_identical(field) {
+            return self.agree.get(field).map(|agree| agree[5].ln());
+        }
+        self.weight(pattern, field)
+    }
+
     fn count(&self, patterns: &[PatternCount]) -> Counts {
         let fields = self.columns.len();
         let mut counts = Counts {
