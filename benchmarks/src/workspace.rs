@@ -98,6 +98,18 @@ impl Workspace {
     }
 }
 
+/// Makes a file unless it is there. It gets its name when it is complete, so that a run that was stopped leaves
+/// nothing that looks like it.
+pub fn make_once(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    eprintln!("generating {}", path.display());
+    let unfinished = path.with_extension("part");
+    write(&unfinished)?;
+    std::fs::rename(&unfinished, path).with_context(|| format!("cannot create {}", path.display()))
+}
+
 /// Removes a folder and all that is in it, if it is there.
 pub fn remove_folder(folder: &Path) -> Result<()> {
     match std::fs::remove_dir_all(folder) {

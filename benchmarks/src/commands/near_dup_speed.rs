@@ -109,9 +109,9 @@ fn print_customers(results: &[(u64, Usage, CustomerScore)], cores: usize) {
             format!("{speed:.0}"),
             format!("{:.0}", speed / cores as f64),
             megabytes(usage),
-            figure(score.precision()),
-            figure(score.recall()),
-            figure(score.f1()),
+            figure(score.pairs.precision()),
+            figure(score.pairs.recall()),
+            figure(score.pairs.f1()),
         ];
         row.extend(Alteration::ALL.map(|kind| figure(score.recall_of(kind))));
         table.add_row(row);

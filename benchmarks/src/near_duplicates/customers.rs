@@ -6,11 +6,12 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use super::score::PairScore;
 use crate::generator::{Alteration, CustomerGenerator, RowKind, write_table};
 use crate::measure::{Usage, run_measured};
 use crate::quality::{number_columns, share};
 use crate::standard_job::StandardJob;
-use crate::workspace::{BENCHMARK_SALT, remove_folder};
+use crate::workspace::{BENCHMARK_SALT, make_once, remove_folder};
 
 /// Raised when the generator writes other rows for the same seed, so that no stale table is measured.
 const GENERATOR_VERSION: u32 = 1;
@@ -31,14 +32,9 @@ impl CustomerTable {
         let name = format!("near-v{GENERATOR_VERSION}-{rows}-{seed}-{near_per_mille}.csv");
         let path = folder.join(name);
         let generator = CustomerGenerator::new(seed).with_near_duplicates(near_per_mille);
-        if !path.exists() {
-            eprintln!("generating {rows} rows: {}", path.display());
-            // Renamed when complete: a run that was stopped leaves nothing that looks like a table.
-            let unfinished = path.with_extension("part");
-            write_table(generator, rows, 1, &unfinished, None)?;
-            std::fs::rename(&unfinished, &path)
-                .with_context(|| format!("cannot create {}", path.display()))?;
-        }
+        make_once(&path, |unfinished| {
+            write_table(generator, rows, 1, unfinished, None).map(|_| ())
+        })?;
         Ok(Self {
             rows,
             path,
@@ -97,19 +93,19 @@ impl CustomerTable {
         let mut score = CustomerScore::default();
         self.pairs(truth.values(), |alteration, _| {
             if let Some(alteration) = alteration {
-                score.truth += 1;
+                score.pairs.truth += 1;
                 if let Altered::By(by) = alteration {
                     score.kinds.entry(by).or_default().0 += 1;
                 }
             }
         });
         self.pairs(found.values(), |alteration, same| match alteration {
-            _ if !same => score.found += 1,
+            _ if !same => score.pairs.found += 1,
             // Exact copies count neither way.
             None => {}
             Some(alteration) => {
-                score.found += 1;
-                score.right += 1;
+                score.pairs.found += 1;
+                score.pairs.right += 1;
                 if let Altered::By(by) = alteration {
                     score.kinds.entry(by).or_default().1 += 1;
                 }
@@ -165,35 +161,16 @@ fn groups(members: impl Iterator<Item = (u64, u64)>) -> HashMap<u64, Vec<u64>> {
     groups
 }
 
-/// How far the near duplicates that were found are the true ones, pair by pair; exact copies count neither way.
+/// How far the near duplicates that were found are the true ones; exact copies count neither way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CustomerScore {
-    /// True pairs.
-    pub truth: u64,
-    /// Pairs that were found.
-    pub found: u64,
-    /// Found pairs that are true.
-    pub right: u64,
+    /// Pair by pair.
+    pub pairs: PairScore,
     /// Of the pairs with one altered row: true ones, and those that were found.
-    pub kinds: BTreeMap<Alteration, (u64, u64)>,
+    kinds: BTreeMap<Alteration, (u64, u64)>,
 }
 
 impl CustomerScore {
-    /// The share of the found pairs that are true.
-    pub fn precision(&self) -> Option<f64> {
-        share(self.right, self.found)
-    }
-
-    /// The share of the true pairs that were found.
-    pub fn recall(&self) -> Option<f64> {
-        share(self.right, self.truth)
-    }
-
-    /// The harmonic mean of both.
-    pub fn f1(&self) -> Option<f64> {
-        share(2 * self.right, self.found + self.truth)
-    }
-
     /// The share of the pairs of this kind that were found.
     pub fn recall_of(&self, kind: Alteration) -> Option<f64> {
         let (truth, right) = self.kinds.get(&kind).copied().unwrap_or_default();

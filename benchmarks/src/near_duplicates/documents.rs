@@ -13,7 +13,7 @@ use super::find::{Found, clusters_of};
 use crate::measure::{Usage, run_measured};
 use crate::quality::share;
 use crate::standard_job::quoted;
-use crate::workspace::remove_folder;
+use crate::workspace::{make_once, remove_folder};
 
 /// Words that documents are made of.
 const WORDS: usize = 20_000;
@@ -51,33 +51,21 @@ impl DocumentSet {
     /// So many documents of this seed, written to `folder` unless they are there.
     pub fn open(folder: &Path, documents: u64, seed: u64) -> Result<Self> {
         let path = folder.join(format!("documents-v{VERSION}-{documents}-{seed}.jsonl"));
-        let unfinished = path.with_extension("part");
-        let mut file = match path.exists() {
-            true => None,
-            false => {
-                eprintln!("generating {documents} documents: {}", path.display());
-                let file = File::create(&unfinished);
-                let file = file.with_context(|| format!("cannot create {}", path.display()))?;
-                Some(BufWriter::with_capacity(1 << 20, file))
-            }
-        };
-        let vocabulary = vocabulary(seed);
-        let mut of = Vec::new();
-        for document in 0..documents {
-            let original = original_of(seed, document);
-            of.push(original);
-            if let Some(file) = &mut file {
-                let text = text(&vocabulary, seed, document, original);
-                serde_json::to_writer(&mut *file, &serde_json::json!({"text": text}))?;
+        let of: Vec<_> = (0..documents)
+            .map(|document| original_of(seed, document))
+            .collect();
+        make_once(&path, |unfinished| {
+            let file = File::create(unfinished)
+                .with_context(|| format!("cannot create {}", unfinished.display()))?;
+            let mut file = BufWriter::with_capacity(1 << 20, file);
+            let vocabulary = vocabulary(seed);
+            for (document, original) in (0..).zip(&of) {
+                let text = text(&vocabulary, seed, document, *original);
+                serde_json::to_writer(&mut file, &serde_json::json!({"text": text}))?;
                 file.write_all(b"\n")?;
             }
-        }
-        if let Some(mut file) = file {
-            file.flush()?;
-            drop(file);
-            std::fs::rename(&unfinished, &path)
-                .with_context(|| format!("cannot create {}", path.display()))?;
-        }
+            Ok(file.flush()?)
+        })?;
         Ok(Self {
             path,
             documents,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::generator::{CustomerGenerator, RowKind, write_table};
+use crate::workspace::make_once;
 
 /// A table of the generator on the disk.
 #[derive(Clone, Debug)]
@@ -27,14 +28,9 @@ impl CachedTable {
     pub fn open(folder: &Path, rows: u64, seed: u64) -> Result<Self> {
         let path = folder.join(format!("customers-v{GENERATOR_VERSION}-{rows}-{seed}.csv"));
         let generator = CustomerGenerator::new(seed);
-        if !path.exists() {
-            eprintln!("generating {rows} rows: {}", path.display());
-            // Renamed when complete: a run that was stopped leaves nothing that looks like a table.
-            let unfinished = path.with_extension("part");
-            write_table(generator, rows, 1, &unfinished, None)?;
-            std::fs::rename(&unfinished, &path)
-                .with_context(|| format!("cannot create {}", path.display()))?;
-        }
+        make_once(&path, |unfinished| {
+            write_table(generator, rows, 1, unfinished, None).map(|_| ())
+        })?;
         let bytes = std::fs::metadata(&path)
             .with_context(|| format!("cannot read {}", path.display()))?
             .len();

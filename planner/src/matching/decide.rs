@@ -129,6 +129,24 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// What the fields of a pair tell: in bits, by the way that the model has for it, or what they add to a
+    /// mean. None of texts.
+    fn weigh(
+        &self,
+        pattern: Pattern,
+        of: fn(&Model, Pattern, usize) -> Option<f64>,
+    ) -> Option<(&Comparer, Vec<Option<f64>>)> {
+        match (&self.scorer.way, &self.model) {
+            (Way::Records { comparer, .. }, Some((model, _))) => {
+                let fields = 0..comparer.fields().count();
+                let weights = fields.map(|field| of(model, pattern, field).map(bits));
+                Some((comparer, weights.collect()))
+            }
+            (Way::Weighted { comparer, weighing }, _) => Some((comparer, weighing.shares(pattern))),
+            _ => None,
+        }
+    }
+
     /// Why two rows are, or are not, taken for one thing; `records` holds what is compared of them.
     pub fn explain(&self, rows: (u64, u64), records: [&[Option<String>]; 2]) -> PairExplanation {
         let [left, right] = records;
@@ -140,18 +158,14 @@ impl<'a> Judge<'a> {
             threshold: self.threshold,
             ..PairExplanation::default()
         };
-        let (comparer, weights) = match (&self.scorer.way, &self.model) {
-            (Way::Records { comparer, .. }, Some((model, _))) => {
-                let (outset, exchanged) = model.outset();
-                explanation.outset = Some(bits(outset));
-                explanation.exchanged = pair.pattern.is_exchanged().then(|| bits(exchanged));
-                explanation.rarity = Some(bits(Comparison::rarity_of(pair.rarity)));
-                let fields = 0..comparer.fields().count();
-                let weight = |field| model.share(pair.pattern, field).map(bits);
-                (comparer, fields.map(weight).collect::<Vec<_>>())
-            }
-            (Way::Weighted { comparer, weighing }, _) => (comparer, weighing.shares(pair.pattern)),
-            _ => return explanation,
+        if let Some((model, _)) = &self.model {
+            let (outset, exchanged) = model.outset();
+            explanation.outset = Some(bits(outset));
+            explanation.exchanged = pair.pattern.is_exchanged().then(|| bits(exchanged));
+            explanation.rarity = Some(bits(Comparison::rarity_of(pair.rarity)));
+        }
+        let Some((comparer, weights)) = self.weigh(pair.pattern, Model::share) else {
+            return explanation;
         };
         explanation.fields = comparer
             .fields()
@@ -404,18 +418,7 @@ fn doubtful(judge: &Judge<'_>, scored: &Scored, judged: &[(f64, f64)]) -> Vec<Pa
 }
 
 fn evidence(judge: &Judge<'_>, pair: &ScoredPair) -> Vec<(String, String, f64)> {
-    let weigh: Box<dyn Fn(usize) -> f64> = match (&judge.scorer.way, &judge.model) {
-        (Way::Records { .. }, Some((model, _))) => {
-            let weight = |field| model.weight(pair.pattern, field).map(bits);
-            Box::new(move |field| weight(field).unwrap_or_default())
-        }
-        (Way::Weighted { weighing, .. }, _) => {
-            let shares = weighing.shares(pair.pattern);
-            Box::new(move |field| shares.get(field).copied().flatten().unwrap_or_default())
-        }
-        _ => return Vec::new(),
-    };
-    let (Way::Records { comparer, .. } | Way::Weighted { comparer, .. }) = &judge.scorer.way else {
+    let Some((comparer, weights)) = judge.weigh(pair.pattern, Model::weight) else {
         return Vec::new();
     };
     let mut evidence = Vec::new();
@@ -427,7 +430,8 @@ fn evidence(judge: &Judge<'_>, pair: &ScoredPair) -> Vec<(String, String, f64)> 
         if part != Part::Whole {
             name = format!("{name} ({})", part_name(part));
         }
-        evidence.push((name, level, weigh(field)));
+        let weight = weights.get(field).copied().flatten();
+        evidence.push((name, level, weight.unwrap_or_default()));
     }
     evidence
 }

@@ -22,6 +22,7 @@ use crate::profile::ColumnSketch;
 use crate::program::{Program, Recipe};
 use crate::report::{Report, render_html};
 use crate::sink::{Attempt, FileEntry, Manifest, Output, SinkOrder, Software};
+use crate::source::Source;
 use crate::spec::{JobSpec, Partitions, PiiStrategy};
 use crate::storage::Place;
 
@@ -135,12 +136,7 @@ impl JobRun {
         );
         self.progress.enter(Phase::Index, 0)?;
         let staging = self.staging(attempt)?;
-        let source = open_source(
-            &self.spec.source,
-            self.spec.output.rows_per_file,
-            &self.base,
-            &staging.place,
-        )?;
+        let source = self.open_source(&staging.place)?;
         clock.lap(Phase::Index);
         audit.record(
             "source_indexed",
@@ -194,6 +190,12 @@ impl JobRun {
             clock,
             audit,
         )
+    }
+
+    /// Opens the source; `staging` takes decoded copies.
+    pub(super) fn open_source(&self, staging: &Place) -> Result<Arc<Source>> {
+        let rows_per_split = self.spec.output.rows_per_file;
+        open_source(&self.spec.source, rows_per_split, &self.base, staging)
     }
 
     /// Where decoded copies of the source go: where the job says, else beside the output, but not into
@@ -302,12 +304,7 @@ fn various_columns(before: &[Option<ColumnSketch>]) -> Vec<bool> {
 /// What a job would do, pass by pass, in words. Reads the source's index, and its values only where
 /// the contract leaves a type open.
 pub fn explain_job(run: &JobRun, staging: &Place) -> Result<String> {
-    let source = open_source(
-        &run.spec.source,
-        run.spec.output.rows_per_file,
-        &run.base,
-        staging,
-    )?;
+    let source = run.open_source(staging)?;
     let contract: Contract = discover(
         &source,
         &run.spec.dataset,

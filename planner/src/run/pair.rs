@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::audit::Audit;
 use super::clock::Clock;
-use super::discover::{open_source, source_types};
+use super::discover::source_types;
 use super::engine::Engine;
 use super::job::JobRun;
 use crate::contract::Contract;
@@ -64,12 +64,7 @@ pub async fn explain_pair(
 ) -> Result<Vec<PairStep>> {
     let rows = (left.min(right), left.max(right));
     run.watched = Some(rows);
-    let source = open_source(
-        &run.spec.source,
-        run.spec.output.rows_per_file,
-        &run.base,
-        staging,
-    )?;
+    let source = run.open_source(staging)?;
     if left == right || rows.1 >= source.total_rows {
         let problem = format!(
             "two different rows are wanted, of the {} of the source, counted from 0",

@@ -180,7 +180,7 @@ fn frequent_values(sample: &[&Record], alone: &[bool], scale: f64) -> Vec<u64> {
     for record in sample {
         let values = record.iter().zip(alone).filter(|(_, alone)| **alone);
         for value in values.filter_map(|(value, _)| value.as_deref()) {
-            *counts.entry(value_key(value)).or_default() += 1;
+            *counts.entry(value_key(hash_of(value))).or_default() += 1;
         }
     }
     let most = 2.0 * FEW_ROWS as f64;
@@ -222,26 +222,29 @@ impl RecordKeys {
         record: impl Iterator<Item = (Option<&'a str>, bool)> + Clone,
         keys: &mut Vec<u64>,
     ) {
-        let values = record.clone().enumerate();
-        let hashes = values.filter_map(|(column, (value, _))| {
-            let hash = xxh3_64_with_seed(value?.as_bytes(), SEED);
-            Some(spread(hash.wrapping_add(column as u64)))
-        });
-        let Some(whole) = hashes.reduce(|whole, hash| spread(whole.rotate_left(1) ^ hash)) else {
-            return;
-        };
-        keys.push(whole & !KIND | OF_RECORD);
-        for (value, alone) in record.clone() {
-            let Some(value) = value.filter(|_| alone) else {
-                continue;
-            };
-            if value.chars().filter(|c| *c != ' ').count() >= SHORTEST_VALUE {
-                let key = value_key(value);
-                if !self.common.contains(&key) {
-                    keys.push(key);
-                }
+        let at = keys.len();
+        // Its place, until all values are seen.
+        keys.push(OF_RECORD);
+        let mut whole: Option<u64> = None;
+        for (column, (value, alone)) in record.clone().enumerate() {
+            let Some(value) = value else { continue };
+            let hash = hash_of(value);
+            let own = spread(hash.wrapping_add(column as u64));
+            whole = Some(whole.map_or(own, |whole| spread(whole.rotate_left(1) ^ own)));
+            let letters = value.chars().filter(|c| *c != ' ');
+            let key = value_key(hash);
+            if alone
+                && letters.take(SHORTEST_VALUE).count() == SHORTEST_VALUE
+                && !self.common.contains(&key)
+            {
+                keys.push(key);
             }
         }
+        let Some(whole) = whole else {
+            keys.truncate(at);
+            return;
+        };
+        keys[at] = whole & !KIND | OF_RECORD;
         self.bands_of(record.map(|(value, _)| value), keys);
     }
 
@@ -282,7 +285,7 @@ impl RecordKeys {
 
     /// The key of a whole text.
     pub fn text(text: &str) -> u64 {
-        xxh3_64_with_seed(text.as_bytes(), SEED) & !KIND | OF_RECORD
+        hash_of(text) & !KIND | OF_RECORD
     }
 
     /// Whether a key is a whole value.
@@ -301,8 +304,13 @@ impl RecordKeys {
     }
 }
 
-fn value_key(value: &str) -> u64 {
-    xxh3_64_with_seed(value.as_bytes(), SEED) & !KIND | OF_VALUE
+fn hash_of(text: &str) -> u64 {
+    xxh3_64_with_seed(text.as_bytes(), SEED)
+}
+
+/// The key of a value by its hash.
+fn value_key(hash: u64) -> u64 {
+    hash & !KIND | OF_VALUE
 }
 
 /// The runs of three characters of a value with a blank before and after it, as hashes.
