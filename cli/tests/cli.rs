@@ -15,6 +15,8 @@ mod crash;
 mod determinism;
 #[path = "cli/near_duplicates.rs"]
 mod near_duplicates;
+#[path = "cli/near_increments.rs"]
+mod near_increments;
 #[path = "cli/objects.rs"]
 mod objects;
 #[path = "cli/output.rs"]

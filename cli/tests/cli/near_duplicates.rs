@@ -41,7 +41,7 @@ fn slip(random: &mut ChaCha8Rng, text: &str) -> String {
 
 /// People, each with the number of the person: some twice or three times, with slips, missing values
 /// and names in each other's place.
-fn people(count: usize, seed: u64) -> Vec<(usize, Vec<String>)> {
+pub fn people(count: usize, seed: u64) -> Vec<(usize, Vec<String>)> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let first: Vec<String> = (0..60).map(|_| word(&mut random, 2)).collect();
     let last: Vec<String> = (0..200).map(|_| word(&mut random, 3)).collect();
@@ -78,7 +78,7 @@ fn people(count: usize, seed: u64) -> Vec<(usize, Vec<String>)> {
     rows
 }
 
-fn csv(people: &[(usize, Vec<String>)]) -> String {
+pub fn csv(people: &[(usize, Vec<String>)]) -> String {
     let mut text = "given,surname,born,street,town\n".to_owned();
     for (_, row) in people {
         writeln!(text, "{}", row.join(",")).unwrap();
@@ -94,7 +94,7 @@ fn job(sandbox: &Sandbox, step: &str) {
 }
 
 /// The rows of each cluster of an output, and which of them stays.
-fn clusters(sandbox: &Sandbox, output: &str) -> BTreeMap<u64, (BTreeSet<usize>, usize)> {
+pub fn clusters(sandbox: &Sandbox, output: &str) -> BTreeMap<u64, (BTreeSet<usize>, usize)> {
     let mut clusters: BTreeMap<u64, (BTreeSet<usize>, usize)> = BTreeMap::new();
     for cells in rows(&sandbox.path(output), "clusters") {
         let cell = |place: usize| cells[place].clone().unwrap();
@@ -109,7 +109,10 @@ fn clusters(sandbox: &Sandbox, output: &str) -> BTreeMap<u64, (BTreeSet<usize>, 
 }
 
 /// Share of the true pairs among those found, and of the found among the true ones.
-fn precision_and_recall(people: &[(usize, Vec<String>)], found: &[BTreeSet<usize>]) -> (f64, f64) {
+pub fn precision_and_recall(
+    people: &[(usize, Vec<String>)],
+    found: &[BTreeSet<usize>],
+) -> (f64, f64) {
     let pairs = |rows: Vec<usize>| {
         let mut pairs = Vec::new();
         for (place, one) in rows.iter().enumerate() {

@@ -79,6 +79,9 @@ pub(super) struct PassMessage {
     /// Whether the job is a part of a longer one, without implied steps.
     #[prost(bool, tag = "10")]
     pub(super) bare: bool,
+    /// The number of the source's first row outside of the job.
+    #[prost(uint64, tag = "11")]
+    pub(super) first_row_id: u64,
 }
 
 /// A sample of rows.

@@ -3,19 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, RecordBatch, StringViewArray, UInt32Array, UInt64Array,
-};
-use arrow::compute::{cast, take};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema, UInt32Type, UInt64Type};
 use datafusion::execution::memory_pool::MemoryReservation;
 use serde::{Deserialize, Serialize};
-use udfs::kernels::matching::{FEW_ROWS, RARE_ROWS, REPRESENTATIVES, RecordKeys, comparable};
-use udfs::kernels::minhash::{BandKeys, Banding};
-use udfs::kernels::row_hash::hash_rows;
-use udfs::kernels::shingle::Shingling;
+use udfs::kernels::matching::{FEW_ROWS, RARE_ROWS, REPRESENTATIVES, RecordKeys};
 
-use super::need::{MatchingNeed, Meeting, Method};
+use super::need::{MatchingNeed, Meeting};
+use super::rows::{EARLIER, RowKeys, Values, sides};
 use super::sample::COUNT_BUCKET;
 use crate::error::{Error, Result};
 use crate::learn::{KEY_BUCKETS, LogEntry, in_threads};
@@ -24,9 +19,6 @@ use crate::program::Frame;
 /// Parts in which the pairs of all buckets are put together.
 const MERGE_RANGES: u64 = 256;
 
-/// Slots of a text's signature.
-const SLOTS: usize = 128;
-
 /// Name, in the schema of a log, of the row from which its rows are counted.
 const FIRST_ROW: &str = "first_row";
 
@@ -34,15 +26,10 @@ const FIRST_ROW: &str = "first_row";
 pub struct CandidateLog {
     need: MatchingNeed,
     first_row: u64,
-    keys: Option<Keys>,
+    keys: Option<RowKeys>,
     buckets: Vec<Bucket>,
     /// Rows of each side.
     counts: BTreeMap<u64, u64>,
-}
-
-enum Keys {
-    Records(Box<RecordKeys>),
-    Texts(BandKeys),
 }
 
 /// The rows of a split in one bucket of keys. Within a bucket half of a key tells it from others as
@@ -74,8 +61,19 @@ impl Bucket {
         Ok(RecordBatch::try_new(Arc::new(schema), columns)?)
     }
 
+    /// The bucket of a key.
+    pub(super) fn of(key: u64) -> usize {
+        (key >> 58) as usize
+    }
+
+    /// What rows that are the same have in common, by the keys of one: other bits of that of the whole row
+    /// than its half has.
+    pub(super) fn same(keys: &[u64]) -> u32 {
+        keys.first().map_or(0, |whole| (whole >> 2) as u32)
+    }
+
     /// Half of a key, which still tells what it is of.
-    fn half(key: u64) -> u32 {
+    pub(super) fn half(key: u64) -> u32 {
         let kind = RecordKeys::kind(key) as u32;
         (key >> 26) as u32 & !(RecordKeys::kind(u64::MAX) as u32) | kind
     }
@@ -85,78 +83,6 @@ impl std::fmt::Debug for CandidateLog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CandidateLog").finish_non_exhaustive()
     }
-}
-
-/// What texts are cut into.
-pub(super) fn shingling(shingle: Option<&str>) -> Shingling {
-    let parsed = shingle.and_then(|shingle| shingle.parse().ok());
-    parsed.unwrap_or_default()
-}
-
-/// The bands of texts that are to meet from a similarity on: as few as find 995 of 1,000 pairs that
-/// are just so alike.
-fn banding(threshold: f64) -> Banding {
-    let fits = (1..=32)
-        .rev()
-        .filter_map(|rows| Banding::new(SLOTS / rows, rows).ok());
-    let mut fits = fits.filter(|banding| banding.probability(threshold) >= 0.995);
-    fits.next().unwrap_or_default()
-}
-
-/// The comparable values of columns of a frame, or of some of its rows, row by row.
-pub(super) struct Values(Vec<StringViewArray>);
-
-impl Values {
-    pub(super) fn new(frame: &Frame, columns: &[usize]) -> Result<Self> {
-        let columns = columns
-            .iter()
-            .map(|column| Ok(Arc::clone(&frame.columns[*column])));
-        Self::of(columns)
-    }
-
-    /// Of these rows only.
-    pub(super) fn at(frame: &Frame, columns: &[usize], rows: &[usize]) -> Result<Self> {
-        let places = UInt32Array::from_iter_values(rows.iter().map(|row| *row as u32));
-        let columns = columns.iter();
-        Self::of(columns.map(|column| Ok(take(&frame.columns[*column], &places, None)?)))
-    }
-
-    fn of(columns: impl Iterator<Item = Result<ArrayRef>>) -> Result<Self> {
-        let texts = columns.map(|column| {
-            let text = cast(&column?, &DataType::Utf8View)?;
-            let text = text.as_string_view_opt().cloned();
-            text.ok_or(Error::Bug("a cast to text that is not"))
-        });
-        Ok(Self(texts.collect::<Result<_>>()?))
-    }
-
-    /// The comparable values of a row.
-    pub(super) fn record(&self, row: usize) -> Vec<Option<String>> {
-        let values = self.0.iter();
-        values
-            .map(|column| column.is_valid(row).then(|| column.value(row)))
-            .map(|text| text.and_then(comparable))
-            .collect()
-    }
-
-    /// The values of a row as one text.
-    pub(super) fn text(&self, row: usize) -> String {
-        let mut text = String::new();
-        for column in self.0.iter().filter(|column| column.is_valid(row)) {
-            if !text.is_empty() {
-                text.push('\n');
-            }
-            text.push_str(column.value(row));
-        }
-        text
-    }
-}
-
-/// The side of each row of a frame.
-pub(super) fn sides(frame: &Frame, link_by: Option<usize>) -> Option<Vec<u64>> {
-    let column = Arc::clone(&frame.columns[link_by?]);
-    let hashes = hash_rows(&[column]);
-    Some(hashes.into_iter().map(|hash| hash as u64).collect())
 }
 
 impl CandidateLog {
@@ -171,58 +97,26 @@ impl CandidateLog {
         }
     }
 
-    /// What makes the keys of the split's rows.
-    fn keys(need: &MatchingNeed, frame: &Frame) -> Result<Keys> {
-        match &need.method {
-            Method::Records { .. } => {
-                let plan = frame.key_plan.as_ref();
-                let plan = plan.ok_or(Error::Bug("keys without a plan"))?;
-                Ok(Keys::Records(Box::new(RecordKeys::new(plan))))
-            }
-            Method::Texts { threshold, shingle } => {
-                let planned = frame.key_plan.as_ref();
-                let planned = planned.and_then(|plan| plan.shingle.as_deref());
-                let shingling = shingling(shingle.as_deref().or(planned));
-                Ok(Keys::Texts(BandKeys::new(shingling, banding(*threshold))))
-            }
-        }
-    }
-
     /// Takes down the keys of a frame's live rows; gives the bytes that this took.
     pub fn observe(&mut self, frame: &Frame) -> Result<usize> {
         let values = Values::new(frame, &self.need.columns)?;
         let sides = sides(frame, self.need.link_by);
         let maker = match &mut self.keys {
             Some(maker) => maker,
-            None => self.keys.insert(Self::keys(&self.need, frame)?),
+            None => {
+                let maker = RowKeys::new(&self.need, frame.key_plan.as_deref())?;
+                self.keys.insert(maker)
+            }
         };
         let mut bytes = 0;
-        let mut keys: Vec<u64> = Vec::new();
         for row in (0..frame.rows()).filter(|row| frame.is_live(*row)) {
             let number = frame.first_row + row as u64;
             let side = sides.as_ref().map_or(0, |sides| sides[row]);
-            keys.clear();
             *self.counts.entry(side).or_default() += 1;
-            match maker {
-                Keys::Records(maker) => {
-                    let record = values.record(row);
-                    let fields = record.iter().map(Option::as_deref);
-                    maker.of(fields.zip(self.need.keys.iter().copied()), &mut keys);
-                }
-                Keys::Texts(maker) => {
-                    let text = values.text(row);
-                    let bands = maker.of(&text);
-                    // A text of nothing is like a missing value.
-                    if !bands.is_empty() {
-                        keys.push(RecordKeys::text(&text));
-                    }
-                    keys.extend(bands.iter().map(|key| RecordKeys::band(*key)));
-                }
-            }
-            // Other bits than those of the half key.
-            let same = keys.first().map_or(0, |whole| (whole >> 2) as u32);
-            for key in &keys {
-                let bucket = &mut self.buckets[(key >> 58) as usize];
+            let keys = maker.of(&values, row);
+            let same = Bucket::same(keys);
+            for key in keys {
+                let bucket = &mut self.buckets[Bucket::of(*key)];
                 bucket.keys.push(Bucket::half(*key));
                 bucket.rows.push((number - self.first_row) as u32);
                 bucket.same.push(same);
@@ -311,13 +205,27 @@ pub struct FoundPairs {
     pub capped: CappedKeys,
 }
 
-/// A row of a key, in the order of keys and rows.
+/// A row of a key, in the order of keys and rows; rows of an earlier output come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct KeyRow {
     key: u32,
     same: u32,
-    row: u64,
+    /// With [`EARLIER`] turned.
+    place: u64,
     side: u32,
+}
+
+impl KeyRow {
+    fn row(&self) -> u64 {
+        self.place ^ EARLIER
+    }
+
+    /// The two rows, the smaller first; none of two of an earlier output.
+    fn pair(&self, other: &Self) -> Option<(u64, u64)> {
+        let (one, two) = (self.row(), other.row());
+        let pair = (one.min(two), one.max(two));
+        (pair.0 < EARLIER && pair.0 != pair.1).then_some(pair)
+    }
 }
 
 /// The pairs in one bucket's logs of all splits, whatever their order. The memory of the answer is
@@ -348,7 +256,7 @@ pub fn find_pairs(
         keys.extend(rows.map(|(place, (key, row))| KeyRow {
             key: *key,
             same: same[place],
-            row: first_row + u64::from(*row),
+            place: first_row.wrapping_add(u64::from(*row)) ^ EARLIER,
             side: sides.map_or(0, |sides| sides[place]),
         }));
     }
@@ -369,7 +277,7 @@ pub fn find_pairs(
             firsts.clear();
             let same = group.chunk_by(|left, right| !linked && left.same == right.same);
             firsts.extend(same.filter_map(|rows| rows.first()).copied());
-            firsts.sort_unstable_by_key(|row| row.row);
+            firsts.sort_unstable_by_key(|row| row.place);
             found.group(&firsts, linked, meeting);
         }
         if found.pairs.len() > asked {
@@ -420,17 +328,16 @@ impl FoundPairs {
                 _ if !linked || other.side != first.side => Some(first),
                 facing => facing,
             };
-            let Some(partner) = partner.filter(|partner| partner.row != other.row) else {
+            let Some(pair) = partner.and_then(|partner| partner.pair(other)) else {
                 continue;
             };
-            let pair = (partner.row.min(other.row), partner.row.max(other.row));
             for _ in 0..meeting.least_shared {
                 self.pairs.push(pair);
             }
         }
     }
 
-    /// Adds the pairs of the rows of one key, which are in ascending order.
+    /// Adds the pairs of the rows of one key, which are in order.
     fn group(&mut self, group: &[KeyRow], linked: bool, meeting: Meeting) {
         let rows = group.len();
         let whole_value = group
@@ -453,8 +360,10 @@ impl FoundPairs {
         let twice = meeting.least_shared > 1 && whole_value && rows <= RARE_ROWS;
         for (place, left) in group.iter().take(firsts).enumerate() {
             for right in &group[place + 1..] {
-                if left.row != right.row && !(linked && left.side == right.side) {
-                    let pair = (left.row, right.row);
+                if linked && left.side == right.side {
+                    continue;
+                }
+                if let Some(pair) = left.pair(right) {
                     self.pairs.push(pair);
                     if twice {
                         self.pairs.push(pair);

@@ -1,21 +1,23 @@
 //! From compared pairs to clusters, and to the row of each that stays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use datafusion::execution::memory_pool::MemoryReservation;
-use hashbrown::HashMap;
 use udfs::kernels::matching::{
     Cluster, Comparer, Comparison, Edge, Fit, Level, Linkage, Model, Part, Pattern, PatternCount,
     link, mutual_best,
 };
 
 use super::CappedKeys;
+use super::earlier::EarlierIndex;
+use super::index::FieldAgreement;
 use super::matches::{MatchedRow, Matches};
 use super::need::{MatchingNeed, Method};
 use super::report::{FieldExplanation, FieldReport, MatchReport, PairEvidence, PairExplanation};
+use super::rows::EARLIER;
 use super::sample::Sample;
-use super::score::{SIMILARITY_STEPS, Scored, ScoredPair, Scorer, Way};
+use super::score::{SIMILARITY_STEPS, Scored, ScoredPair, Scorer, Way, agreement_before};
 use crate::error::Result;
 
 /// Steps of a score.
@@ -80,7 +82,9 @@ impl<'a> Judge<'a> {
                 let mut chance = chance.clone();
                 chance.at_least(&scored.found);
                 let columns = comparer.fields().map(|(column, ..)| column).collect();
-                let (model, fit) = Model::fit(columns, sample.rows() as f64, &chance, &patterns);
+                let before = agreement_before(comparer, sample);
+                let rows = sample.rows() as f64;
+                let (model, fit) = Model::fit(columns, before, rows, &chance, &patterns);
                 let own = if fit.usual {
                     USUAL_PROBABILITY
                 } else {
@@ -115,6 +119,24 @@ impl<'a> Judge<'a> {
             (None, _) => f64::from(pair.rarity) / SIMILARITY_STEPS,
         };
         ((likeness - self.threshold) * SIMILARITY_SCALE, likeness)
+    }
+
+    /// What was learned of the fields, for a job that adds rows.
+    fn agreement(&self) -> Vec<FieldAgreement> {
+        let (Way::Records { comparer, .. }, Some((model, fit))) = (&self.scorer.way, &self.model)
+        else {
+            return Vec::new();
+        };
+        let fields = comparer.fields().zip(model.agreement(fit.expected));
+        fields
+            .map(|((column, part, kind), agreement)| FieldAgreement {
+                column,
+                part: part.name().to_owned(),
+                kind: kind.name().to_owned(),
+                shares: agreement.shares,
+                pairs: agreement.pairs,
+            })
+            .collect()
     }
 
     fn name(&self, column: usize) -> String {
@@ -172,7 +194,7 @@ impl<'a> Judge<'a> {
             .enumerate()
             .map(|(field, (column, part, _))| FieldExplanation {
                 column: self.name(column),
-                part: part_name(part).to_owned(),
+                part: part.name().to_owned(),
                 values: [left, right].map(|record| record.get(column).cloned().flatten()),
                 agreement: level_name(pair.pattern, field),
                 weight: weights.get(field).copied().flatten(),
@@ -217,6 +239,7 @@ pub fn decide(
     judge: &Judge<'_>,
     scored: &Scored,
     capped: CappedKeys,
+    earlier: Option<&EarlierIndex>,
     memory: &MemoryReservation,
 ) -> Result<Matches> {
     let held = memory.new_empty();
@@ -244,32 +267,56 @@ pub fn decide(
                 Way::Texts { .. } => UNKNOWN_TEXT,
             }),
             most: steps(MOST),
+            apart_from: EARLIER,
         };
         link(&edges, linkage)
     };
+    let clusters = named(clusters, earlier)?;
     let rows = matched_rows(&clusters, &scored.pairs, &judged);
     memory.try_grow(rows.len() * size_of::<MatchedRow>())?;
     let mut report = report(judge, scored, &judged, capped);
     report.clusters = clusters.len() as u64;
     report.rows_in_clusters = rows.len() as u64;
     report.largest_clusters = largest(&clusters);
+    if let Some(earlier) = earlier {
+        report.earlier_rows = Some(earlier.rows());
+        report.renumber(earlier.head.next_row_id);
+    }
     Ok(Matches {
         rows,
         report: Some(Arc::new(report)),
         explained: None,
+        agreement: judge.agreement(),
     })
+}
+
+/// The clusters, each with its name: that which an earlier output gave it, or its smallest row.
+fn named(clusters: Vec<Cluster>, earlier: Option<&EarlierIndex>) -> Result<Vec<(u64, Cluster)>> {
+    // Of rows of an earlier output, a cluster has one at most; it is the last.
+    let known = |Cluster(rows): &Cluster| rows.last().copied().filter(|row| *row >= EARLIER);
+    let rows: HashSet<u64> = clusters.iter().filter_map(known).collect();
+    let names = match earlier {
+        Some(earlier) => earlier.clusters(&rows)?,
+        None => HashMap::new(),
+    };
+    let named = clusters.into_iter().map(|cluster| {
+        let first = cluster.0.first().copied().unwrap_or_default();
+        let name = known(&cluster).map_or(first, |row| *names.get(&row).unwrap_or(&row));
+        (name, cluster)
+    });
+    Ok(named.collect())
 }
 
 /// The rows of the clusters, each with the row that stays and how sure that is.
 fn matched_rows(
-    clusters: &[Cluster],
+    clusters: &[(u64, Cluster)],
     pairs: &[ScoredPair],
     judged: &[(f64, f64)],
 ) -> Vec<MatchedRow> {
     let mut cluster_of: HashMap<u64, u64> = HashMap::new();
-    for Cluster(rows) in clusters {
+    for (name, Cluster(rows)) in clusters {
         for row in rows {
-            cluster_of.insert(*row, rows[0]);
+            cluster_of.insert(*row, *name);
         }
     }
     let mut ranks: HashMap<u64, u64> = HashMap::new();
@@ -288,8 +335,12 @@ fn matched_rows(
         between.insert((pair.left, pair.right), *score);
     }
     let mut matched = Vec::with_capacity(cluster_of.len());
-    for Cluster(rows) in clusters {
-        let rank = |row: &u64| (ranks.get(row).copied().unwrap_or_default(), *row);
+    for (name, Cluster(rows)) in clusters {
+        // What was published before stays.
+        let rank = |row: &u64| {
+            let rank = ranks.get(row).copied().unwrap_or_default();
+            (*row < EARLIER, rank, *row)
+        };
         let Some(survivor) = rows.iter().copied().min_by_key(rank) else {
             continue;
         };
@@ -298,7 +349,7 @@ fn matched_rows(
             let score = between.get(&pair).or_else(|| best.get(row)).copied();
             MatchedRow {
                 row: *row,
-                cluster: rows[0],
+                cluster: *name,
                 survivor,
                 score: if *row == survivor {
                     1.0
@@ -312,10 +363,10 @@ fn matched_rows(
     matched
 }
 
-fn largest(clusters: &[Cluster]) -> Vec<(u64, u64)> {
+fn largest(clusters: &[(u64, Cluster)]) -> Vec<(u64, u64)> {
     let mut sizes: Vec<(u64, u64)> = clusters
         .iter()
-        .map(|Cluster(rows)| (rows[0], rows.len() as u64))
+        .map(|(name, Cluster(rows))| (*name, rows.len() as u64))
         .collect();
     sizes.sort_by_key(|(cluster, rows)| (std::cmp::Reverse(*rows), *cluster));
     sizes.truncate(LARGEST);
@@ -363,20 +414,12 @@ fn report(
     report
 }
 
-fn part_name(part: Part) -> &'static str {
-    match part {
-        Part::Whole => "whole",
-        Part::Words => "words",
-        Part::Numbers => "numbers",
-    }
-}
-
 fn fields(judge: &Judge<'_>, comparer: &Comparer, model: &Model) -> Vec<FieldReport> {
     let fields = comparer.fields().zip(model.weights());
     fields
         .map(|((column, part, kind), weights)| FieldReport {
             column: judge.name(column),
-            part: part_name(part).to_owned(),
+            part: part.name().to_owned(),
             kind: kind.name().to_owned(),
             weights: weights.into_iter().map(bits).collect(),
         })
@@ -428,7 +471,7 @@ fn evidence(judge: &Judge<'_>, pair: &ScoredPair) -> Vec<(String, String, f64)> 
         };
         let mut name = judge.name(column);
         if part != Part::Whole {
-            name = format!("{name} ({})", part_name(part));
+            name = format!("{name} ({})", part.name());
         }
         let weight = weights.get(field).copied().flatten();
         evidence.push((name, level, weight.unwrap_or_default()));

@@ -7,6 +7,7 @@ use arrow::datatypes::{DataType, Field, Float64Type, Schema, SchemaRef, UInt64Ty
 use arrow::ipc::reader::FileReader;
 use arrow::ipc::writer::FileWriter;
 
+use super::index::FieldAgreement;
 use super::report::{MatchReport, PairExplanation};
 use crate::error::{Error, Result};
 use crate::program::Splits;
@@ -35,6 +36,8 @@ pub struct Matches {
     pub report: Option<Arc<MatchReport>>,
     /// Why two rows are in one cluster or not, where somebody has asked.
     pub explained: Option<Arc<PairExplanation>>,
+    /// What was learned of the fields, for a job that adds rows; only where all are known.
+    pub agreement: Vec<FieldAgreement>,
 }
 
 impl Matches {
@@ -100,6 +103,7 @@ impl Matches {
             rows: rows.collect(),
             report: None,
             explained: None,
+            agreement: Vec::new(),
         })
     }
 }

@@ -1,7 +1,11 @@
 //! What a search for near duplicates must know.
 
 use serde::{Deserialize, Serialize};
-use udfs::kernels::matching::{FEW_ROWS, KeyPlan};
+use udfs::kernels::matching::{FEW_ROWS, KeyPlan, Veil};
+
+use crate::error::Result;
+use crate::secret;
+use crate::spec::Secret;
 
 /// What a search for near duplicates must know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,9 +20,44 @@ pub struct MatchingNeed {
     pub link_by: Option<usize>,
     /// Which row of a cluster stays.
     pub keep: KeepMatch,
+    /// What is kept of rows from job to job; none where nothing is.
+    pub index: Option<IndexNeed>,
+}
+
+/// What is kept of rows from job to job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IndexNeed {
+    /// Output of an earlier job, of whose rows copies are looked for.
+    pub against: Option<String>,
+    /// Whether an index is written of the rows that stay.
+    pub writes: bool,
+    /// Columns, by their place among those that are compared, of which only sketches are kept.
+    pub hidden: Vec<bool>,
+    /// The secret that these depend on.
+    pub salt: Secret,
 }
 
 impl MatchingNeed {
+    /// What hides values and keys of rows; none where nothing is hidden.
+    pub(super) fn veil(&self) -> Result<Option<Veil>> {
+        let index = self.index.as_ref();
+        let index = index.filter(|index| index.hidden.contains(&true));
+        let secret = index
+            .map(|index| secret::resolve(&index.salt))
+            .transpose()?;
+        Ok(secret.map(|secret| Veil::new(&secret)))
+    }
+
+    /// Output of an earlier job, of whose rows copies are looked for.
+    pub fn against(&self) -> Option<&str> {
+        self.index.as_ref()?.against.as_deref()
+    }
+
+    /// Whether an index is written of the rows that stay.
+    pub fn writes_index(&self) -> bool {
+        self.index.as_ref().is_some_and(|index| index.writes)
+    }
+
     /// Which rows of a key meet, by the plan of records.
     pub fn meeting(&self, plan: &KeyPlan) -> Meeting {
         match self.method {

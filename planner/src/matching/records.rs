@@ -8,8 +8,8 @@ use arrow::array::{
 };
 use arrow::datatypes::UInt64Type;
 
-use super::candidates::Values;
 use super::need::{KeepMatch, MatchingNeed, Method};
+use super::rows::{RowRecords, Values};
 use crate::error::{Error, Result};
 use crate::learn::{LogEntry, Quantity, quantities};
 use crate::profile::mix;
@@ -34,6 +34,7 @@ pub(crate) fn pair_buckets(total_rows: u64) -> usize {
 #[derive(Debug)]
 pub struct RecordLog {
     need: MatchingNeed,
+    records: Option<RowRecords>,
     rows: Vec<u64>,
     /// What decides which row of a cluster stays: the smallest.
     ranks: Vec<u64>,
@@ -50,6 +51,7 @@ impl RecordLog {
             Method::Texts { .. } => 1,
         };
         Self {
+            records: None,
             rows: Vec::new(),
             ranks: Vec::new(),
             partners: (0..buckets.max(1))
@@ -76,6 +78,13 @@ impl RecordLog {
             .collect();
         let values = Values::at(frame, &self.need.columns, &live)?;
         let ranks = Ranks::new(frame, self.need.keep)?;
+        let records = match &mut self.records {
+            Some(records) => records,
+            None => {
+                let records = RowRecords::new(&self.need, frame.key_plan.as_deref())?;
+                self.records.insert(records)
+            }
+        };
         let (mut bytes, mut next) = (0, 0);
         for (place, row) in live.into_iter().enumerate() {
             let number = frame.first_row + row as u64;
@@ -100,10 +109,7 @@ impl RecordLog {
                 partners.append(true);
             }
             bytes += 16 + 4 * self.partners.len();
-            let record = match &self.need.method {
-                Method::Records { .. } => values.record(place),
-                Method::Texts { .. } => vec![Some(values.text(place))],
-            };
+            let record = records.of(&values, place);
             for (column, value) in self.values.iter_mut().zip(&record) {
                 column.append_option(value.as_deref());
                 bytes += 5 + value.as_ref().map_or(0, String::len);

@@ -22,6 +22,9 @@ pub struct MatchReport {
     pub clusters: u64,
     /// Their rows.
     pub rows_in_clusters: u64,
+    /// Rows of the earlier output that the rows were compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier_rows: Option<u64>,
     /// The largest of them: the cluster, and its rows.
     pub largest_clusters: Vec<(u64, u64)>,
     /// The fields, and what their agreement tells; of records only.
@@ -50,6 +53,37 @@ pub struct MatchReport {
     pub capped_keys: CappedKeys,
 }
 
+impl MatchReport {
+    /// Numbers rows from this number on.
+    pub(super) fn renumber(&mut self, first_row_id: u64) {
+        for (cluster, _) in &mut self.largest_clusters {
+            *cluster = cluster.wrapping_add(first_row_id);
+        }
+        for PairEvidence { rows, .. } in &mut self.doubtful_pairs {
+            let (one, two) = *rows;
+            let (one, two) = (
+                one.wrapping_add(first_row_id),
+                two.wrapping_add(first_row_id),
+            );
+            *rows = (one.min(two), one.max(two));
+        }
+    }
+}
+
+impl PairExplanation {
+    /// Numbers rows from this number on.
+    pub(crate) fn renumber(&mut self, first_row_id: u64) {
+        let outside = |row: &mut u64| *row = row.wrapping_add(first_row_id);
+        outside(&mut self.rows.0);
+        outside(&mut self.rows.1);
+        self.gone.iter_mut().for_each(outside);
+        for (cluster, survivor) in self.clusters.iter_mut().flatten() {
+            outside(cluster);
+            outside(survivor);
+        }
+    }
+}
+
 /// A field, and what its agreement tells.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct FieldReport {
@@ -57,7 +91,7 @@ pub struct FieldReport {
     pub column: String,
     /// `whole`, `words` or `numbers`: what of the value is compared.
     pub part: String,
-    /// `text`, `digits`, `quantity` or `date`.
+    /// `text`, `digits`, `quantity`, `date` or `sketch`.
     pub kind: String,
     /// The logarithm, to base 2, of how much likelier rows of one thing agree so than others, from
     /// `different` to `the same`.

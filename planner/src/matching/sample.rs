@@ -10,8 +10,10 @@ use arrow::datatypes::UInt64Type;
 use serde::{Deserialize, Serialize};
 use udfs::kernels::matching::Record;
 
-use super::candidates::{Values, sides};
+use super::earlier::EarlierIndex;
+use super::index::FieldAgreement;
 use super::need::{MatchingNeed, Method};
+use super::rows::{RowRecords, Values, sides};
 use crate::error::{Error, Result};
 use crate::profile::RowSample;
 use crate::program::Frame;
@@ -33,6 +35,10 @@ pub struct Sample {
     pub records: Vec<Record>,
     /// What texts are cut into; none of records, or where the step says so.
     pub shingle: Option<String>,
+    /// Rows of an earlier output that may match too, but not one another.
+    pub earlier: u64,
+    /// What was learned of them.
+    pub agreement: Vec<FieldAgreement>,
 }
 
 impl Sample {
@@ -45,11 +51,36 @@ impl Sample {
     pub fn pairs(&self, linked: bool) -> f64 {
         let all = |rows: u64| rows as f64 * rows.saturating_sub(1) as f64 / 2.0;
         let within: f64 = self.counts.values().map(|rows| all(*rows)).sum();
+        let across = self.rows() as f64 * self.earlier as f64;
         if linked {
             all(self.rows()) - within
         } else {
-            all(self.rows())
+            all(self.rows()) + across
         }
+    }
+
+    /// Puts sketches in the place of values that are not to be read, and adds rows of an earlier output.
+    pub fn prepare(&mut self, need: &MatchingNeed, earlier: Option<&EarlierIndex>) -> Result<()> {
+        if let Method::Records { .. } = need.method {
+            let records = RowRecords::new(need, None)?;
+            self.records
+                .iter_mut()
+                .for_each(|record| records.hide(record));
+        }
+        let Some(index) = earlier else {
+            return Ok(());
+        };
+        self.earlier = index.rows();
+        self.agreement.clone_from(&index.head.agreement);
+        match need.method {
+            Method::Texts { .. } => self.shingle.clone_from(&index.head.plan.shingle),
+            Method::Records { .. } => {
+                let sample = index.sample(SAMPLE_ROWS, SAMPLE_SEED)?;
+                self.sides.resize(self.records.len() + sample.len(), 0);
+                self.records.extend(sample);
+            }
+        }
+        Ok(())
     }
 
     /// Adds what was counted in all splits.

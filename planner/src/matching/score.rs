@@ -10,12 +10,15 @@ use arrow::datatypes::{Float64Type, Int32Type, UInt64Type};
 use arrow::ipc::reader::FileReader;
 use arrow::ipc::writer::FileWriter;
 use datafusion::execution::memory_pool::MemoryReservation;
-use udfs::kernels::matching::{Chance, Comparer, Comparison, Level, Model, Pattern, Prepared};
+use udfs::kernels::matching::{
+    Agreement, Chance, Comparer, Comparison, Level, Model, Pattern, Prepared, Sketch,
+};
 use udfs::kernels::shingle::{Shingler, Shingling, distinct, jaccard};
 
-use super::candidates::shingling;
+use super::index::FieldAgreement;
 use super::need::{MatchingNeed, Method};
 use super::records::{Place, Records};
+use super::rows::shingling;
 use super::sample::Sample;
 use crate::error::{Error, Result};
 use crate::learn::in_threads;
@@ -58,6 +61,8 @@ pub(super) enum Way {
     Texts {
         shingling: Shingling,
         threshold: f64,
+        /// Whether there are sketches in the place of texts.
+        sketched: bool,
     },
 }
 
@@ -139,8 +144,9 @@ impl Scorer {
         let linked = need.link_by.is_some();
         let way = match &need.method {
             Method::Texts { threshold, shingle } => Way::Texts {
-                shingling: shingling(shingle.as_deref().or(sample.shingle.as_deref())),
+                shingling: shingling(shingle.as_deref(), sample.shingle.as_deref()),
                 threshold: *threshold,
+                sketched: need.index.is_some(),
             },
             Method::Records {
                 threshold,
@@ -161,7 +167,8 @@ impl Scorer {
                 let sides = linked.then_some(sample.sides.as_slice());
                 let chance = comparer.chance(&records, sides, sample.pairs(linked));
                 let columns = comparer.fields().map(|(column, ..)| column).collect();
-                let start = Model::start(columns, sample.rows() as f64, &chance);
+                let before = agreement_before(&comparer, sample);
+                let start = Model::start(columns, before, sample.rows() as f64, &chance);
                 Way::Records {
                     comparer: Box::new(comparer),
                     chance,
@@ -224,16 +231,17 @@ impl Scorer {
                 let comparison = comparer.compare(&left, &right);
                 (pair.pattern, pair.rarity) = (comparison.pattern, comparison.rarity);
             }
-            Way::Texts { shingling, .. } => {
-                let mut shingler = Shingler::new(*shingling);
+            Way::Texts {
+                shingling,
+                sketched,
+                ..
+            } => {
+                let mut pieces = Pieces::new(*shingling, *sketched);
                 let [left, right] = [left, right].map(|record| {
-                    let mut hashes = Vec::new();
                     let text = record.first().and_then(Option::as_deref);
-                    shingler.shingle(text.unwrap_or_default(), &mut hashes);
-                    distinct(&mut hashes);
-                    hashes
+                    pieces.of(text.unwrap_or_default())
                 });
-                pair.rarity = in_steps(jaccard(&left, &right));
+                pair.rarity = in_steps(left.similarity(&right));
             }
         }
         pair
@@ -255,7 +263,11 @@ impl Scorer {
             Way::Texts {
                 shingling,
                 threshold,
-            } => compare_texts(*shingling, *threshold, records, pairs),
+                sketched,
+            } => {
+                let pieces = Pieces::new(*shingling, *sketched);
+                compare_texts(pieces, *threshold, records, pairs)
+            }
         }
     }
 }
@@ -313,30 +325,69 @@ fn compare_records(
     scored
 }
 
+/// Makes of texts what is compared of them.
+struct Pieces {
+    shingler: Shingler,
+    sketched: bool,
+    hashes: Vec<u64>,
+}
+
+/// What is compared of a text.
+enum TextPieces {
+    /// The hashes of its shingles, ascending.
+    All(Vec<u64>),
+    /// The smallest of them.
+    Sketched(Sketch),
+}
+
+impl Pieces {
+    fn new(shingling: Shingling, sketched: bool) -> Self {
+        Self {
+            shingler: Shingler::new(shingling),
+            sketched,
+            hashes: Vec::new(),
+        }
+    }
+
+    fn of(&mut self, text: &str) -> TextPieces {
+        if self.sketched {
+            return TextPieces::Sketched(Sketch::from_text(text).unwrap_or_default());
+        }
+        self.shingler.shingle(text, &mut self.hashes);
+        distinct(&mut self.hashes);
+        TextPieces::All(self.hashes.clone())
+    }
+}
+
+impl TextPieces {
+    fn similarity(&self, other: &Self) -> f64 {
+        match (self, other) {
+            (Self::All(left), Self::All(right)) => jaccard(left, right),
+            (Self::Sketched(left), Self::Sketched(right)) => left.jaccard(right),
+            _ => 0.0,
+        }
+    }
+}
+
 fn compare_texts(
-    shingling: Shingling,
+    mut pieces: Pieces,
     threshold: f64,
     records: &Records<'_>,
     pairs: &[(Place, Place)],
 ) -> Scored {
-    let mut shingler = Shingler::new(shingling);
     let mut scored = Scored {
         compared: pairs.len() as u64,
         ..Scored::default()
     };
-    let (mut one, mut two) = (Vec::new(), Vec::new());
-    let mut last = None;
-    let mut shingle = |place: Place, hashes: &mut Vec<u64>| {
-        shingler.shingle(records.value(place, 0).unwrap_or_default(), hashes);
-        distinct(hashes);
-    };
+    let mut left: Option<(u64, TextPieces)> = None;
+    let mut of = |place: Place| pieces.of(records.value(place, 0).unwrap_or_default());
     for pair in pairs {
-        if last != Some(pair.0.row) {
-            shingle(pair.0, &mut one);
-            last = Some(pair.0.row);
-        }
-        shingle(pair.1, &mut two);
-        let similarity = jaccard(&one, &two);
+        let one = match left.take() {
+            Some((row, one)) if row == pair.0.row => one,
+            _ => of(pair.0),
+        };
+        let similarity = one.similarity(&of(pair.1));
+        left = Some((pair.0.row, one));
         if similarity >= threshold * HOPELESS_SHARE {
             scored.pairs.push(ScoredPair {
                 rarity: in_steps(similarity),
@@ -345,6 +396,19 @@ fn compare_texts(
         }
     }
     scored
+}
+
+/// What an earlier output tells of the fields; of those that it does not know, the usual.
+pub(super) fn agreement_before(comparer: &Comparer, sample: &Sample) -> Vec<Agreement> {
+    let fields = comparer.fields();
+    let known = fields.map(|(column, part, kind)| {
+        let mut known = sample.agreement.iter();
+        let known = known.find(|known| {
+            known.column == column && known.part == part.name() && known.kind == kind.name()
+        });
+        known.map_or_else(Agreement::default, FieldAgreement::agreement)
+    });
+    known.collect()
 }
 
 impl Scored {

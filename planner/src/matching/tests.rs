@@ -191,6 +191,7 @@ fn stored_scores_and_matches() {
         rows: vec![row(3), row(12), row(19)],
         report: None,
         explained: None,
+        agreement: Vec::new(),
     };
     matches
         .write(&place, Splits { count: 3, rows: 10 })

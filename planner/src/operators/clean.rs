@@ -86,6 +86,7 @@ impl SplitWorker for Cleaner {
         for op in 0..program.ops.len() {
             self.place.apply(op, &mut frame, &known)?;
         }
+        frame.renumber(state.first_row_id);
         check_fatal(&frame, program)?;
         self.split = Some((number, known));
         state.progress.add_rows(frame.rows() as u64);

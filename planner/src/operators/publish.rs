@@ -66,7 +66,8 @@ impl PassWork for Publishing {
             self.order.clone(),
             &self.state.recipe.job.output,
             self.state.profile_sample,
-        )?;
+        )?
+        .numbered_from(self.state.first_row_id);
         Ok(Publisher {
             place,
             sink: Arc::new(sink),
@@ -98,6 +99,7 @@ impl SplitWorker for Publisher {
     fn take(&mut self, mut frame: Frame) -> Result<Option<RecordBatch>> {
         let state = &self.place.state;
         let number = frame.first_row / state.rows_per_split;
+        frame.is_published = true;
         let at = match self.open.iter().position(|open| open.split == number) {
             Some(at) => at,
             None => {
@@ -120,6 +122,7 @@ impl SplitWorker for Publisher {
         }
         timer.done();
         let _timer = self.writing.timer();
+        frame.renumber(state.first_row_id);
         open.part.write(&frame)?;
         open.rows += frame.rows() as u64;
         state.progress.add_rows(frame.rows() as u64);

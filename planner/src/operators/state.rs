@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use udfs::kernels::matching::KeyPlan;
+
 use crate::error::{Error, Result};
 use crate::matching::pair_buckets;
 use crate::profile::RowSample;
@@ -21,6 +23,8 @@ pub struct PassState {
     pub rows_per_split: u64,
     /// Rows of the source.
     pub total_rows: u64,
+    /// The number of its first row outside of the job.
+    pub first_row_id: u64,
     /// Rows that profiles look at.
     pub profile_sample: RowSample,
     /// Rows that figures rest on; all when none.
@@ -41,6 +45,30 @@ pub enum Known {
     Here(Arc<Learned>),
     /// In a file that every worker can read.
     Stored(LearnedFile),
+}
+
+impl Known {
+    fn is_key_plan(&self) -> bool {
+        match self {
+            Self::Here(learned) => matches!(learned.as_ref(), Learned::KeyPlan(_)),
+            Self::Stored(file) => matches!(file, LearnedFile::KeyPlan(_)),
+            Self::Nothing => false,
+        }
+    }
+
+    /// The plan of keys; none where it is something else.
+    pub(crate) fn key_plan(&self) -> Result<Option<Arc<KeyPlan>>> {
+        let learned = match self {
+            known if !known.is_key_plan() => return Ok(None),
+            Self::Here(learned) => Arc::clone(learned),
+            Self::Stored(file) => Arc::new(file.of_split(0)?),
+            Self::Nothing => return Ok(None),
+        };
+        Ok(match learned.as_ref() {
+            Learned::KeyPlan(plan) => Some(Arc::clone(plan)),
+            _ => None,
+        })
+    }
 }
 
 impl PassState {
@@ -94,7 +122,9 @@ impl Workplace {
         let known = self.state.known.iter().zip(&self.shared).enumerate();
         let last = self.state.pass + 1 == self.program.passes.len();
         let known = known.map(|(op, (known, shared))| match known {
-            // What only leads to another operation's knowledge is not asked for when that is there.
+            // What only leads to another operation's knowledge is not asked for when that is there, but
+            // for a plan, which indexes are made by.
+            known if last && known.is_key_plan() => Ok(shared.clone()),
             _ if last && self.program.ops.get(op).is_some_and(|op| op.op.leads()) => Ok(None),
             Known::Stored(file) if !file.is_for_all() => Ok(Some(Arc::new(file.of_split(split)?))),
             _ => Ok(shared.clone()),

@@ -1,6 +1,6 @@
 //! Where a pass learns keys: finds what repeats or may match, bucket by bucket, on many workers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ use super::learn_schema;
 use crate::cluster::tell;
 use crate::error::{Error, Result};
 use crate::learn::{KEY_BUCKETS, LogEntry, find_repeats};
-use crate::matching::{MatchingNeed, Meeting, Sample, Scorer, find_pairs};
+use crate::matching::{EarlierIndex, MatchingNeed, Meeting, Sample, Scorer, find_pairs};
 use crate::profile::RowSample;
 use crate::program::{Keep, Repeats, RepeatsFiles, Splits};
 use crate::storage::{Place, WholeFile};
@@ -56,13 +56,20 @@ pub enum BucketSum {
     /// Rows that repeat a key; which of equal ones stays.
     Repeats(Keep),
     /// Pairs of rows that have keys in common.
-    Pairs(Meeting),
+    Pairs {
+        /// Which rows of a key meet.
+        meeting: Meeting,
+        /// Rows of an earlier output that they may meet too.
+        earlier: Option<Arc<EarlierIndex>>,
+    },
     /// How far the rows of pairs agree.
     Scores {
         /// What is compared.
         need: MatchingNeed,
         /// The sample from which the fields are learned, in JSON.
         sample: Place,
+        /// Rows of an earlier output that are compared too.
+        earlier: Option<Arc<EarlierIndex>>,
     },
 }
 
@@ -168,6 +175,7 @@ impl ExecutionPlan for SumExec {
         let mut finder = Finder {
             order: Arc::clone(&self.order),
             held: BTreeMap::new(),
+            complete: BTreeSet::new(),
             memory,
         };
         let mut builder = RecordBatchReceiverStreamBuilder::new(learn_schema(), 2);
@@ -195,6 +203,8 @@ struct Finder {
     order: Arc<SumOrder>,
     /// By operation and bucket.
     held: BTreeMap<(usize, u16), Vec<RecordBatch>>,
+    /// Operations whose logs have what earlier outputs add to them.
+    complete: BTreeSet<usize>,
     memory: MemoryReservation,
 }
 
@@ -223,24 +233,38 @@ impl Finder {
 
     /// Finds and stores the repeats of the next bucket; none when there are no more.
     fn find(&mut self) -> Result<Option<RecordBatch>> {
-        let Some(((op, bucket), logs)) = self.held.pop_first() else {
+        let Some((op, _)) = self.held.keys().next().copied() else {
             return Ok(None);
         };
-        let sum = self.order.sums.iter().find(|sum| sum.0 == op);
+        let order = Arc::clone(&self.order);
+        let sum = order.sums.iter().find(|sum| sum.0 == op);
         let (_, sum) = sum.ok_or(Error::Bug("keys that nobody wants"))?;
+        if self.complete.insert(op) {
+            self.add_earlier_keys(op, sum)?;
+        }
+        let Some(((op, bucket), mut logs)) = self.held.pop_first() else {
+            return Ok(None);
+        };
         let batch = match sum {
             BucketSum::Repeats(keep) => self.repeats(op, bucket, *keep, &logs)?,
             // Counts, which are no keys.
-            BucketSum::Pairs(_) if usize::from(bucket) >= KEY_BUCKETS => {
+            BucketSum::Pairs { .. } if usize::from(bucket) >= KEY_BUCKETS => {
                 let schema = logs.first().ok_or(Error::Bug("no logs"))?.schema();
                 concat_batches(&schema, &logs)?
             }
-            BucketSum::Pairs(meeting) => self.pairs(op, bucket, *meeting, &logs)?,
-            BucketSum::Scores { need, sample } => {
+            BucketSum::Pairs { meeting, .. } => self.pairs(op, bucket, *meeting, &logs)?,
+            BucketSum::Scores {
+                need,
+                sample,
+                earlier,
+            } => {
                 let file = sample.open().map_err(|error| Error::io(sample, error))?;
                 let learned: Sample = serde_json::from_reader(file)?;
                 let scorer = Scorer::new(need, &learned);
                 let found = self.memory.new_empty();
+                if let Some(earlier) = earlier {
+                    logs.extend(earlier.records_for(&logs, &[], &found)?);
+                }
                 let scored = scorer.score(&logs, 1, &found)?;
                 let place = scored_place(&self.order.folder, op, bucket);
                 let io = |error| Error::io(&place, error);
@@ -265,6 +289,27 @@ impl Finder {
 }
 
 impl Finder {
+    /// Adds the keys of earlier rows to those of an operation that is to find pairs.
+    fn add_earlier_keys(&mut self, op: usize, sum: &BucketSum) -> Result<()> {
+        let BucketSum::Pairs {
+            earlier: Some(earlier),
+            ..
+        } = sum
+        else {
+            return Ok(());
+        };
+        let mut rest = self.held.split_off(&(op, 0));
+        let mut behind = rest.split_off(&(op, KEY_BUCKETS as u16));
+        let own = rest.into_iter().map(|((_, bucket), logs)| (bucket, logs));
+        let mut own: BTreeMap<u16, Vec<RecordBatch>> = own.collect();
+        // Until all buckets are done.
+        earlier.add_keys(&mut own, 1, &self.memory)?;
+        let own = own.into_iter().map(|(bucket, logs)| ((op, bucket), logs));
+        self.held.extend(own);
+        self.held.append(&mut behind);
+        Ok(())
+    }
+
     /// Finds and stores the repeats of a bucket; gives the rows that the driver is told of.
     fn repeats(
         &self,

@@ -8,6 +8,7 @@ use udfs::kernels::pii::hash::Secret as SecretBytes;
 use super::{Action, Layout, LayoutColumn, Need, Pass, ProgramOp, plan_passes};
 use crate::contract::{Contract, ContractColumn};
 use crate::error::{Error, Result};
+use crate::matching::MatchingNeed;
 use crate::secret;
 use crate::spec::{
     BusinessRule, ColumnType, Columns, DatasetSpec, JobSpec, OptionsSpec, OutputSpec, PiiStrategy,
@@ -230,6 +231,16 @@ impl Program {
     /// Whether a step puts rows together to clusters.
     pub fn finds_clusters(&self) -> bool {
         self.ops.iter().any(|op| op.op.leads())
+    }
+
+    /// The operations whose rows go into an index, by number, with what they compare.
+    pub fn indexes(&self) -> Vec<(usize, MatchingNeed)> {
+        let needs = self.ops.iter().enumerate();
+        let needs = needs.filter_map(|(number, op)| match op.op.need() {
+            Some(Need::Matches(need)) if need.writes_index() => Some((number, need)),
+            _ => None,
+        });
+        needs.collect()
     }
 
     /// Schema of the cleaned data.

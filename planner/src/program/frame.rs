@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, BooleanArray, StringViewArray, UInt32Array, 
 use arrow::buffer::BooleanBuffer;
 use udfs::kernels::matching::KeyPlan;
 
-use crate::matching::{Candidates, MatchedRow};
+use crate::matching::{Candidates, IndexedRows, MatchedRow};
 
 /// Who vouches for a changed cell; a name of the `source` column of the provenance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -167,6 +167,10 @@ pub struct Frame {
     pub candidates: Option<Candidates>,
     /// Rows of clusters of near duplicates, with the transformation that found them.
     pub clustered: Vec<(u16, MatchedRow)>,
+    /// Whether the frame is on its way to an output, so that indexes are made of it.
+    pub is_published: bool,
+    /// What goes into the indexes of the output.
+    pub indexed: Vec<IndexedRows>,
     /// Where the rows come from.
     pub origin: Origin,
 }
@@ -194,6 +198,8 @@ impl Frame {
             key_plan: None,
             candidates: None,
             clustered: Vec::new(),
+            is_published: false,
+            indexed: Vec::new(),
             origin,
         };
         if bad.null_count() < bad.len() {
@@ -207,6 +213,32 @@ impl Frame {
             frame.lose(losses.collect());
         }
         frame
+    }
+
+    /// Numbers the rows of the source from this number on, when all is done.
+    pub fn renumber(&mut self, first_row_id: u64) {
+        if first_row_id == 0 {
+            return;
+        }
+        // Rows of an earlier output lie before those of the source: their numbers wrap around.
+        let outside = |row: &mut u64| *row = row.wrapping_add(first_row_id);
+        outside(&mut self.first_row);
+        for change in &mut self.changes {
+            change.from.iter_mut().for_each(outside);
+        }
+        for (_, loss) in &mut self.losses {
+            if let Loss::Duplicate { survivor, .. } | Loss::NearDuplicate { survivor, .. } = loss {
+                outside(survivor);
+            }
+        }
+        for (_, matched) in &mut self.clustered {
+            outside(&mut matched.row);
+            outside(&mut matched.cluster);
+            outside(&mut matched.survivor);
+        }
+        for indexed in &mut self.indexed {
+            indexed.clusters.iter_mut().for_each(outside);
+        }
     }
 
     /// Number of rows, live or not.

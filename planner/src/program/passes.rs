@@ -41,7 +41,8 @@ impl Pass {
                 }
                 Action::Apply(number) => {
                     let op = &ops[number].op;
-                    let leads = op.leads() && kept.last() == Some(&Action::Learn(number + 1));
+                    let next = [Action::Learn(number + 1), Action::Apply(number + 1)];
+                    let leads = op.leads() && kept.last().is_some_and(|kept| next.contains(kept));
                     if leads {
                         kept.push(action);
                     } else if learns && (op.drops_rows() || op.writes().meets(&wanted)) {

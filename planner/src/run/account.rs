@@ -27,6 +27,7 @@ pub(super) struct ReportParts<'a> {
     pub(super) program: &'a Program,
     pub(super) learned: &'a [Option<Arc<Learned>>],
     pub(super) sampled: f64,
+    pub(super) first_row_id: u64,
     pub(super) before: Vec<Option<ColumnSketch>>,
     pub(super) written: Written,
 }

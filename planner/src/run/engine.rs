@@ -13,6 +13,7 @@ use serde_json::json;
 use super::audit::Audit;
 use super::clock::Clock;
 use super::discover::PROFILE_ROWS;
+use super::earlier::{Earlier, carry_on};
 use super::in_order::InOrder;
 use super::job::JobRun;
 use super::learn::{PassLogs, Summing, merge_sketches};
@@ -21,13 +22,13 @@ use super::workers::Workers;
 use super::{Phase, Progress};
 use crate::error::{Error, Result};
 use crate::learn::{GoneRows, KEY_BUCKETS};
-use crate::matching::MatchingNeed;
+use crate::matching::{IndexHead, MatchingNeed, index_files};
 use crate::operators::{
     BucketSum, Known, LearnExec, PassState, PublishExec, SumExec, SumOrder, scan_splits,
 };
 use crate::profile::{ColumnSketch, RowSample};
 use crate::program::{Learned, LearnedFile, Need, Program, Recipe, RepeatsFiles, Splits};
-use crate::sink::{Account, FileEntry, PartWriter, SinkOrder, SinkPlan, SplitOutcome};
+use crate::sink::{Account, FileEntry, PartFolder, PartWriter, SinkOrder, SinkPlan, SplitOutcome};
 use crate::source::Source;
 use crate::storage::Place;
 
@@ -81,6 +82,8 @@ pub(super) struct Engine<'a> {
     /// Share of the rows that figures rest on.
     pub(super) sampled: f64,
     figure_sample: Option<RowSample>,
+    /// Outputs of earlier jobs with which rows are compared.
+    earlier: Earlier,
 }
 
 impl<'a> Engine<'a> {
@@ -96,6 +99,7 @@ impl<'a> Engine<'a> {
             None => Arc::new(FairSpillPool::new(limit)),
         };
         let program = recipe.program()?;
+        let earlier = Earlier::open(run, &program)?;
         let (figure_sample, sampled) =
             figure_sample(&program, source, limit, run.spec.options.seed);
         let workers = match &run.cluster {
@@ -112,7 +116,13 @@ impl<'a> Engine<'a> {
             learned_folder,
             sampled,
             figure_sample,
+            earlier,
         })
+    }
+
+    /// The number of the source's first row outside of the job.
+    pub(super) fn first_row_id(&self) -> u64 {
+        self.earlier.next_row_id()
     }
 
     fn progress(&self) -> &Arc<Progress> {
@@ -131,6 +141,7 @@ impl<'a> Engine<'a> {
             known: known.to_vec(),
             rows_per_split: self.source.rows_per_split,
             total_rows: self.source.total_rows,
+            first_row_id: self.first_row_id(),
             profile_sample: RowSample::of(
                 self.source.total_rows,
                 PROFILE_ROWS,
@@ -214,7 +225,8 @@ impl<'a> Engine<'a> {
                 let need = self.program.ops[op].op.need();
                 let ordered = order.as_ref().is_some_and(|order| order.learns(op));
                 if let Some(Need::Sample(need)) = &need {
-                    let sampled = near::sample(need, &logs.take_op(op), &summing)?;
+                    let earlier = self.earlier.of(op).map(AsRef::as_ref);
+                    let sampled = near::sample(need, &logs.take_op(op), earlier, &summing)?;
                     let plan = Arc::new(Learned::KeyPlan(Arc::clone(&sampled.plan)));
                     known[op] = self.known(op, &plan)?;
                     found.insert(op + 1, sampled);
@@ -292,7 +304,8 @@ impl<'a> Engine<'a> {
                 Some(Need::Figures(_)) => figures |= !sums.is_empty(),
                 Some(Need::Candidates(need)) => {
                     let meeting = near::meeting(&need, found.get(&op));
-                    sums.push((op, BucketSum::Pairs(meeting)));
+                    let earlier = self.earlier.of(op).cloned();
+                    sums.push((op, BucketSum::Pairs { meeting, earlier }));
                 }
                 Some(Need::Matches(need)) => {
                     let found = found.get(&op).ok_or(Error::Bug("matches without pairs"))?;
@@ -301,7 +314,13 @@ impl<'a> Engine<'a> {
                     let mut file = sample.create().map_err(io)?;
                     serde_json::to_writer(&mut file, &found.sample)?;
                     file.finish().map_err(io)?;
-                    sums.push((op, BucketSum::Scores { need, sample }));
+                    let earlier = self.earlier.of(op).cloned();
+                    let scores = BucketSum::Scores {
+                        need,
+                        sample,
+                        earlier,
+                    };
+                    sums.push((op, scores));
                 }
                 _ => {}
             }
@@ -341,6 +360,41 @@ impl<'a> Engine<'a> {
             what: what(),
             limit: self.run.spec.options.memory_limit,
         }
+    }
+
+    /// Writes what belongs to the indexes of an output beside the parts of its splits: the rows of earlier
+    /// outputs, and the heads.
+    pub(super) fn complete_indexes(
+        &self,
+        parts: &PartFolder,
+        learned: &AllLearned,
+    ) -> Result<Vec<FileEntry>> {
+        let next_row_id = self.first_row_id() + self.source.total_rows;
+        let mut files = Vec::new();
+        for (op, need) in self.program.indexes() {
+            let transformation = usize::from(self.program.ops[op].transformation);
+            let transformation = &self.program.transformations[transformation].id;
+            let earlier = self.earlier.of(op);
+            if let Some(earlier) = earlier {
+                files.extend(carry_on(earlier, transformation, parts)?);
+            }
+            // The plan is what an operation before this one has learned, if it had to.
+            let mut plan = None;
+            for known in &learned.known[op.saturating_sub(2)..op] {
+                plan = known.key_plan()?.or(plan);
+            }
+            let plan = plan.unwrap_or_default();
+            let agreement = match learned.learned.get(op).and_then(Option::as_deref) {
+                Some(Learned::Matches(matches)) => matches.agreement.clone(),
+                _ => Vec::new(),
+            };
+            let contract = &self.program.contract;
+            let head = IndexHead::new(&need, contract, &plan, agreement, next_row_id)?;
+            let name = index_files::head(transformation);
+            let content = serde_json::to_vec_pretty(&head)?;
+            files.push(FileEntry::write(&parts.files, &name, &content)?);
+        }
+        Ok(files)
     }
 
     /// Runs the pass that writes.
@@ -397,7 +451,8 @@ impl<'a> Engine<'a> {
             // Readers find the columns in an output without rows too.
             let program = Arc::clone(&self.program);
             let output = &self.run.spec.output;
-            let sink = SinkPlan::new(program, Arc::clone(self.source), order, output, sample)?;
+            let sink = SinkPlan::new(program, Arc::clone(self.source), order, output, sample)?
+                .numbered_from(self.first_row_id());
             written.add(PartWriter::create(Arc::new(sink), 0)?.finish()?);
         }
         written
@@ -426,8 +481,13 @@ impl NearDuplicates<'_> {
         gone: &mut GoneRows,
     ) -> Result<(Known, Option<Arc<Learned>>)> {
         let folder = &self.engine.learned_folder;
+        let earlier = self.engine.earlier.of(self.op).map(AsRef::as_ref);
         if self.engine.program.ops[self.op].op.leads() {
-            let mut now = found.remove(&self.op).unwrap_or_default();
+            let mut now = match found.remove(&self.op) {
+                Some(sampled) => sampled,
+                // What texts are cut into was said.
+                None => near::sample(self.need, &[], earlier, self.summing)?,
+            };
             let meeting = near::meeting(self.need, Some(&now));
             let known = if self.ordered {
                 let files = RepeatsFiles {
@@ -440,7 +500,7 @@ impl NearDuplicates<'_> {
                     least_shared: meeting.least_shared,
                 })
             } else {
-                let pairs = near::pairs_here(&mut now, meeting, logs, self.summing)?;
+                let pairs = near::pairs_here(&mut now, meeting, logs, earlier, self.summing)?;
                 Known::Here(Arc::new(Learned::Candidates(pairs)))
             };
             found.insert(self.op + 1, now);
@@ -451,9 +511,9 @@ impl NearDuplicates<'_> {
         let program = &self.engine.program;
         let matches = if self.ordered {
             let own = (self.op, self.need);
-            near::matches_there(program, own, &pairs, logs, folder, self.summing)?
+            near::matches_there(program, own, &pairs, logs, (folder, earlier), self.summing)?
         } else {
-            near::matches_here(program, self.need, &pairs, logs, self.summing)?
+            near::matches_here(program, self.need, &pairs, logs, earlier, self.summing)?
         };
         let removed = matches.rows.iter().filter(|row| row.row != row.survivor);
         gone.extend(removed.map(|row| row.row));

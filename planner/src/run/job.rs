@@ -165,6 +165,8 @@ impl JobRun {
             various: various_columns(&learned.before),
         };
         let mut written = engine.publish(order, &learned, &mut clock).await?;
+        let indexes = engine.complete_indexes(&attempt.parts, &learned)?;
+        written.files.extend(indexes);
         clock.lap(Phase::Write);
         audit.record(
             "data_written",
@@ -184,6 +186,7 @@ impl JobRun {
                 program: &program,
                 learned: &learned.learned,
                 sampled: engine.sampled,
+                first_row_id: engine.first_row_id(),
                 before,
                 written,
             },
@@ -243,6 +246,7 @@ impl JobRun {
     ) -> Result<(Report, Manifest)> {
         let mut files = parts.written.files.clone();
         let contract = serde_json::to_value(&parts.program.contract)?;
+        let first_row_id = parts.first_row_id;
         let mut report = build_report(parts)?;
         report.generated_at = Some(now());
         clock.lap(Phase::Publish);
@@ -273,6 +277,7 @@ impl JobRun {
                 data_sanitizer: env!("CARGO_PKG_VERSION").to_owned(),
                 datafusion: datafusion::DATAFUSION_VERSION.to_owned(),
             },
+            first_row_id,
             files,
         };
         Ok((report, manifest))

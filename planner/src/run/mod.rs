@@ -4,6 +4,7 @@ mod account;
 mod audit;
 mod clock;
 mod discover;
+mod earlier;
 mod engine;
 mod explain;
 mod in_order;

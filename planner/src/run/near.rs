@@ -10,8 +10,8 @@ use super::learn::Summing;
 use crate::error::{Error, Result};
 use crate::learn::{KEY_BUCKETS, in_threads};
 use crate::matching::{
-    Candidates, CappedKeys, Judge, Matches, MatchingNeed, Meeting, Method, PairExplanation, Sample,
-    Scored, Scorer, decide, find_pairs, record_of,
+    Candidates, CappedKeys, EARLIER, EarlierIndex, Judge, Matches, MatchingNeed, Meeting, Method,
+    PairExplanation, Sample, Scored, Scorer, decide, find_pairs, record_of,
 };
 use crate::operators::scored_place;
 use crate::program::Program;
@@ -31,23 +31,24 @@ pub(super) struct Found {
 pub(super) fn sample(
     need: &MatchingNeed,
     parts: &[RecordBatch],
+    earlier: Option<&EarlierIndex>,
     summing: &Summing<'_>,
 ) -> Result<Found> {
-    if let Method::Texts { .. } = need.method {
-        let sample = Sample::of_texts(parts)?;
-        let shingle = sample.shingle.clone();
-        return Ok(Found {
-            plan: Arc::new(KeyPlan {
-                shingle,
-                ..KeyPlan::default()
-            }),
-            sample,
-            ..Found::default()
-        });
-    }
-    let sample = Sample::merge(parts)?;
+    let mut sample = match need.method {
+        Method::Texts { .. } => Sample::of_texts(parts)?,
+        Method::Records { .. } => Sample::merge(parts)?,
+    };
+    // Rows meet those of an earlier output by the keys that these have.
+    let plan = match (earlier, &need.method) {
+        (Some(earlier), _) => earlier.head.plan.clone(),
+        (None, Method::Texts { .. }) => KeyPlan {
+            shingle: sample.shingle.clone(),
+            ..KeyPlan::default()
+        },
+        (None, Method::Records { .. }) => KeyPlan::learn(&sample.records, &need.keys, summing.rows),
+    };
+    sample.prepare(need, earlier)?;
     summing.memory.try_grow(sample.bytes())?;
-    let plan = KeyPlan::learn(&sample.records, &need.keys, summing.rows);
     Ok(Found {
         plan: Arc::new(plan),
         sample,
@@ -75,10 +76,14 @@ pub(super) fn pairs_here(
     found: &mut Found,
     meeting: Meeting,
     mut logs: BTreeMap<u16, Vec<RecordBatch>>,
+    earlier: Option<&EarlierIndex>,
     summing: &Summing<'_>,
 ) -> Result<Candidates> {
     count(found, &mut logs)?;
     let held = summing.memory.new_empty();
+    if let Some(earlier) = earlier {
+        earlier.add_keys(&mut logs, summing.threads, &held)?;
+    }
     let buckets: Vec<Vec<RecordBatch>> = logs.into_values().collect();
     let parts = in_threads(summing.threads, buckets, |logs| {
         find_pairs(&logs, meeting, &held)
@@ -113,17 +118,25 @@ pub(super) fn matches_here(
     program: &Program,
     need: &MatchingNeed,
     found: &Found,
-    logs: BTreeMap<u16, Vec<RecordBatch>>,
+    mut logs: BTreeMap<u16, Vec<RecordBatch>>,
+    earlier: Option<&EarlierIndex>,
     summing: &Summing<'_>,
 ) -> Result<Matches> {
     let scorer = Scorer::new(need, &found.sample);
     let held = summing.memory.new_empty();
     let mut scored = Scored::default();
-    for logs in logs.values() {
+    for logs in logs.values_mut() {
+        if let Some(earlier) = earlier {
+            let watched = summing
+                .watched
+                .map_or(Vec::new(), |(one, two)| vec![one, two]);
+            let watched: Vec<u64> = watched.into_iter().filter(|row| *row >= EARLIER).collect();
+            logs.extend(earlier.records_for(logs, &watched, &held)?);
+        }
         scored.add(scorer.score(logs, summing.threads, &held)?);
     }
     let judge = judge(program, need, found, &scorer, &scored);
-    let mut matches = decide(&judge, &scored, found.capped, summing.memory)?;
+    let mut matches = decide(&judge, &scored, found.capped, earlier, summing.memory)?;
     if let Some(rows) = summing.watched {
         let logs: Vec<RecordBatch> = logs.into_values().flatten().collect();
         let explained = explain(&judge, rows, found, &matches, &logs)?;
@@ -138,7 +151,7 @@ pub(super) fn matches_there(
     (op, need): (usize, &MatchingNeed),
     found: &Found,
     told: BTreeMap<u16, Vec<RecordBatch>>,
-    folder: &Place,
+    (folder, earlier): (&Place, Option<&EarlierIndex>),
     summing: &Summing<'_>,
 ) -> Result<Matches> {
     let scorer = Scorer::new(need, &found.sample);
@@ -154,7 +167,7 @@ pub(super) fn matches_there(
     }
     scored.pairs.sort_unstable();
     let judge = judge(program, need, found, &scorer, &scored);
-    decide(&judge, &scored, found.capped, summing.memory)
+    decide(&judge, &scored, found.capped, earlier, summing.memory)
 }
 
 fn judge<'a>(

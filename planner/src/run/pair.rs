@@ -7,11 +7,12 @@ use serde::Serialize;
 use super::audit::Audit;
 use super::clock::Clock;
 use super::discover::source_types;
+use super::earlier::Earlier;
 use super::engine::Engine;
 use super::job::JobRun;
 use crate::contract::Contract;
 use crate::error::{Error, Result};
-use crate::matching::PairExplanation;
+use crate::matching::{EARLIER, PairExplanation};
 use crate::program::{Learned, Recipe};
 use crate::storage::Place;
 
@@ -62,19 +63,26 @@ pub async fn explain_pair(
     (left, right): (u64, u64),
     staging: &Place,
 ) -> Result<Vec<PairStep>> {
-    let rows = (left.min(right), left.max(right));
-    run.watched = Some(rows);
     let source = run.open_source(staging)?;
-    if left == right || rows.1 >= source.total_rows {
+    let recipe = Recipe::new(run.spec.clone(), contract, source_types(&source));
+    let recipe = Arc::new(recipe);
+    let program = recipe.program()?;
+    // Inside of the job its own rows begin at 0; those of an earlier output are behind them.
+    let first_row_id = Earlier::open(&run, &program)?.next_row_id();
+    let inside = |row: u64| row.wrapping_sub(first_row_id);
+    let rows = (
+        inside(left).min(inside(right)),
+        inside(left).max(inside(right)),
+    );
+    let known = |row: u64| row < source.total_rows || row >= EARLIER;
+    if left == right || rows.0 >= source.total_rows || !known(rows.1) {
         let problem = format!(
-            "two different rows are wanted, of the {} of the source, counted from 0",
+            "two different rows are wanted, one at least of the {} of the source, counted from {first_row_id}",
             source.total_rows
         );
         return Err(Error::field(format!("rows {left} and {right}"), problem));
     }
-    let recipe = Recipe::new(run.spec.clone(), contract, source_types(&source));
-    let recipe = Arc::new(recipe);
-    let program = recipe.program()?;
+    run.watched = Some(rows);
     let engine = Engine::new(&run, &source, recipe, staging.clone()).await?;
     let learned = engine
         .learn(&mut Clock::start(), &mut Audit::default())
@@ -84,12 +92,14 @@ pub async fn explain_pair(
         let finding = match learned.as_deref() {
             Some(Learned::Repeats(repeats)) if program.ops[op].op.drops_rows() => {
                 let survivor = |row: u64| repeats.among(row, 1).first().map(|(_, stays)| *stays);
-                PairFinding::Copies([survivor(rows.0), survivor(rows.1)])
+                let survivor = |row: u64| Some(survivor(inside(row))?.wrapping_add(first_row_id));
+                PairFinding::Copies([survivor(left.min(right)), survivor(left.max(right))])
             }
             Some(Learned::Matches(matches)) => match &matches.explained {
                 Some(explained) => {
                     let mut explained = explained.as_ref().clone();
                     hide_personal(&mut explained, &program.contract);
+                    explained.renumber(first_row_id);
                     PairFinding::Near(Box::new(explained))
                 }
                 None => continue,

@@ -101,6 +101,7 @@ impl Relation {
             known: Vec::new(),
             rows_per_split: self.source.rows_per_split,
             total_rows: self.source.total_rows,
+            first_row_id: 0,
             profile_sample: RowSample::of(0, 0, 0),
             figure_sample: None,
             elsewhere: false,

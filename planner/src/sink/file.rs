@@ -57,6 +57,17 @@ impl PartFolder {
     }
 }
 
+impl PartFolder {
+    /// Copies a file of another output, of so many rows, to this name.
+    pub(crate) fn copy(&self, from: &Place, name: String, rows: Option<u64>) -> Result<FileEntry> {
+        let mut source = from.open().map_err(|error| Error::io(from, error))?;
+        let (file, mut sink) = OutputFile::create(self, name)?;
+        io::copy(&mut source, &mut sink).map_err(|error| Error::io(from, error))?;
+        let entry = file.finish(sink, rows.unwrap_or_default())?;
+        Ok(FileEntry { rows, ..entry })
+    }
+}
+
 /// Name and place of a file that is being written.
 pub(super) struct OutputFile {
     place: Place,

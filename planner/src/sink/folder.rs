@@ -273,6 +273,7 @@ mod tests {
                 data_sanitizer: String::new(),
                 datafusion: String::new(),
             },
+            first_row_id: 0,
             files,
         };
         let changes = folder.prepare(&attempt, &manifest).unwrap();

@@ -62,8 +62,15 @@ pub struct Manifest {
     pub contract: Value,
     /// What made it.
     pub software: Software,
+    /// The number of the source's first row: rows are numbered on from those of an earlier output.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub first_row_id: u64,
     /// Every other file of the output.
     pub files: Vec<FileEntry>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Manifest {

@@ -6,6 +6,7 @@ mod cells;
 mod chunk;
 mod file;
 mod folder;
+mod index;
 mod lease;
 mod losses;
 mod manifest;

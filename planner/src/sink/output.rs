@@ -16,6 +16,7 @@ pub(super) const CONTENT: &[&str] = &[
     "removed",
     "quarantine",
     "clusters",
+    "index",
     "report.json",
     "report.html",
     "audit.json",

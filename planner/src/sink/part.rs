@@ -11,10 +11,12 @@ use parquet::schema::types::ColumnPath;
 use serde::{Deserialize, Serialize};
 
 use super::cells::modified_cells;
+use super::index::{IndexTable, IndexWriter};
 use super::losses::LossTables;
 use super::provenance::{ProvenanceTable, ProvenanceWriter};
 use super::{Account, FileEntry, PartFolder, TableWriter};
 use crate::error::{Error, Result};
+use crate::matching::index_files;
 use crate::profile::{ColumnSketch, Profiler, RowSample};
 use crate::program::{Frame, Program};
 use crate::source::Source;
@@ -38,6 +40,9 @@ impl SinkOrder {
         if program.finds_clusters() {
             tables.push("clusters");
         }
+        if !program.indexes().is_empty() {
+            tables.push(index_files::FOLDER);
+        }
         if output.provenance == Provenance::Full {
             tables.push("provenance");
         }
@@ -58,6 +63,9 @@ pub struct SinkPlan {
     sample: RowSample,
     /// Columns of the source whose values hardly repeat.
     various: Vec<bool>,
+    indexes: Vec<Arc<IndexTable>>,
+    rows_per_split: u64,
+    first_row_id: u64,
 }
 
 impl SinkPlan {
@@ -75,7 +83,17 @@ impl SinkPlan {
             .then(|| ProvenanceTable::new(&program, job_id, placeholders.clone()))
             .transpose()?
             .map(Arc::new);
+        let indexes = program.indexes().into_iter().map(|(op, need)| {
+            let transformation = program.ops[op].transformation;
+            let id = program.transformations[usize::from(transformation)]
+                .id
+                .clone();
+            Arc::new(IndexTable::new(transformation, id, &need))
+        });
         Ok(Self {
+            indexes: indexes.collect(),
+            rows_per_split: source.rows_per_split,
+            first_row_id: 0,
             losses: LossTables::new(&program, job_id, source, placeholders),
             provenance: table,
             private: program.private(),
@@ -86,6 +104,15 @@ impl SinkPlan {
             sample,
             various: order.various,
         })
+    }
+
+    /// The same, for rows that are numbered from this number on.
+    #[must_use]
+    pub fn numbered_from(self, first_row_id: u64) -> Self {
+        Self {
+            first_row_id,
+            ..self
+        }
     }
 
     /// Settings of the data: a dictionary only where values repeat.
@@ -135,6 +162,7 @@ pub struct PartWriter {
     removed: TableWriter,
     quarantine: TableWriter,
     clusters: Option<TableWriter>,
+    indexes: Vec<IndexWriter>,
     account: Account,
     before: Profiler,
     after: Profiler,
@@ -173,8 +201,12 @@ impl PartWriter {
             let name = format!("provenance/part-{split:05}.parquet");
             ProvenanceWriter::create(Arc::clone(table), &plan.folder, name)
         });
+        let first_row_id = plan.first_row_id + split * plan.rows_per_split;
+        let indexes = plan.indexes.iter();
+        let indexes = indexes.map(|table| IndexWriter::create(table, &plan.folder, first_row_id));
         Ok(Self {
             split,
+            indexes: indexes.collect::<Result<_>>()?,
             data,
             provenance: provenance.transpose()?,
             removed: table("removed", plan.losses.removed_schema())?,
@@ -220,6 +252,9 @@ impl PartWriter {
         if let (Some(clusters), false) = (&mut self.clusters, frame.clustered.is_empty()) {
             clusters.write(&plan.losses.clusters(frame)?)?;
         }
+        for index in &mut self.indexes {
+            index.write(frame)?;
+        }
         self.account.add(frame, &cells, &plan.private);
         self.after.clean(frame, &plan.program);
         Ok(())
@@ -258,6 +293,9 @@ impl PartWriter {
         files.push(self.quarantine.finish()?);
         if let Some(clusters) = self.clusters {
             files.push(clusters.finish()?);
+        }
+        for index in self.indexes {
+            files.extend(index.finish()?);
         }
         Ok(SplitOutcome {
             split: self.split,

@@ -81,6 +81,16 @@ impl TableWriter {
         }
     }
 
+    /// Ends a row group, in a format that has them.
+    pub(super) fn end_group(&mut self) -> Result<()> {
+        match &mut self.encoder {
+            Encoder::Parquet(writer) => {
+                writer.flush().map_err(|error| at(self.file.place(), error))
+            }
+            Encoder::Csv(_) | Encoder::Jsonl(_) => Ok(()),
+        }
+    }
+
     /// Ends the file: everything is on disk, and the entry tells what it is.
     pub fn finish(self) -> Result<FileEntry> {
         let file = self.file;

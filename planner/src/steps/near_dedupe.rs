@@ -9,7 +9,9 @@ use udfs::kernels::shingle::Shingling;
 
 use super::Step;
 use crate::error::{Error, Result};
-use crate::matching::{KeepMatch, MatchingNeed, MergeNeed, Method};
+use crate::matching::{
+    IndexNeed, IndexedRows, KeepMatch, MatchedRow, MatchingNeed, MergeNeed, Method,
+};
 use crate::program::{
     ColumnSet, Frame, Layout, LayoutColumn, Learned, Loss, Need, Op, StepContext,
 };
@@ -62,6 +64,16 @@ pub struct NearDedupe {
     /// `from_row_id`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub merge: bool,
+    /// Output of an earlier job over the same columns, written with `index: true`: rows that are nearly the
+    /// same as one that stayed there leave, and join its cluster. The rows of this job are numbered on from
+    /// those of that output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub against: Option<String>,
+    /// Whether `index/` of the output gets what a later job needs to compare its rows with those that stay
+    /// (left out: where there is `against`; with the rows of that output). Personal data is kept as sketches
+    /// of hashes that depend on `dataset.pii_salt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<bool>,
 }
 
 /// How rows are compared.
@@ -125,6 +137,7 @@ impl Step for NearDedupe {
             keys: columns.iter().map(|column| !categories(column)).collect(),
             method: self.method(&columns, layout, field)?,
             keep: self.keep(layout, field)?,
+            index: self.index_need(&columns, layout, context)?,
             columns,
             link_by,
         };
@@ -221,6 +234,43 @@ impl NearDedupe {
                 })
             }
         }
+    }
+
+    fn index_need(
+        &self,
+        columns: &[usize],
+        layout: &Layout,
+        context: &StepContext<'_>,
+    ) -> Result<Option<IndexNeed>> {
+        let field = &context.field;
+        let writes = self.index.unwrap_or(self.against.is_some());
+        if !writes && self.against.is_none() {
+            return Ok(None);
+        }
+        if self.link_by.is_some() {
+            let option = if self.against.is_some() {
+                "against"
+            } else {
+                "index"
+            };
+            let field = format!("{field}.{option}");
+            return Err(Error::field(field, "does not go together with link_by"));
+        }
+        let hidden = |column: &usize| layout.columns[*column].contract.pii;
+        let hidden: Vec<bool> = match self.method(columns, layout, field)? {
+            Method::Records { .. } => columns.iter().map(hidden).collect(),
+            // They are one text.
+            Method::Texts { .. } => vec![columns.iter().any(hidden); columns.len()],
+        };
+        if hidden.contains(&true) {
+            context.salt()?;
+        }
+        Ok(Some(IndexNeed {
+            against: self.against.clone(),
+            writes,
+            hidden,
+            salt: context.contract.pii_salt.clone(),
+        }))
     }
 
     fn keep(&self, layout: &Layout, field: &str) -> Result<KeepMatch> {
@@ -324,24 +374,11 @@ impl Op for NearDedupeOp {
             None if self.leads() => Ok(()),
             Some(Learned::Matches(matches)) if self.stage == Stage::Matches => {
                 frame.candidates = None;
-                let found = matches.among(frame.first_row, frame.rows());
-                if found.is_empty() {
-                    return Ok(());
+                self.remove(frame, matches.among(frame.first_row, frame.rows()));
+                if frame.is_published && self.need.writes_index() {
+                    let indexed = IndexedRows::of(frame, &self.need, self.transformation)?;
+                    frame.indexed.push(indexed);
                 }
-                let clustered = found.iter().map(|matched| (self.transformation, *matched));
-                frame.clustered.extend(clustered);
-                let removed = found
-                    .iter()
-                    .filter(|matched| matched.row != matched.survivor);
-                let losses = removed.map(|matched| {
-                    let loss = Loss::NearDuplicate {
-                        transformation: self.transformation,
-                        survivor: matched.survivor,
-                        score: matched.score,
-                    };
-                    ((matched.row - frame.first_row) as u32, loss)
-                });
-                frame.lose(losses.collect());
                 Ok(())
             }
             Some(Learned::Merge(columns)) if self.stage == Stage::Merge => {
@@ -352,5 +389,28 @@ impl Op for NearDedupeOp {
             }
             _ => Err(Error::Bug("near duplicates were not learned")),
         }
+    }
+}
+
+impl NearDedupeOp {
+    /// Takes rows out that are of the same thing as one that stays.
+    fn remove(&self, frame: &mut Frame, found: &[MatchedRow]) {
+        if found.is_empty() {
+            return;
+        }
+        let clustered = found.iter().map(|matched| (self.transformation, *matched));
+        frame.clustered.extend(clustered);
+        let removed = found
+            .iter()
+            .filter(|matched| matched.row != matched.survivor);
+        let losses = removed.map(|matched| {
+            let loss = Loss::NearDuplicate {
+                transformation: self.transformation,
+                survivor: matched.survivor,
+                score: matched.score,
+            };
+            ((matched.row - frame.first_row) as u32, loss)
+        });
+        frame.lose(losses.collect());
     }
 }

@@ -9,7 +9,7 @@ use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::TryStreamExt;
 
 use super::*;
-use crate::matching::Meeting;
+use crate::matching::{EarlierIndex, IndexHead, Meeting};
 use crate::operators::{BucketSum, SumOrder, scan_splits};
 use crate::program::{Keep, RepeatsFiles, Splits};
 use crate::run::{JobRun, discover, open_source};
@@ -61,6 +61,7 @@ fn pass_state(recipe: Recipe, source: &Source, known: Vec<Known>) -> Arc<PassSta
         known,
         rows_per_split: source.rows_per_split,
         total_rows: source.total_rows,
+        first_row_id: 77,
         profile_sample: RowSample::of(source.total_rows, 100, 7),
         figure_sample: Some(RowSample::of(source.total_rows, 50, 8)),
         elsewhere: true,
@@ -192,11 +193,17 @@ fn passes_of_every_step() {
                 (4, BucketSum::Repeats(Keep::MostComplete)),
                 (
                     6,
-                    BucketSum::Pairs(Meeting {
-                        most: 7,
-                        of_value: 5,
-                        least_shared: 2,
-                    }),
+                    BucketSum::Pairs {
+                        meeting: Meeting {
+                            most: 7,
+                            of_value: 5,
+                            least_shared: 2,
+                        },
+                        earlier: Some(Arc::new(EarlierIndex {
+                            head: IndexHead::default(),
+                            parts: Vec::new(),
+                        })),
+                    },
                 ),
             ],
             folder: folder.path().join("learned").into(),
@@ -224,6 +231,7 @@ fn passes_of_every_step() {
             assert_eq!(other.recipe.job, state.recipe.job, "{name}");
             assert_eq!(other.recipe.contract, state.recipe.contract, "{name}");
             assert_eq!(other.recipe.types, state.recipe.types, "{name}");
+            assert_eq!(other.first_row_id, state.first_row_id);
             assert_eq!(other.profile_sample, state.profile_sample);
             assert_eq!(other.figure_sample, state.figure_sample);
             assert!(matches!(

@@ -4,6 +4,7 @@ use rapidfuzz::distance::{jaro_winkler, osa};
 
 use super::field::{Field, Kind, Token, Value};
 use super::pattern::Level;
+use super::sketch::Sketch;
 
 /// Jaro-Winkler similarity from which two words are taken for one.
 const SAME_WORD: f64 = 0.9;
@@ -25,6 +26,23 @@ pub(super) fn level(field: &Field, kind: Kind, left: &Value<'_>, right: &Value<'
         },
         Kind::Digits => digits(&left.compact, &right.compact),
         Kind::Text => texts(field, left, right),
+        Kind::Sketch => match (&left.sketch, &right.sketch) {
+            (Some(one), Some(two)) => sketches(one, two),
+            _ => Level::Different,
+        },
+    }
+}
+
+/// Sketches, by the pairs of letters that both values have: a slip of the pen in a word of eight letters
+/// leaves seven of nine.
+fn sketches(left: &Sketch, right: &Sketch) -> Level {
+    match left.dice(right) {
+        _ if left.is_same(right) => Level::Same,
+        alike if alike >= 0.8 => Level::Near,
+        alike if alike >= 0.65 => Level::Close,
+        alike if alike >= 0.5 => Level::Partial,
+        alike if alike >= 0.35 => Level::Faint,
+        _ => Level::Different,
     }
 }
 

@@ -8,6 +8,7 @@ use super::compare::level;
 use super::field::{Field, Kind, Part, Value, identity, is_mixed};
 use super::model::Chance;
 use super::pattern::{Level, MOST_FIELDS, Pattern};
+use super::sketch::Sketch;
 use crate::kernels::minhash::split_mix;
 
 /// The comparable values of a row's columns.
@@ -196,7 +197,8 @@ impl Comparer {
         }
         let crossed = |from: usize, to: usize| {
             let (one, two) = (self.value(left, from)?, self.value(right, to)?);
-            Some(level(&self.fields[from], Kind::Text, one, two))
+            let kind = self.fields[from].kind;
+            Some(level(&self.fields[from], kind, one, two))
         };
         let crossed = [crossed(one, two), crossed(two, one)];
         let worth = |levels: [Option<Level>; 2]| -> i32 {
@@ -338,7 +340,7 @@ fn dependent_columns(sample: &[Record], columns: usize) -> Vec<(usize, &'static 
     let rows = &sample[..sample.len().min(2_000)];
     let words = |column: usize| -> usize {
         let values = rows.iter().filter_map(|record| record[column].as_deref());
-        values.map(|value| value.split(' ').count()).sum()
+        values.map(|value| pieces(value).count()).sum()
     };
     let mut order: Vec<usize> = (0..columns).collect();
     order.sort_by_key(|column| {
@@ -359,13 +361,10 @@ fn dependent_columns(sample: &[Record], columns: usize) -> Vec<(usize, &'static 
             });
             let others: HashSet<&str> = others
                 .filter_map(|other| record[other].as_deref())
-                .flat_map(|value| value.split(' '))
+                .flat_map(pieces)
                 .collect();
-            all += value.split(' ').count();
-            covered += value
-                .split(' ')
-                .filter(|word| others.contains(word))
-                .count();
+            all += pieces(value).count();
+            covered += pieces(value).filter(|word| others.contains(word)).count();
         }
         if all > 0 && covered * 100 >= all * 95 {
             dependent.push((column, "repeats other columns"));
@@ -374,12 +373,18 @@ fn dependent_columns(sample: &[Record], columns: usize) -> Vec<(usize, &'static 
     dependent
 }
 
+/// The words of a value; of a sketch, its pieces.
+fn pieces(value: &str) -> impl Iterator<Item = &str> {
+    let head = usize::from(Sketch::is_sketch(value));
+    value.split(' ').skip(head)
+}
+
 /// Pairs of text fields that have values in common: in some rows one stands in the other's place.
 fn exchanges(fields: &[Field], sample: &[Record]) -> Vec<(usize, usize)> {
     let values: Vec<Option<HashSet<&str>>> = fields
         .iter()
         .map(|field| {
-            let fits = field.kind == Kind::Text && field.part == Part::Whole;
+            let fits = matches!(field.kind, Kind::Text | Kind::Sketch) && field.part == Part::Whole;
             let values = sample
                 .iter()
                 .filter_map(|record| record[field.column].as_deref());
@@ -392,6 +397,9 @@ fn exchanges(fields: &[Field], sample: &[Record]) -> Vec<(usize, usize)> {
             let (Some(left), Some(right)) = (left, right) else {
                 continue;
             };
+            if fields[one].kind != fields[two].kind {
+                continue;
+            }
             let shared = left.intersection(right).count();
             if shared >= 5 && shared * 20 >= left.len().min(right.len()) {
                 found.push((one, two));

@@ -6,6 +6,7 @@ use std::cell::OnceCell;
 use foldhash::HashMap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::sketch::Sketch;
 use super::value::date;
 
 /// Part of what is stored: another seed is another hash of everything.
@@ -37,6 +38,8 @@ pub enum Kind {
     Quantity,
     /// Dates.
     Date,
+    /// Values of which only a sketch is known.
+    Sketch,
 }
 
 impl Kind {
@@ -47,6 +50,7 @@ impl Kind {
             Self::Digits => "digits",
             Self::Quantity => "quantity",
             Self::Date => "date",
+            Self::Sketch => "sketch",
         }
     }
 }
@@ -81,6 +85,7 @@ pub(super) struct Value<'a> {
     text: &'a str,
     pub(super) date: Option<(i32, i32, i32)>,
     pub(super) quantity: Option<f64>,
+    pub(super) sketch: Option<Sketch>,
     /// How often the value occurs in the sample.
     pub(super) count: u32,
 }
@@ -132,6 +137,15 @@ pub(super) fn is_mixed<'a>(values: impl Iterator<Item = &'a str>) -> bool {
 }
 
 impl Part {
+    /// Name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Whole => "whole",
+            Self::Words => "words",
+            Self::Numbers => "numbers",
+        }
+    }
+
     fn takes(self, word: &str) -> bool {
         match self {
             Self::Whole => true,
@@ -167,6 +181,7 @@ impl Field {
         let mut words: HashMap<u64, u32> = HashMap::default();
         let mut present = 0u32;
         let (mut digits, mut dates, mut fractions) = (0u32, 0u32, 0u32);
+        let mut sketches = 0u32;
         for value in values.flatten().filter_map(|value| part.of(value)) {
             present += 1;
             *counts.entry(identity(&value)).or_default() += 1;
@@ -180,9 +195,12 @@ impl Field {
             digits += u32::from(figures);
             fractions += u32::from(figures && value.contains('.'));
             dates += u32::from(date(&value).is_some());
+            sketches += u32::from(Sketch::is_sketch(&value));
         }
         let most = |part: u32| present > 0 && part * 10 >= present * 9;
-        let kind = if most(dates) {
+        let kind = if sketches > 0 {
+            Kind::Sketch
+        } else if most(dates) {
             Kind::Date
         } else if most(digits) && fractions * 10 >= present {
             Kind::Quantity
@@ -214,6 +232,21 @@ impl Field {
     pub(super) fn prepare<'a>(&self, text: &'a str) -> Option<Value<'a>> {
         let value = self.part.of(text)?;
         let id = identity(&value);
+        let count = self.counts.get(&id).copied().unwrap_or(1);
+        if self.kind == Kind::Sketch {
+            return Some(Value {
+                id,
+                length: 0,
+                is_cut: true,
+                tokens: OnceCell::new(),
+                text,
+                date: None,
+                quantity: None,
+                sketch: Sketch::from_text(text),
+                count,
+                compact: value,
+            });
+        }
         let long = value.char_indices().nth(MOST_LETTERS);
         let compact = match long {
             Some((end, _)) => Cow::Owned(value[..end].split(' ').collect()),
@@ -230,7 +263,8 @@ impl Field {
             quantity: (self.kind == Kind::Quantity)
                 .then(|| compact.parse().ok())
                 .flatten(),
-            count: self.counts.get(&id).copied().unwrap_or(1),
+            sketch: None,
+            count,
             compact,
         })
     }

@@ -60,8 +60,10 @@ const FREQUENT: u32 = 4;
 pub struct KeyPlan {
     /// Values of a signature behind each band.
     pub band_rows: usize,
-    /// Runs and values that so many records have that they tell nothing, as hashes, ascending.
+    /// Runs that so many records have that they tell nothing, as hashes, ascending.
     pub common: Vec<u64>,
+    /// Keys of values that are too frequent to bring anybody together, ascending.
+    pub frequent: Vec<u64>,
     /// Rows of a value up to which it brings them together.
     pub value_rows: usize,
     /// Keys that two records must share; a value that [`RARE_ROWS`] or fewer have counts for two.
@@ -75,6 +77,7 @@ impl Default for KeyPlan {
         Self {
             band_rows: 2,
             common: Vec::new(),
+            frequent: Vec::new(),
             value_rows: FEW_ROWS,
             least_shared: 1,
             shingle: None,
@@ -114,8 +117,9 @@ impl KeyPlan {
                 }
             }
         }
-        plan.common.extend(frequent_values(&sample, alone, scale));
         plan.common.sort_unstable();
+        plan.frequent = frequent_values(&sample, alone, scale);
+        plan.frequent.sort_unstable();
         plan
     }
 }
@@ -196,6 +200,7 @@ pub struct RecordKeys {
     banding: Banding,
     hasher: MinHasher,
     common: HashSet<u64>,
+    frequent: HashSet<u64>,
     runs: Vec<u64>,
     signature: Vec<u32>,
     bands: Vec<u64>,
@@ -209,6 +214,7 @@ impl RecordKeys {
             hasher: MinHasher::new(banding.slots()),
             banding,
             common: plan.common.iter().copied().collect(),
+            frequent: plan.frequent.iter().copied().collect(),
             runs: Vec::new(),
             signature: Vec::new(),
             bands: Vec::new(),
@@ -235,7 +241,7 @@ impl RecordKeys {
             let key = value_key(hash);
             if alone
                 && letters.take(SHORTEST_VALUE).count() == SHORTEST_VALUE
-                && !self.common.contains(&key)
+                && !self.frequent.contains(&key)
             {
                 keys.push(key);
             }

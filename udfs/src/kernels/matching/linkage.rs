@@ -34,6 +34,8 @@ pub struct Linkage {
     pub unknown: i32,
     /// Scores count up to this, up and down.
     pub most: i32,
+    /// Rows from this on are known to be of different things: no cluster has two of them.
+    pub apart_from: u64,
 }
 
 /// Rows that belong together, at least two, ascending.
@@ -74,7 +76,11 @@ pub fn link(edges: &[Edge], linkage: Linkage) -> Vec<Cluster> {
     }
     let mut clusters = Vec::new();
     for (nodes, edges) in components.into_values() {
-        for members in divide(&nodes, &edges, linkage) {
+        let apart: Vec<bool> = nodes
+            .iter()
+            .map(|node| rows[*node] >= linkage.apart_from)
+            .collect();
+        for members in divide(&nodes, &apart, &edges, linkage) {
             let mut members: Vec<u64> = members.into_iter().map(|node| rows[node]).collect();
             members.sort_unstable();
             clusters.push(Cluster(members));
@@ -143,17 +149,32 @@ struct Between {
 }
 
 /// Divides a component into clusters of two and more.
-fn divide(nodes: &[usize], edges: &[(usize, usize, Edge)], linkage: Linkage) -> Vec<Vec<usize>> {
-    if nodes.len() == 2 {
+/// `apart` tells of which nodes no cluster has two.
+fn divide(
+    nodes: &[usize],
+    apart: &[bool],
+    edges: &[(usize, usize, Edge)],
+    linkage: Linkage,
+) -> Vec<Vec<usize>> {
+    if nodes.len() == 2 && apart != [true, true] {
         return vec![nodes.to_vec()];
     }
     let place = |node: usize| nodes.binary_search(&node).unwrap_or_default();
     // Rows that nothing tells apart are one from the start.
     let mut same = Forest::new(nodes.len());
-    for (left, right, _) in edges.iter().filter(|(_, _, edge)| edge.identical) {
-        same.join(place(*left), place(*right));
+    let mut has_apart = apart.to_vec();
+    let identical = edges.iter().filter(|(_, _, edge)| edge.identical);
+    let mut identical: Vec<_> = identical.collect();
+    identical.sort_unstable();
+    for (left, right, _) in identical {
+        let (left, right) = (same.root(place(*left)), same.root(place(*right)));
+        if left == right || (has_apart[left] && has_apart[right]) {
+            continue;
+        }
+        same.join(left, right);
+        has_apart[left.min(right)] |= has_apart[left.max(right)];
     }
-    let mut groups = Groups::new(nodes.len(), linkage);
+    let mut groups = Groups::new(has_apart, linkage);
     for node in 0..nodes.len() {
         let root = same.root(node);
         groups.members[root].push(node);
@@ -177,13 +198,17 @@ struct Groups {
     members: Vec<Vec<usize>>,
     /// How many things of their own are in a group: rows that nothing tells apart are one.
     sizes: Vec<i64>,
+    /// Whether one of the rows is in it of which no cluster has two.
+    apart: Vec<bool>,
     between: Vec<BTreeMap<usize, Between>>,
 }
 
 impl Groups {
-    fn new(nodes: usize, linkage: Linkage) -> Self {
+    fn new(apart: Vec<bool>, linkage: Linkage) -> Self {
+        let nodes = apart.len();
         Self {
             linkage,
+            apart,
             members: vec![Vec::new(); nodes],
             sizes: vec![1; nodes],
             between: vec![BTreeMap::new(); nodes],
@@ -207,8 +232,11 @@ impl Groups {
         }
     }
 
-    /// The mean score between two groups.
+    /// The mean score between two groups; none where they must not be one.
     fn mean(&self, left: usize, right: usize) -> Option<i64> {
+        if self.apart[left] && self.apart[right] {
+            return None;
+        }
         let between = self.between[left].get(&right)?;
         let unknown = (self.sizes[left] * self.sizes[right] - between.known).max(0);
         let unknown = unknown.min(between.known);
@@ -249,6 +277,7 @@ impl Groups {
         let moved = std::mem::take(&mut self.members[right]);
         self.members[left].extend(moved);
         self.sizes[left] += self.sizes[right];
+        self.apart[left] |= self.apart[right];
         self.between[left].remove(&right);
         for (other, between) in std::mem::take(&mut self.between[right]) {
             if other == left {
@@ -268,6 +297,7 @@ mod tests {
         threshold: 0,
         unknown: -512,
         most: 3_072,
+        apart_from: 10_000,
     };
 
     fn edge(left: u64, right: u64, score: i32) -> Edge {
@@ -326,6 +356,25 @@ mod tests {
         let clusters = clusters(&edges);
         assert_eq!(clusters.len(), 1);
         assert_eq!(clusters[0].len(), 1_000);
+    }
+
+    /// What is known to be apart stays so: each row joins the one that it is nearer to.
+    #[test]
+    fn known_things_stay_apart() {
+        let same = |left, right| Edge {
+            identical: true,
+            ..edge(left, right, 3_000)
+        };
+        let edges = [
+            edge(1, 10_000, 900),
+            edge(1, 10_001, 800),
+            edge(2, 10_001, 700),
+            edge(1, 2, 600),
+            same(3, 10_002),
+            same(3, 10_003),
+        ];
+        let want = [vec![1, 10_000], vec![2, 10_001], vec![3, 10_002]];
+        assert_eq!(clusters(&edges), want);
     }
 
     /// One to one: the better pair wins, equal ones the smaller row.

@@ -15,12 +15,14 @@ mod keys;
 mod linkage;
 mod model;
 mod pattern;
+mod sketch;
 mod value;
 
 pub use comparer::{Comparer, Comparison, Prepared, Record};
 pub use field::{Kind, Part};
 pub use keys::{FEW_ROWS, KeyPlan, RARE_ROWS, REPRESENTATIVES, RecordKeys};
 pub use linkage::{Cluster, Edge, Linkage, link, mutual_best};
-pub use model::{Chance, FieldWeights, Fit, Model, PatternCount};
+pub use model::{Agreement, Chance, FieldWeights, Fit, Model, PatternCount};
 pub use pattern::{Level, Pattern};
+pub use sketch::{Sketch, Veil};
 pub use value::comparable;

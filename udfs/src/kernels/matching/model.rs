@@ -57,6 +57,24 @@ pub struct Fit {
     pub usual: bool,
 }
 
+/// How one thing agrees in a field, as far as that is known before anything is learned.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Agreement {
+    /// Shares of the levels.
+    pub shares: [f64; 6],
+    /// Pairs that they count for.
+    pub pairs: f64,
+}
+
+impl Default for Agreement {
+    fn default() -> Self {
+        Self {
+            shares: USUAL,
+            pairs: USUAL_PAIRS,
+        }
+    }
+}
+
 /// What a field tells, by level: natural logarithms of how much likelier the level is of one thing
 /// than of two.
 pub type FieldWeights = [f64; 6];
@@ -73,6 +91,8 @@ pub struct Model {
     differ: Vec<[f64; 6]>,
     /// The column of each field.
     columns: Vec<usize>,
+    /// What was known of each field.
+    before: Vec<Agreement>,
 }
 
 /// Share of levels of one thing where nothing is known: most values are the same.
@@ -80,6 +100,9 @@ const USUAL: [f64; 6] = [0.056, 0.022, 0.056, 0.084, 0.223, 0.559];
 
 /// Pairs that the usual shares count for.
 const USUAL_PAIRS: f64 = 4.0;
+
+/// Pairs that count at most for what was learned before.
+const MOST_PAIRS_BEFORE: f64 = 1_000.0;
 
 /// Probability from which a pair tells how one thing agrees.
 const SURE: f64 = 0.9;
@@ -104,29 +127,32 @@ struct Counts {
 
 impl Model {
     /// The model before anything is learned: usual shares of agreement, and what chance gives.
-    pub fn start(columns: Vec<usize>, rows: f64, chance: &Chance) -> Self {
+    /// `before` tells what is known of each field.
+    pub fn start(columns: Vec<usize>, before: Vec<Agreement>, rows: f64, chance: &Chance) -> Self {
         let chances = chance.counts.iter();
         Self {
             prior: (0.2 * rows / chance.pairs.max(1.0)).clamp(1e-12, 0.05),
             exchanged: 0.02,
-            agree: vec![USUAL; columns.len()],
+            agree: before.iter().map(|known| known.shares).collect(),
             differ: chances.map(|levels| shares(levels, &[0.0; 6])).collect(),
             columns,
+            before,
         }
     }
 
-    /// Learns from the candidate pairs of a table of so many rows. `columns` are those of the fields.
+    /// Learns from the candidate pairs of a table of so many rows. `columns` are those of the fields, of
+    /// which `before` tells what is known.
     /// `chance` is at least what was found among them.
     /// The order of `patterns` is that of the sums, and must be the same on every run.
     pub fn fit(
         columns: Vec<usize>,
+        before: Vec<Agreement>,
         rows: f64,
         chance: &Chance,
         patterns: &[PatternCount],
     ) -> (Self, Fit) {
-        let fields = columns.len();
         let totals = &chance.counts;
-        let mut model = Self::start(columns, rows, chance);
+        let mut model = Self::start(columns, before, rows, chance);
         let mut rounds = 0;
         while rounds < ROUNDS {
             rounds += 1;
@@ -141,7 +167,8 @@ impl Model {
         fit.rounds = rounds;
         if fit.unsure > UNSURE && fit.expected > 5.0 {
             fit.usual = true;
-            model.agree = vec![USUAL; fields];
+            let before = model.before.iter();
+            model.agree = before.map(|known| known.shares).collect();
         }
         (model, fit)
     }
@@ -193,6 +220,17 @@ impl Model {
     /// fields of one thing stand for each other.
     pub fn outset(&self) -> (f64, f64) {
         ((self.prior / (1.0 - self.prior)).ln(), self.exchanged.ln())
+    }
+
+    /// How one thing agrees in each field, for who learns more of the same: it counts for as many pairs as
+    /// were `expected`, up to 1,000.
+    pub fn agreement(&self, expected: f64) -> impl Iterator<Item = Agreement> + '_ {
+        let pairs = expected.clamp(USUAL_PAIRS, MOST_PAIRS_BEFORE);
+        let agree = self.agree.iter();
+        agree.map(move |shares| Agreement {
+            shares: *shares,
+            pairs,
+        })
     }
 
     /// What each field tells, by level.
@@ -259,10 +297,11 @@ impl Model {
         self.exchanged = ((counts.exchanged + 0.5) / (counts.mass + 25.0)).clamp(0.001, 0.3);
         for (field, total) in totals.iter().enumerate() {
             let sure: f64 = counts.sure[field].iter().sum();
+            let before = self.before[field];
             let agree = &mut self.agree[field];
             for (level, share) in agree.iter_mut().enumerate() {
-                let usual = USUAL_PAIRS * USUAL[level];
-                *share = (counts.sure[field][level] + usual) / (sure + USUAL_PAIRS);
+                let known = before.pairs * before.shares[level];
+                *share = (counts.sure[field][level] + known) / (sure + before.pairs);
             }
             let most = agree[Level::Same as usize];
             agree[1..5]

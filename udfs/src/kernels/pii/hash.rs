@@ -38,6 +38,11 @@ impl Secret {
         }
         Ok(Self(bytes))
     }
+
+    /// The secret itself.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl fmt::Debug for Secret {

@@ -1,0 +1,156 @@
+//! Outputs of earlier jobs with which near duplicates are looked for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::job::JobRun;
+use crate::error::{Error, Result};
+use crate::matching::{EarlierIndex, IndexHead, IndexPart, MatchingNeed, index_files};
+use crate::program::{Need, Program};
+use crate::sink::{FileEntry, Manifest, PartFolder};
+use crate::steps::StepSpec;
+use crate::storage::Place;
+
+/// The indexes of earlier outputs, by the operations that read them.
+#[derive(Debug, Default)]
+pub(super) struct Earlier(BTreeMap<usize, Arc<EarlierIndex>>);
+
+impl Earlier {
+    /// Opens the indexes that the operations of a program read.
+    pub(super) fn open(run: &JobRun, program: &Program) -> Result<Self> {
+        let mut opened: BTreeMap<u16, Arc<EarlierIndex>> = BTreeMap::new();
+        let mut earlier = BTreeMap::new();
+        for (number, op) in program.ops.iter().enumerate() {
+            let Some(Need::Sample(need) | Need::Candidates(need) | Need::Matches(need)) =
+                op.op.need()
+            else {
+                continue;
+            };
+            let Some(location) = need.against() else {
+                continue;
+            };
+            let index = match opened.get(&op.transformation) {
+                Some(index) => Arc::clone(index),
+                None => {
+                    let field = field_of(run, location);
+                    let index = open(run, program, &need, location)
+                        .map_err(|problem| Error::field(field, problem))?;
+                    Arc::clone(opened.entry(op.transformation).or_insert(Arc::new(index)))
+                }
+            };
+            earlier.insert(number, index);
+        }
+        let mut ids = opened.values().map(|index| index.head.next_row_id);
+        let first = ids.next();
+        if ids.any(|next| Some(next) != first) {
+            let problem = "must be the same output in all steps: rows are numbered on from it";
+            return Err(Error::field("against", problem));
+        }
+        Ok(Self(earlier))
+    }
+
+    /// What an operation reads.
+    pub(super) fn of(&self, op: usize) -> Option<&Arc<EarlierIndex>> {
+        self.0.get(&op)
+    }
+
+    /// The number of the first row behind all of these.
+    pub(super) fn next_row_id(&self) -> u64 {
+        let first = self.0.values().next();
+        first.map_or(0, |index| index.head.next_row_id)
+    }
+}
+
+/// The option, in the first step that has it so.
+fn field_of(run: &JobRun, location: &str) -> String {
+    let mut steps = run.spec.steps.iter().flatten();
+    let step = steps.position(|step| match step {
+        StepSpec::NearDedupe(step) => step.against.as_deref() == Some(location),
+        _ => false,
+    });
+    format!("steps[{}].against", step.unwrap_or_default())
+}
+
+fn open(
+    run: &JobRun,
+    program: &Program,
+    need: &MatchingNeed,
+    location: &str,
+) -> Result<EarlierIndex, String> {
+    let output = &run.spec.output;
+    let credentials = output.credentials.as_ref();
+    let folder = location.strip_suffix(Manifest::NAME).unwrap_or(location);
+    let folder = if folder.is_empty() { "." } else { folder };
+    let root = Place::parse(folder, &run.base, credentials)?;
+    if Place::parse(&output.location, &run.base, credentials).as_ref() == Ok(&root) {
+        return Err("is the place of this job's own output, which would replace it".to_owned());
+    }
+    let manifest =
+        Manifest::read(&root).map_err(|error| format!("is no output that can be read: {error}"))?;
+    let paths = manifest.files.iter().map(|file| file.path.as_str());
+    let mut unfit = Vec::new();
+    for transformation in paths.filter_map(index_files::transformation_of_head) {
+        let head = read_head(&root, transformation)?;
+        let differs = head.differs(need, &program.contract);
+        match differs.map_err(|error| error.to_string())? {
+            None => return Ok(index(&root, head, transformation, &manifest)),
+            Some(why) => unfit.push(format!("its index of {transformation} does not fit: {why}")),
+        }
+    }
+    if unfit.is_empty() {
+        return Err("has no index: the job that made it needs index: true".to_owned());
+    }
+    Err(unfit.join("; "))
+}
+
+fn read_head(root: &Place, transformation: &str) -> Result<IndexHead, String> {
+    let place = root.join(&index_files::head(transformation));
+    let file = place.open().map_err(|error| format!("{place}: {error}"))?;
+    serde_json::from_reader(file).map_err(|error| format!("{place}: {error}"))
+}
+
+fn index(root: &Place, head: IndexHead, transformation: &str, manifest: &Manifest) -> EarlierIndex {
+    let mut parts: Vec<IndexPart> = Vec::new();
+    for file in &manifest.files {
+        let first_row_id = index_files::first_row_of(&file.path, transformation);
+        let Some((first_row_id, count)) = first_row_id.zip(file.rows.filter(|rows| *rows > 0))
+        else {
+            continue;
+        };
+        parts.push(IndexPart {
+            rows: root.join(&file.path),
+            keys: root.join(&index_files::keys(transformation, first_row_id)),
+            first_row_id,
+            count,
+        });
+    }
+    parts.sort_by_key(|part| part.first_row_id);
+    EarlierIndex { head, parts }
+}
+
+/// Copies the rows of an earlier index to the one of this output, which so stands for both.
+pub(super) fn carry_on(
+    earlier: &EarlierIndex,
+    transformation: &str,
+    parts: &PartFolder,
+) -> Result<Vec<FileEntry>> {
+    let mut files = Vec::new();
+    for part in &earlier.parts {
+        let names = [
+            (
+                &part.rows,
+                index_files::rows(transformation, part.first_row_id),
+                Some(part.count),
+            ),
+            (
+                &part.keys,
+                index_files::keys(transformation, part.first_row_id),
+                None,
+            ),
+        ];
+        for (from, name, rows) in names {
+            files.push(parts.copy(from, name, rows)?);
+        }
+    }
+    Ok(files)
+}
