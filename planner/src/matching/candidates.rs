@@ -228,6 +228,55 @@ impl KeyRow {
     }
 }
 
+/// Which keys stand more than once in logs: most do not, and need not be sorted. A key that does is never
+/// missed; one that does not may be taken for one that does where another has its place.
+struct SharedKeys {
+    once: Vec<u64>,
+    again: Vec<u64>,
+    /// The highest bits of a spread key are its place.
+    shift: u32,
+}
+
+impl SharedKeys {
+    /// Places for each key, so that few share one; and what stays in a core's cache.
+    const PLACES: usize = 8;
+    const MOST_PLACES: usize = 1 << 26;
+
+    fn among(logs: &[RecordBatch], memory: &MemoryReservation) -> Result<Self> {
+        let logged = logs.iter().map(RecordBatch::num_rows).sum::<usize>();
+        let places = (logged * Self::PLACES).next_power_of_two();
+        let places = places.clamp(64, Self::MOST_PLACES);
+        memory.try_grow(places / 4)?;
+        let mut shared = Self {
+            once: vec![0; places / 64],
+            again: vec![0; places / 64],
+            shift: 32 - places.trailing_zeros(),
+        };
+        for log in logs {
+            let keys = log.columns().first();
+            let keys = keys.and_then(|keys| keys.as_primitive_opt::<UInt32Type>());
+            let keys = keys.ok_or(Error::Bug("a log of keys without keys"))?;
+            for key in keys.values() {
+                let (word, bit) = shared.place(*key);
+                shared.again[word] |= shared.once[word] & bit;
+                shared.once[word] |= bit;
+            }
+        }
+        Ok(shared)
+    }
+
+    fn place(&self, key: u32) -> (usize, u64) {
+        // The multiplier of Fibonacci hashing (Knuth, volume 3, section 6.4).
+        let place = key.wrapping_mul(0x9E37_79B1) >> self.shift;
+        ((place / 64) as usize, 1 << (place % 64))
+    }
+
+    fn may_be(&self, key: u32) -> bool {
+        let (word, bit) = self.place(key);
+        self.again[word] & bit != 0
+    }
+}
+
 /// The pairs in one bucket's logs of all splits, whatever their order. The memory of the answer is
 /// asked of `memory`, and stays with it.
 pub fn find_pairs(
@@ -235,10 +284,9 @@ pub fn find_pairs(
     meeting: Meeting,
     memory: &MemoryReservation,
 ) -> Result<FoundPairs> {
-    let logged = logs.iter().map(RecordBatch::num_rows).sum::<usize>();
     let sorted = memory.new_empty();
-    sorted.try_grow(logged * size_of::<KeyRow>())?;
-    let mut keys: Vec<KeyRow> = Vec::with_capacity(logged);
+    let shared = SharedKeys::among(logs, &sorted)?;
+    let mut keys: Vec<KeyRow> = Vec::new();
     for log in logs {
         let column = |place: usize| {
             let column = log.columns().get(place)?;
@@ -253,13 +301,17 @@ pub fn find_pairs(
         };
         let sides = column(3);
         let rows = halves.iter().zip(rows.iter()).enumerate();
+        let rows = rows.filter(|(_, (key, _))| shared.may_be(**key));
+        let before = keys.capacity();
         keys.extend(rows.map(|(place, (key, row))| KeyRow {
             key: *key,
             same: same[place],
             place: first_row.wrapping_add(u64::from(*row)) ^ EARLIER,
             side: sides.map_or(0, |sides| sides[place]),
         }));
+        sorted.try_grow((keys.capacity() - before) * size_of::<KeyRow>())?;
     }
+    drop(shared);
     keys.sort_unstable();
     let linked = logs.first().is_some_and(|log| log.num_columns() == 4);
     let mut found = FoundPairs::default();

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, StringViewArray, UInt32Array};
 use arrow::compute::{cast, take};
 use arrow::datatypes::DataType;
-use udfs::kernels::matching::{KeyPlan, Record, RecordKeys, Sketch, Veil, comparable};
+use udfs::kernels::matching::{
+    KeyPlan, Record, RecordKeys, Sketch, Veil, comparable, comparable_into,
+};
 use udfs::kernels::minhash::{BandKeys, Banding};
 use udfs::kernels::row_hash::hash_rows;
 use udfs::kernels::shingle::{Shingler, Shingling, distinct};
@@ -73,6 +75,17 @@ impl Values {
             .collect()
     }
 
+    /// Puts the comparable values of a row into memory that is kept.
+    fn read_into(&self, row: usize, to: &mut Comparable) {
+        to.text.clear();
+        to.ends.clear();
+        for column in &self.0 {
+            let value = column.is_valid(row).then(|| column.value(row));
+            let any = value.is_some_and(|text| comparable_into(text, &mut to.folded, &mut to.text));
+            to.ends.push(any.then_some(to.text.len()));
+        }
+    }
+
     /// The values of a row as one text.
     pub(super) fn text(&self, row: usize) -> String {
         let mut text = String::new();
@@ -93,6 +106,27 @@ pub(super) fn sides(frame: &Frame, link_by: Option<usize>) -> Option<Vec<u64>> {
     Some(hashes.into_iter().map(|hash| hash as u64).collect())
 }
 
+/// The comparable values of a row, one behind the other.
+#[derive(Debug, Default)]
+struct Comparable {
+    text: String,
+    /// Where in it the value of each column ends; none of a column without one.
+    ends: Vec<Option<usize>>,
+    folded: String,
+}
+
+impl Comparable {
+    fn values(&self) -> impl Iterator<Item = Option<&str>> + Clone {
+        let mut start = 0;
+        self.ends.iter().map(move |end| {
+            let end = (*end)?;
+            let value = &self.text[start..end];
+            start = end;
+            Some(value)
+        })
+    }
+}
+
 /// Makes the keys of rows, one after the other.
 pub(super) struct RowKeys {
     maker: Maker,
@@ -105,6 +139,7 @@ enum Maker {
         maker: Box<RecordKeys>,
         /// Whether the values of each column are keys by themselves.
         alone: Vec<bool>,
+        row: Comparable,
     },
     Texts(BandKeys),
 }
@@ -118,6 +153,7 @@ impl RowKeys {
                 Maker::Records {
                     maker: Box::new(RecordKeys::new(plan)),
                     alone: need.keys.clone(),
+                    row: Comparable::default(),
                 }
             }
             Method::Texts { threshold, shingle } => {
@@ -138,10 +174,13 @@ impl RowKeys {
         let keys = &mut self.keys;
         keys.clear();
         match &mut self.maker {
-            Maker::Records { maker, alone } => {
-                let record = values.record(row);
-                let fields = record.iter().map(Option::as_deref);
-                maker.of(fields.zip(alone.iter().copied()), keys);
+            Maker::Records {
+                maker,
+                alone,
+                row: own,
+            } => {
+                values.read_into(row, own);
+                maker.of(own.values().zip(alone.iter().copied()), keys);
             }
             Maker::Texts(maker) => {
                 let text = values.text(row);

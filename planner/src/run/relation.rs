@@ -10,11 +10,13 @@ use super::clock::Clock;
 use super::discover::{discover, source_types};
 use super::engine::{AllLearned, Engine};
 use super::job::JobRun;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::operators::{CleanExec, PassState, scan_groups};
 use crate::profile::RowSample;
 use crate::program::{ImpliedSteps, Program, Recipe};
 use crate::source::Source;
+use crate::spec::JobSpec;
+use crate::steps::StepSpec;
 use crate::storage::Place;
 
 /// The cleaned rows of a source, planned: their schema is known.
@@ -40,6 +42,7 @@ impl Relation {
     /// Plans the job of `run` for `source` instead of the source and the output that the job names.
     /// Looks at the values where the contract leaves a type open; blocks the thread for that time.
     pub fn plan(run: JobRun, source: Arc<Source>, implied: ImpliedSteps) -> Result<Self> {
+        refuse_indexes(&run.spec)?;
         let contract = discover(
             &source,
             &run.spec.dataset,
@@ -130,6 +133,22 @@ impl Relation {
             _learned: learned,
         })
     }
+}
+
+/// Indexes of near duplicates are of outputs, which a relation has none of.
+fn refuse_indexes(spec: &JobSpec) -> Result<()> {
+    for step in spec.steps.iter().flatten() {
+        let StepSpec::NearDedupe(step) = step else {
+            continue;
+        };
+        let option = match (&step.against, step.index) {
+            (Some(_), _) => "against",
+            (_, Some(true)) => "index",
+            _ => continue,
+        };
+        return Err(Error::field(option, "is for jobs, which have an output"));
+    }
+    Ok(())
 }
 
 impl LearnedRelation {

@@ -64,12 +64,12 @@ pub struct NearDedupe {
     /// `from_row_id`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub merge: bool,
-    /// Output of an earlier job over the same columns, written with `index: true`: rows that are nearly the
+    /// Output of an earlier job that compared the same columns, with `index: true`: rows that are nearly the
     /// same as one that stayed there leave, and join its cluster. The rows of this job are numbered on from
-    /// those of that output.
+    /// those of that output. In jobs only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub against: Option<String>,
-    /// Whether `index/` of the output gets what a later job needs to compare its rows with those that stay
+    /// In jobs only: whether `index/` of the output gets what a later job needs to compare its rows with those that stay
     /// (left out: where there is `against`; with the rows of that output). Personal data is kept as sketches
     /// of hashes that depend on `dataset.pii_salt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -25,4 +25,4 @@ pub use linkage::{Cluster, Edge, Linkage, link, mutual_best};
 pub use model::{Agreement, Chance, FieldWeights, Fit, Model, PatternCount};
 pub use pattern::{Level, Pattern};
 pub use sketch::{Sketch, Veil};
-pub use value::comparable;
+pub use value::{comparable, comparable_into};

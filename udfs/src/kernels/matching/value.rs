@@ -5,16 +5,23 @@ use crate::kernels::fold::fold_into;
 /// A cell's text as it is compared: without case, accents, punctuation and needless blanks, ordinal
 /// words as figures ("third" as "3rd"). None where nothing is left, which is like a missing value.
 pub fn comparable(text: &str) -> Option<String> {
-    let mut folded = String::with_capacity(text.len());
-    fold_into(text, &mut folded);
-    let mut value = String::with_capacity(folded.len());
+    let mut value = String::with_capacity(text.len());
+    comparable_into(text, &mut String::new(), &mut value).then_some(value)
+}
+
+/// Appends what [`comparable`] gives to `value`; tells whether that is anything. `folded` is memory for the
+/// time between.
+pub fn comparable_into(text: &str, folded: &mut String, value: &mut String) -> bool {
+    folded.clear();
+    fold_into(text, folded);
+    let start = value.len();
     for word in folded.split_ascii_whitespace() {
-        if !value.is_empty() {
+        if value.len() > start {
             value.push(' ');
         }
         value.push_str(ordinal(word).unwrap_or(word));
     }
-    (!value.is_empty()).then_some(value)
+    value.len() > start
 }
 
 /// The figures of an ordinal word: streets are called by either.
