@@ -17,8 +17,8 @@ pub struct StandardJob {
     pub memory_limit: String,
     /// Whether every changed cell is recorded.
     pub provenance: bool,
-    /// Whether near duplicates are removed as well, by the step as it is by default.
-    pub near_duplicates: bool,
+    /// Whether near duplicates are removed as well, and with which options; none for the step as it is by default.
+    pub near_duplicates: Option<String>,
 }
 
 impl StandardJob {
@@ -30,7 +30,7 @@ impl StandardJob {
             pii_salt: "env:SANITIZER_SALT".to_owned(),
             memory_limit: "2GiB".to_owned(),
             provenance: true,
-            near_duplicates: false,
+            near_duplicates: None,
         }
     }
 
@@ -83,10 +83,9 @@ options: {{seed: 42, memory_limit: {memory_limit}}}
             missing = list(MISSING_VALUES),
             statuses = list(STATUSES),
             output = quoted(&self.output),
-            near_duplicates = if self.near_duplicates {
-                "\n  - {type: near_dedupe}"
-            } else {
-                ""
+            near_duplicates = match &self.near_duplicates {
+                Some(options) => format!("\n  - {{type: near_dedupe{options}}}"),
+                None => String::new(),
             },
             provenance = if self.provenance { "full" } else { "none" },
             memory_limit = quoted(&self.memory_limit),

@@ -10,10 +10,16 @@ use crate::figure_table::figure_table;
 use crate::generator::Alteration;
 use crate::measure::Usage;
 use crate::near_duplicates::{
-    CustomerScore, CustomerTable, DocumentSet, Found, find_documents_with,
+    CustomerScore, CustomerTable, DocumentSet, Found, KernelTime, find_documents_with, time_kernels,
 };
 use crate::speed::PythonPeers;
 use crate::workspace::Workspace;
+
+/// Records a second and core of other tools, as published or measured before: they are not run at these sizes.
+const KNOWN_SPEEDS: [(&str, f64); 2] = [
+    ("Splink 5, measured on 50,000 records", 6_000.0),
+    ("GoldenMatch, published for 100 million records", 2_256.0),
+];
 
 /// Time near duplicates in tables and documents of the generator, and count how many are found.
 #[derive(Args, Clone, Debug)]
@@ -50,6 +56,7 @@ pub fn run(args: &NearDupSpeedArgs) -> Result<()> {
     if cfg!(debug_assertions) {
         println!("note: this is not a release build, and the program next to it is not either");
     }
+    print_kernels(&time_kernels(args.seed));
     let data = workspace.subfolder("data")?;
     let scratch = workspace.subfolder("near-dup-speed")?;
     let mut results = Vec::new();
@@ -60,6 +67,12 @@ pub fn run(args: &NearDupSpeedArgs) -> Result<()> {
         results.push((*rows, usage, score));
     }
     print_customers(&results, cores);
+    if let Some(rows) = args.rows.first() {
+        let table = CustomerTable::open(&data, *rows, args.seed, args.near_duplicates)?;
+        eprintln!("{rows} rows in two parts");
+        let (usages, score) = table.clean_in_parts(&sanitizer, &args.memory_limit, &scratch)?;
+        print_parts(*rows, &usages, &score);
+    }
     if args.documents == 0 {
         return Ok(());
     }
@@ -83,6 +96,24 @@ pub fn run(args: &NearDupSpeedArgs) -> Result<()> {
     }
     print_documents(&documents, &finishes, cores);
     failures.into_result()
+}
+
+fn print_kernels(times: &[KernelTime]) {
+    println!("\nkernels, one thread");
+    let mut table = figure_table(&["kernel", "ns", "of one", "known", "ratio"]);
+    for time in times {
+        let figure = |value: Option<f64>, digits: usize| {
+            value.map_or("-".to_owned(), |value| format!("{value:.digits$}"))
+        };
+        table.add_row(vec![
+            time.name.to_owned(),
+            format!("{:.1}", time.nanoseconds),
+            time.unit.to_owned(),
+            figure(time.limit, 1),
+            figure(time.limit.map(|limit| time.nanoseconds / limit), 2),
+        ]);
+    }
+    println!("{table}\n");
 }
 
 fn print_customers(results: &[(u64, Usage, CustomerScore)], cores: usize) {
@@ -117,11 +148,42 @@ fn print_customers(results: &[(u64, Usage, CustomerScore)], cores: usize) {
         table.add_row(row);
     }
     println!("{table}\n");
+    if let Some((rows, usage, _)) = results.last() {
+        let ours = *rows as f64 / usage.wall_seconds / cores as f64;
+        for (tool, theirs) in KNOWN_SPEEDS {
+            let ratio = ours / theirs;
+            println!("{tool}: {theirs:.0} records/s/core, ours {ratio:.1} times that");
+        }
+        println!();
+    }
     if let [(few, small, _), .., (many, large, _)] = results {
         let time = large.wall_seconds / small.wall_seconds;
         let size = *many as f64 / *few as f64;
         println!("{size:.1} times the rows took {time:.1} times the time\n");
     }
+}
+
+fn print_parts(rows: u64, usages: &[Usage; 2], score: &CustomerScore) {
+    println!("the same in two jobs: nine tenths with an index, and the last tenth against it");
+    let mut table = figure_table(&["job", "rows", "seconds", "rows/s", "peak MB"]);
+    let (first, second) = (rows * 9 / 10, rows - rows * 9 / 10);
+    let jobs = ["index: true", "against"].into_iter().zip([first, second]);
+    for ((job, rows), usage) in jobs.zip(usages) {
+        table.add_row(vec![
+            job.to_owned(),
+            rows.to_string(),
+            format!("{:.1}", usage.wall_seconds),
+            format!("{:.0}", rows as f64 / usage.wall_seconds),
+            megabytes(usage),
+        ]);
+    }
+    println!("{table}");
+    println!(
+        "both together: precision {}, recall {}, F1 {}\n",
+        figure(score.pairs.precision()),
+        figure(score.pairs.recall()),
+        figure(score.pairs.f1())
+    );
 }
 
 fn print_documents(documents: &DocumentSet, finishes: &[(&str, Found, Usage)], cores: usize) {

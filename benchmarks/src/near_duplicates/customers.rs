@@ -10,7 +10,7 @@ use super::score::PairScore;
 use crate::generator::{Alteration, CustomerGenerator, RowKind, write_table};
 use crate::measure::{Usage, run_measured};
 use crate::quality::{number_columns, share};
-use crate::standard_job::StandardJob;
+use crate::standard_job::{StandardJob, quoted};
 use crate::workspace::{BENCHMARK_SALT, make_once, remove_folder};
 
 /// Raised when the generator writes other rows for the same seed, so that no stale table is measured.
@@ -50,34 +50,74 @@ impl CustomerTable {
         folder: &Path,
     ) -> Result<(Usage, CustomerScore)> {
         let output = folder.join("out");
-        remove_folder(&output)?;
-        let mut job = StandardJob::new(&self.path.to_string_lossy(), &output.to_string_lossy());
-        job.memory_limit = memory_limit.to_owned();
-        job.near_duplicates = true;
-        let spec = folder.join("job.yaml");
-        std::fs::write(&spec, job.to_yaml())
-            .with_context(|| format!("cannot write {}", spec.display()))?;
-        let mut command = Command::new(sanitizer);
-        command.arg("run").arg(&spec);
-        command.env("SANITIZER_SALT", BENCHMARK_SALT);
-        let (usage, _) = run_measured(&mut command, folder)
-            .with_context(|| format!("cleaning {} rows", self.rows))?;
-        let score = self.score(&output)?;
+        let job = StandardJob {
+            memory_limit: memory_limit.to_owned(),
+            near_duplicates: Some(String::new()),
+            ..StandardJob::new(&self.path.to_string_lossy(), &output.to_string_lossy())
+        };
+        let usage = run_job(&job, sanitizer, folder)?;
+        let score = self.score(&[&output])?;
         remove_folder(&output)?;
         Ok((usage, score))
     }
 
-    /// How far the duplicates of an output are the true ones.
-    fn score(&self, output: &Path) -> Result<CustomerScore> {
+    /// The same in two jobs: nine tenths of the rows, with an index, and the last tenth against that. Gives what each
+    /// took, and what both have found.
+    pub fn clean_in_parts(
+        &self,
+        sanitizer: &Path,
+        memory_limit: &str,
+        folder: &Path,
+    ) -> Result<([Usage; 2], CustomerScore)> {
+        let parts = folder.join("parts");
+        remove_folder(&parts)?;
+        std::fs::create_dir_all(&parts)?;
+        let written = write_table(self.generator, self.rows, 10, &parts.join("part.csv"), None)?;
+        let files = written
+            .files
+            .iter()
+            .map(|file| file.to_string_lossy().into_owned());
+        let mut files: Vec<String> = files.collect();
+        let last = files.split_off(9);
+        let (first, second) = (folder.join("first"), folder.join("second"));
+        let job = |sources: Vec<String>, output: &Path, options: String| StandardJob {
+            sources,
+            memory_limit: memory_limit.to_owned(),
+            near_duplicates: Some(options),
+            ..StandardJob::new("", &output.to_string_lossy())
+        };
+        let index = job(files, &first, ", index: true".to_owned());
+        let against = format!(", against: {}", quoted(&first.to_string_lossy()));
+        let against = job(last, &second, against);
+        let usages = [
+            run_job(&index, sanitizer, folder)?,
+            run_job(&against, sanitizer, folder)?,
+        ];
+        let score = self.score(&[&first, &second])?;
+        for folder in [&parts, &first, &second] {
+            remove_folder(folder)?;
+        }
+        Ok((usages, score))
+    }
+
+    /// How far the duplicates of outputs, whose rows are numbered on, are the true ones.
+    fn score(&self, outputs: &[&Path]) -> Result<CustomerScore> {
         // Each row by the row that it was put together with: exact copies first, then clusters.
         let mut found: HashMap<u64, u64> = HashMap::new();
-        for [cluster, row] in number_columns(&output.join("clusters"), ["cluster_id", "row_id"])? {
-            found.insert(row, cluster);
-        }
-        for [row, of] in number_columns(&output.join("removed"), ["row_id", "duplicate_of"])? {
-            if !found.contains_key(&row) {
-                let cluster = *found.entry(of).or_insert(of);
+        for output in outputs {
+            let clusters = output.join("clusters");
+            for [cluster, row] in number_columns(&clusters, ["cluster_id", "row_id"])? {
                 found.insert(row, cluster);
+                // A row of an earlier output that stood alone there.
+                found.entry(cluster).or_insert(cluster);
+            }
+        }
+        for output in outputs {
+            for [row, of] in number_columns(&output.join("removed"), ["row_id", "duplicate_of"])? {
+                if !found.contains_key(&row) {
+                    let cluster = *found.entry(of).or_insert(of);
+                    found.insert(row, cluster);
+                }
             }
         }
         let found = groups(found.into_iter().map(|(row, cluster)| (cluster, row)));
@@ -142,6 +182,20 @@ impl CustomerTable {
             RowKind::NearDuplicate { of, by } => (of, Some(by)),
         }
     }
+}
+
+/// Runs a job over an output of its own; gives what it took.
+fn run_job(job: &StandardJob, sanitizer: &Path, folder: &Path) -> Result<Usage> {
+    remove_folder(Path::new(&job.output))?;
+    let spec = folder.join("job.yaml");
+    std::fs::write(&spec, job.to_yaml())
+        .with_context(|| format!("cannot write {}", spec.display()))?;
+    let mut command = Command::new(sanitizer);
+    command.arg("run").arg(&spec);
+    command.env("SANITIZER_SALT", BENCHMARK_SALT);
+    let (usage, _) = run_measured(&mut command, folder)
+        .with_context(|| format!("cleaning {}", job.sources.join(", ")))?;
+    Ok(usage)
 }
 
 /// What makes the rows of a near duplicate differ.

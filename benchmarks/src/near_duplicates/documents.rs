@@ -36,6 +36,14 @@ pub const SHINGLE: &str = "5 words";
 /// Similarity from which documents are the same: copies with the most replaced words are at about 0.78.
 pub const THRESHOLD: f64 = 0.7;
 
+/// The first documents of a seed.
+pub(super) fn document_texts(seed: u64, documents: u64) -> Vec<String> {
+    let vocabulary = vocabulary(seed);
+    let texts = (0..documents)
+        .map(|document| text(&vocabulary, seed, document, original_of(seed, document)));
+    texts.collect()
+}
+
 /// Documents on the disk, one JSON object a line, with the pairs that nearly repeat one another.
 #[derive(Clone, Debug)]
 pub struct DocumentSet {

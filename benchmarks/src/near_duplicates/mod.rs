@@ -3,6 +3,7 @@
 mod customers;
 mod documents;
 mod find;
+mod kernels;
 mod score;
 mod sets;
 mod table;
@@ -10,6 +11,7 @@ mod table;
 pub use customers::{CustomerScore, CustomerTable};
 pub use documents::DocumentSet;
 pub use find::{Found, find_documents_with, find_with_sanitizer, find_with_splink};
+pub use kernels::{KernelTime, time_kernels};
 pub use score::{PairScore, RowPair};
 pub use sets::LabelledTables;
 pub use table::LabelledTable;

@@ -332,3 +332,20 @@ fn fenced_statements() {
             .unwrap();
     });
 }
+
+/// A statement reads no output of a job by the back door of a step, and writes no index.
+#[test]
+fn indexes_are_for_jobs() {
+    block_on(async {
+        let place = fenced().await;
+        let session = place.session();
+        for (options, option) in [("against => '/etc'", "against"), ("index => true", "index")] {
+            let sql = format!("SELECT * FROM near_dedupe(people, {options})");
+            let error = try_statement(&session, &sql).await.unwrap_err().to_string();
+            let refused = error.contains("is for jobs, which have an output");
+            assert!(refused && error.contains(option), "{error}");
+        }
+        let sql = "SELECT * FROM near_dedupe(people, index => false)";
+        try_statement(&session, sql).await.unwrap();
+    });
+}

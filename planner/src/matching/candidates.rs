@@ -228,41 +228,29 @@ impl KeyRow {
     }
 }
 
-/// Which keys stand more than once in logs: most do not, and need not be sorted. A key that does is never
-/// missed; one that does not may be taken for one that does where another has its place.
-struct SharedKeys {
-    once: Vec<u64>,
-    again: Vec<u64>,
+/// A set of keys, as far as a small table can tell: a key that is in it is never missed, another may be
+/// taken for one that is where it has its place.
+#[derive(Debug)]
+pub(super) struct KeyPlaces {
+    words: Vec<u64>,
     /// The highest bits of a spread key are its place.
     shift: u32,
 }
 
-impl SharedKeys {
-    /// Places for each key, so that few share one; and what stays in a core's cache.
+impl KeyPlaces {
+    /// Places for each key, so that few share one; and what stays near a core.
     const PLACES: usize = 8;
     const MOST_PLACES: usize = 1 << 26;
 
-    fn among(logs: &[RecordBatch], memory: &MemoryReservation) -> Result<Self> {
-        let logged = logs.iter().map(RecordBatch::num_rows).sum::<usize>();
-        let places = (logged * Self::PLACES).next_power_of_two();
+    /// For so many keys.
+    pub(super) fn of(keys: usize, memory: &MemoryReservation) -> Result<Self> {
+        let places = (keys * Self::PLACES).next_power_of_two();
         let places = places.clamp(64, Self::MOST_PLACES);
-        memory.try_grow(places / 4)?;
-        let mut shared = Self {
-            once: vec![0; places / 64],
-            again: vec![0; places / 64],
+        memory.try_grow(places / 8)?;
+        Ok(Self {
+            words: vec![0; places / 64],
             shift: 32 - places.trailing_zeros(),
-        };
-        for log in logs {
-            let keys = log.columns().first();
-            let keys = keys.and_then(|keys| keys.as_primitive_opt::<UInt32Type>());
-            let keys = keys.ok_or(Error::Bug("a log of keys without keys"))?;
-            for key in keys.values() {
-                let (word, bit) = shared.place(*key);
-                shared.again[word] |= shared.once[word] & bit;
-                shared.once[word] |= bit;
-            }
-        }
-        Ok(shared)
+        })
     }
 
     fn place(&self, key: u32) -> (usize, u64) {
@@ -271,10 +259,43 @@ impl SharedKeys {
         ((place / 64) as usize, 1 << (place % 64))
     }
 
-    fn may_be(&self, key: u32) -> bool {
+    /// Adds a key; tells whether it may have been there.
+    pub(super) fn insert(&mut self, key: u32) -> bool {
         let (word, bit) = self.place(key);
-        self.again[word] & bit != 0
+        let was = self.words[word] & bit != 0;
+        self.words[word] |= bit;
+        was
     }
+
+    /// Whether a key may be there.
+    pub(super) fn may_hold(&self, key: u32) -> bool {
+        let (word, bit) = self.place(key);
+        self.words[word] & bit != 0
+    }
+}
+
+/// The keys of a log.
+pub(super) fn keys_of(log: &RecordBatch) -> Result<&[u32]> {
+    let keys = log.columns().first();
+    let keys = keys.and_then(|keys| keys.as_primitive_opt::<UInt32Type>());
+    Ok(keys
+        .ok_or(Error::Bug("a log of keys without keys"))?
+        .values())
+}
+
+/// Keys that stand more than once in logs: most do not, and need not be sorted.
+fn shared_keys(logs: &[RecordBatch], memory: &MemoryReservation) -> Result<KeyPlaces> {
+    let logged = logs.iter().map(RecordBatch::num_rows).sum::<usize>();
+    let mut once = KeyPlaces::of(logged, memory)?;
+    let mut shared = KeyPlaces::of(logged, memory)?;
+    for log in logs {
+        for key in keys_of(log)? {
+            if once.insert(*key) {
+                shared.insert(*key);
+            }
+        }
+    }
+    Ok(shared)
 }
 
 /// The pairs in one bucket's logs of all splits, whatever their order. The memory of the answer is
@@ -285,7 +306,7 @@ pub fn find_pairs(
     memory: &MemoryReservation,
 ) -> Result<FoundPairs> {
     let sorted = memory.new_empty();
-    let shared = SharedKeys::among(logs, &sorted)?;
+    let shared = shared_keys(logs, &sorted)?;
     let mut keys: Vec<KeyRow> = Vec::new();
     for log in logs {
         let column = |place: usize| {
@@ -301,7 +322,7 @@ pub fn find_pairs(
         };
         let sides = column(3);
         let rows = halves.iter().zip(rows.iter()).enumerate();
-        let rows = rows.filter(|(_, (key, _))| shared.may_be(**key));
+        let rows = rows.filter(|(_, (key, _))| shared.may_hold(**key));
         let before = keys.capacity();
         keys.extend(rows.map(|(place, (key, row))| KeyRow {
             key: *key,

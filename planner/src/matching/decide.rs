@@ -1,9 +1,10 @@
 //! From compared pairs to clusters, and to the row of each that stays.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::execution::memory_pool::MemoryReservation;
+use foldhash::{HashMap, HashMapExt, HashSet};
 use udfs::kernels::matching::{
     Cluster, Comparer, Comparison, Edge, Fit, Level, Linkage, Model, Part, Pattern, PatternCount,
     link, mutual_best,

@@ -3,7 +3,7 @@
 //! Rows are numbered on from job to job. Inside of a job, whose own rows begin at 0, those of earlier
 //! outputs so have numbers below zero, which wrap around: they lie from [`EARLIER`] on.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -13,13 +13,14 @@ use arrow::array::{
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Int64Type, UInt16Type, UInt32Type, UInt64Type};
 use datafusion::execution::memory_pool::MemoryReservation;
+use foldhash::{HashMap, HashMapExt, HashSet};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReaderBuilder, RowSelection};
 use parquet::file::statistics::Statistics;
 use serde::{Deserialize, Serialize};
 use udfs::kernels::matching::Record;
 
-use super::candidates::Bucket;
+use super::candidates::{Bucket, KeyPlaces, keys_of};
 use super::index::{CLUSTER_ID, IndexHead, LEAD, ROW_HASH, ROW_ID};
 use super::rows::EARLIER;
 use crate::error::{Error, Result};
@@ -53,7 +54,7 @@ pub struct IndexPart {
 }
 
 /// The keys of a bucket that the rows of a job have.
-type Wanted = HashMap<u16, HashSet<u32>>;
+type Wanted = HashMap<u16, KeyPlaces>;
 
 impl EarlierIndex {
     /// Rows of it.
@@ -75,13 +76,14 @@ impl EarlierIndex {
     ) -> Result<()> {
         let mut wanted = Wanted::new();
         for (bucket, logs) in logs.iter() {
-            let wanted = wanted.entry(*bucket).or_default();
+            let keys = logs.iter().map(RecordBatch::num_rows).sum();
+            let mut own = KeyPlaces::of(keys, memory)?;
             for log in logs {
-                let keys = log.column(0).as_primitive_opt::<UInt32Type>();
-                let keys = keys.ok_or(Error::Bug("a log of keys without keys"))?;
-                memory.try_grow(keys.len() * 8)?;
-                wanted.extend(keys.values());
+                for key in keys_of(log)? {
+                    own.insert(*key);
+                }
             }
+            wanted.insert(*bucket, own);
         }
         let parts = self.parts.iter().collect();
         let found = in_threads(threads, parts, |part: &IndexPart| {
@@ -129,7 +131,7 @@ impl EarlierIndex {
             let mut taken = 0;
             for place in 0..batch.num_rows() {
                 let (bucket, key) = (buckets.value(place), keys.value(place));
-                if wanted.get(&bucket).is_some_and(|keys| keys.contains(&key)) {
+                if wanted.get(&bucket).is_some_and(|keys| keys.may_hold(key)) {
                     let bucket = found.entry(bucket).or_default();
                     bucket.keys.push(key);
                     bucket.rows.push(rows.value(place));

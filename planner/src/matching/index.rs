@@ -119,6 +119,11 @@ impl IndexHead {
         })
     }
 
+    /// Columns that are compared.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
     /// Why rows of a step cannot be compared with those of this index; none if they can.
     pub fn differs(&self, need: &MatchingNeed, contract: &Contract) -> Result<Option<String>> {
         let own = Self::new(need, contract, &KeyPlan::default(), Vec::new(), 0)?;

@@ -139,8 +139,8 @@ pub struct Scored {
 }
 
 impl Scorer {
-    /// Learns from a sample what the fields are like.
-    pub fn new(need: &MatchingNeed, sample: &Sample) -> Self {
+    /// Learns from a sample what the fields are like, in so many threads.
+    pub fn new(need: &MatchingNeed, sample: &Sample, threads: usize) -> Self {
         let linked = need.link_by.is_some();
         let way = match &need.method {
             Method::Texts { threshold, shingle } => Way::Texts {
@@ -160,12 +160,8 @@ impl Scorer {
             }
             Method::Records { weights: None, .. } => {
                 let comparer = Comparer::learn(&sample.records, true);
-                let records = sample.records.iter();
-                let records: Vec<Prepared<'_>> = records
-                    .map(|record| comparer.prepare(|column| record[column].as_deref()))
-                    .collect();
                 let sides = linked.then_some(sample.sides.as_slice());
-                let chance = comparer.chance(&records, sides, sample.pairs(linked));
+                let chance = comparer.chance(&sample.records, sides, sample.pairs(linked), threads);
                 let columns = comparer.fields().map(|(column, ..)| column).collect();
                 let before = agreement_before(&comparer, sample);
                 let start = Model::start(columns, before, sample.rows() as f64, &chance);

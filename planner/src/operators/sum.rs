@@ -260,7 +260,7 @@ impl Finder {
             } => {
                 let file = sample.open().map_err(|error| Error::io(sample, error))?;
                 let learned: Sample = serde_json::from_reader(file)?;
-                let scorer = Scorer::new(need, &learned);
+                let scorer = Scorer::new(need, &learned, 1);
                 let found = self.memory.new_empty();
                 if let Some(earlier) = earlier {
                     logs.extend(earlier.records_for(&logs, &[], &found)?);

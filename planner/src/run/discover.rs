@@ -19,7 +19,7 @@ use crate::spec::{CompressionSpec, DatasetSpec, SourceFormat, SourceSpec};
 use crate::storage::Place;
 
 /// Opens the source of a spec. Relative paths start at `base`; `staging` takes decoded copies.
-/// Splits have `rows_per_split` rows, or as many as the number of columns suggests.
+/// Splits have `rows_per_split` rows, or as many as the columns and the length of rows suggest.
 pub fn open_source(
     spec: &SourceSpec,
     rows_per_split: Option<u64>,

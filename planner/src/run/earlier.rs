@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::matching::{EarlierIndex, IndexHead, IndexPart, MatchingNeed, index_files};
 use crate::program::{Need, Program};
 use crate::sink::{FileEntry, Manifest, PartFolder};
+use crate::spec::{Columns, JobSpec};
 use crate::steps::StepSpec;
 use crate::storage::Place;
 
@@ -71,22 +72,66 @@ fn field_of(run: &JobRun, location: &str) -> String {
     format!("steps[{}].against", step.unwrap_or_default())
 }
 
+/// The spec of a job, with the columns of an earlier output's index named where a step compares all: which
+/// these are was told by other rows.
+pub(super) fn name_columns(run: &JobRun) -> Result<JobSpec> {
+    let mut spec = run.spec.clone();
+    for (number, step) in spec.steps.iter_mut().flatten().enumerate() {
+        let StepSpec::NearDedupe(step) = step else {
+            continue;
+        };
+        let location = match &step.against {
+            Some(location) if step.columns == Columns::All && step.weights.is_empty() => location,
+            _ => continue,
+        };
+        let wrong = |problem| Error::field(format!("steps[{number}].against"), problem);
+        let (root, manifest) = earlier_output(run, location).map_err(wrong)?;
+        let paths = manifest.files.iter().map(|file| file.path.as_str());
+        let indexes: Vec<&str> = paths
+            .filter_map(index_files::transformation_of_head)
+            .collect();
+        let index = match indexes.as_slice() {
+            [] => return Err(wrong(NO_INDEX.to_owned())),
+            [index] => index,
+            _ => return Err(wrong("has several indexes: name the columns".to_owned())),
+        };
+        let head = read_head(&root, index).map_err(wrong)?;
+        step.columns = Columns::Named(head.columns().to_vec());
+    }
+    Ok(spec)
+}
+
+const NO_INDEX: &str = "has no index: the job that made it needs index: true";
+
+/// Whether two places are one, as far as their names tell, or the file system.
+fn same_place(one: &Place, two: &Place) -> bool {
+    let real = |place: &Place| place.local().and_then(|path| path.canonicalize().ok());
+    one == two || real(one).is_some_and(|path| real(two) == Some(path))
+}
+
+/// The place of an earlier output, and its manifest.
+fn earlier_output(run: &JobRun, location: &str) -> Result<(Place, Manifest), String> {
+    let output = &run.spec.output;
+    let credentials = output.credentials.as_ref();
+    let folder = location.strip_suffix(Manifest::NAME).unwrap_or(location);
+    let folder = if folder.is_empty() { "." } else { folder };
+    let root = Place::parse(folder, &run.base, credentials)?;
+    let own = Place::parse(&output.location, &run.base, credentials)?;
+    if same_place(&own, &root) {
+        return Err("is the place of this job's own output, which would replace it".to_owned());
+    }
+    let manifest =
+        Manifest::read(&root).map_err(|error| format!("is no output that can be read: {error}"))?;
+    Ok((root, manifest))
+}
+
 fn open(
     run: &JobRun,
     program: &Program,
     need: &MatchingNeed,
     location: &str,
 ) -> Result<EarlierIndex, String> {
-    let output = &run.spec.output;
-    let credentials = output.credentials.as_ref();
-    let folder = location.strip_suffix(Manifest::NAME).unwrap_or(location);
-    let folder = if folder.is_empty() { "." } else { folder };
-    let root = Place::parse(folder, &run.base, credentials)?;
-    if Place::parse(&output.location, &run.base, credentials).as_ref() == Ok(&root) {
-        return Err("is the place of this job's own output, which would replace it".to_owned());
-    }
-    let manifest =
-        Manifest::read(&root).map_err(|error| format!("is no output that can be read: {error}"))?;
+    let (root, manifest) = earlier_output(run, location)?;
     let paths = manifest.files.iter().map(|file| file.path.as_str());
     let mut unfit = Vec::new();
     for transformation in paths.filter_map(index_files::transformation_of_head) {
@@ -98,7 +143,7 @@ fn open(
         }
     }
     if unfit.is_empty() {
-        return Err("has no index: the job that made it needs index: true".to_owned());
+        return Err(NO_INDEX.to_owned());
     }
     Err(unfit.join("; "))
 }

@@ -11,6 +11,7 @@ use super::account::{ReportParts, build_report};
 use super::audit::{Audit, now};
 use super::clock::Clock;
 use super::discover::{discover, open_source, source_types};
+use super::earlier::name_columns;
 use super::engine::Engine;
 use super::explain::explain;
 use super::learn::merge_sketches;
@@ -150,7 +151,8 @@ impl JobRun {
             &self.progress,
         )?;
         clock.lap(Phase::Infer);
-        let recipe = Recipe::new(self.spec.clone(), contract, source_types(&source));
+        let spec = name_columns(self)?;
+        let recipe = Recipe::new(spec, contract, source_types(&source));
         let program = recipe.program()?;
         audit.record(
             "contract_completed",

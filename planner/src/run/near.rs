@@ -122,7 +122,7 @@ pub(super) fn matches_here(
     earlier: Option<&EarlierIndex>,
     summing: &Summing<'_>,
 ) -> Result<Matches> {
-    let scorer = Scorer::new(need, &found.sample);
+    let scorer = Scorer::new(need, &found.sample, summing.threads);
     let held = summing.memory.new_empty();
     let mut scored = Scored::default();
     for logs in logs.values_mut() {
@@ -154,7 +154,7 @@ pub(super) fn matches_there(
     (folder, earlier): (&Place, Option<&EarlierIndex>),
     summing: &Summing<'_>,
 ) -> Result<Matches> {
-    let scorer = Scorer::new(need, &found.sample);
+    let scorer = Scorer::new(need, &found.sample, summing.threads);
     let held = summing.memory.new_empty();
     let mut scored = Scored::default();
     for (bucket, told) in told {

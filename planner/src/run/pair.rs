@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::audit::Audit;
 use super::clock::Clock;
 use super::discover::source_types;
-use super::earlier::Earlier;
+use super::earlier::{Earlier, name_columns};
 use super::engine::Engine;
 use super::job::JobRun;
 use crate::contract::Contract;
@@ -64,7 +64,8 @@ pub async fn explain_pair(
     staging: &Place,
 ) -> Result<Vec<PairStep>> {
     let source = run.open_source(staging)?;
-    let recipe = Recipe::new(run.spec.clone(), contract, source_types(&source));
+    let spec = name_columns(&run)?;
+    let recipe = Recipe::new(spec, contract, source_types(&source));
     let recipe = Arc::new(recipe);
     let program = recipe.program()?;
     // Inside of the job its own rows begin at 0; those of an earlier output are behind them.

@@ -19,8 +19,9 @@ use super::prepare::{Prepared, prepare};
 use super::split::SplitReader;
 use crate::storage::{ByteFile, Place};
 
-/// Bytes of views that a split may have: what decides how many rows it has.
+/// Bytes of views that a split may have, and of the rows themselves: what decides how many rows it has.
 const SPLIT_BYTES: u64 = 64 * 1024 * 1024;
+const SPLIT_CONTENT: u64 = 128 * 1024 * 1024;
 const VIEW_BYTES: u64 = 16;
 const SPLIT_ROWS: std::ops::RangeInclusive<u64> = 8_192..=1_048_576;
 
@@ -284,7 +285,8 @@ impl Source {
             });
             first_row += file.rows;
         }
-        let rows_per_split = rows_per_split(columns.len());
+        let content: u64 = files.iter().map(SourceFile::content_bytes).sum();
+        let rows_per_split = rows_per_split(columns.len(), content / first_row.max(1));
         for file in &mut files {
             file.thin_out(rows_per_split);
         }
@@ -395,6 +397,28 @@ impl SourceFile {
         }
     }
 
+    /// Bytes of the rows, wherever they are divided into files: without headers, and of Parquet before
+    /// compression.
+    fn content_bytes(&self) -> u64 {
+        match &self.content {
+            Content::Empty => 0,
+            Content::Csv { marks, .. } | Content::Jsonl { marks, .. } => {
+                let ends = marks.first().zip(marks.last());
+                ends.map_or(0, |(first, last)| last.offset - first.offset)
+            }
+            Content::Parquet { footer, .. } => {
+                let groups = footer.get().map(|footer| footer.metadata().row_groups());
+                let bytes = groups
+                    .into_iter()
+                    .flatten()
+                    .map(|group| group.total_byte_size());
+                bytes
+                    .map(|bytes| u64::try_from(bytes).unwrap_or_default())
+                    .sum()
+            }
+        }
+    }
+
     /// Keeps only the marks that a split begins behind.
     fn thin_out(&mut self, rows_per_split: u64) {
         let (Content::Csv { marks, .. } | Content::Jsonl { marks, .. }) = &mut self.content else {
@@ -417,9 +441,10 @@ impl SourceFile {
     }
 }
 
-/// The largest power of two whose views fit into a split.
-fn rows_per_split(columns: usize) -> u64 {
-    let fit = (SPLIT_BYTES / (VIEW_BYTES * columns.max(1) as u64)).max(1);
+/// The largest power of two of rows, of so many bytes on the average, that fit into a split.
+fn rows_per_split(columns: usize, row_bytes: u64) -> u64 {
+    let views = SPLIT_BYTES / (VIEW_BYTES * columns.max(1) as u64);
+    let fit = views.min(SPLIT_CONTENT / row_bytes.max(1)).max(1);
     (1 << fit.ilog2()).clamp(*SPLIT_ROWS.start(), *SPLIT_ROWS.end())
 }
 

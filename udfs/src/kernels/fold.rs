@@ -47,36 +47,70 @@ const SIGNS: [u8; 128] = {
     signs
 };
 
+/// Replaces `words` by what [`fold`] gives, with one blank between words and none around them; `folded` is
+/// memory for the time between.
+pub(super) fn fold_words(text: &str, folded: &mut String, words: &mut String) {
+    let mut signs = std::mem::take(words).into_bytes();
+    signs.clear();
+    let blank = |signs: &[u8]| signs.last().is_none_or(|last| *last == b' ');
+    if text.is_ascii() {
+        signs.reserve(text.len());
+        for_ascii(text, |sign| {
+            if sign != b' ' || !blank(&signs) {
+                signs.push(sign);
+            }
+        });
+    } else {
+        folded.clear();
+        fold_any(text, folded);
+        for sign in folded.bytes() {
+            if sign != b' ' || !blank(&signs) {
+                signs.push(sign);
+            }
+        }
+    }
+    if signs.last() == Some(&b' ') {
+        signs.pop();
+    }
+    // Text without some of its blanks is text.
+    *words = String::from_utf8(signs).unwrap_or_default();
+}
+
 /// The same as [`fold_any`], of a text of ASCII.
 fn fold_ascii(text: &str, folded: &mut String) {
+    let mut signs = std::mem::take(folded).into_bytes();
+    signs.reserve(text.len());
+    for_ascii(text, |sign| signs.push(sign));
+    // What was there is text, and what came is ASCII.
+    *folded = String::from_utf8(signs).unwrap_or_default();
+}
+
+/// Gives what stands for each sign of a text of ASCII.
+#[inline]
+fn for_ascii(text: &str, mut take: impl FnMut(u8)) {
     let bytes = text.trim().as_bytes();
     let at = |place: Option<usize>| {
         let byte = place.and_then(|place| bytes.get(place));
         byte.copied().unwrap_or(b' ')
     };
-    let mut signs = std::mem::take(folded).into_bytes();
-    signs.reserve(bytes.len());
     for (place, byte) in bytes.iter().enumerate() {
-        let sign = match SIGNS[usize::from(*byte & 127)] {
-            NOTHING => continue,
+        match SIGNS[usize::from(*byte & 127)] {
+            NOTHING => {}
             DEPENDS => {
                 let (before, after) = (at(place.checked_sub(1)), at(Some(place + 1)));
                 let kept = match byte {
                     b'-' => !before.is_ascii_alphanumeric(),
                     _ => before.is_ascii_digit(),
                 };
-                if kept && after.is_ascii_digit() {
+                take(if kept && after.is_ascii_digit() {
                     *byte
                 } else {
                     b' '
-                }
+                });
             }
-            sign => sign,
-        };
-        signs.push(sign);
+            sign => take(sign),
+        }
     }
-    // What was there is text, and what came is ASCII.
-    *folded = String::from_utf8(signs).unwrap_or_default();
 }
 
 fn fold_any(text: &str, folded: &mut String) {
@@ -140,6 +174,19 @@ mod tests {
             fold_ascii(&text, &mut quick);
             fold_any(&text, &mut slow);
             prop_assert_eq!(quick, slow);
+        }
+
+        /// Words stand one blank apart.
+        #[test]
+        fn words_of_folded_text(text in "[ -~\u{e9}\u{3000}]{0,40}") {
+            let words: Vec<String> = fold(&text)
+                .split(' ')
+                .filter(|word| !word.is_empty())
+                .map(str::to_owned)
+                .collect();
+            let mut found = "before".to_owned();
+            fold_words(&text, &mut String::new(), &mut found);
+            prop_assert_eq!(found, words.join(" "));
         }
     }
 }

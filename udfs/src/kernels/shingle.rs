@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::fold::fold_into;
+use super::fold::fold_words;
 
 /// Part of the format: another seed is another hash of everything.
 const SEED: u64 = 0x5348_494E_474C_4531;
@@ -161,8 +161,9 @@ impl Shingler {
                 // One blank stands between words, so a word ends one place before the next begins.
                 self.places.clear();
                 self.places.push(0);
-                let blanks = memchr::memchr_iter(b' ', bytes);
-                self.places.extend(blanks.map(|blank| blank + 1));
+                // Words are short: looking at each byte is quicker than a search from blank to blank.
+                let blanks = (1..).zip(bytes).filter(|(_, byte)| **byte == b' ');
+                self.places.extend(blanks.map(|(behind, _)| behind));
                 self.places.push(bytes.len() + 1);
                 let length = length.min(self.places.len() - 1);
                 let runs = self.places.iter().zip(&self.places[length..]);
@@ -173,9 +174,7 @@ impl Shingler {
 
     /// Brings `text` to the form that is compared.
     fn normalize(&mut self, text: &str) {
-        self.folded.clear();
-        fold_into(text, &mut self.folded);
-        join(self.folded.split(' '), &mut self.normalized);
+        fold_words(text, &mut self.folded, &mut self.normalized);
         if self.normalized.is_empty() {
             join(text.split_whitespace(), &mut self.normalized);
         }

@@ -284,35 +284,73 @@ impl Comparer {
     }
 
     /// What chance gives: the levels of random pairs of a sample. With `sides`, of pairs whose rows
-    /// are of different sides. `pairs` is the number of pairs in the table.
-    pub fn chance(&self, sample: &[Prepared<'_>], sides: Option<&[u64]>, pairs: f64) -> Chance {
+    /// are of different sides. `pairs` is the number of pairs in the table. Compares in so many threads.
+    pub fn chance(
+        &self,
+        sample: &[Record],
+        sides: Option<&[u64]>,
+        pairs: f64,
+        threads: usize,
+    ) -> Chance {
+        let drawn = draw_pairs(sample.len(), sides);
+        let share = drawn.len().div_ceil(threads.max(1)).max(1);
+        let parts: Vec<Vec<[f64; 6]>> = std::thread::scope(|scope| {
+            let parts = drawn.chunks(share);
+            let workers = parts.map(|part| scope.spawn(|| self.count_levels(sample, part)));
+            let workers: Vec<_> = workers.collect();
+            let counted = workers.into_iter().map(|worker| match worker.join() {
+                Ok(counts) => counts,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            counted.collect()
+        });
         let mut counts = vec![[0.0; 6]; self.fields.len()];
-        let rows = sample.len() as u64;
-        let all = rows.saturating_mul(rows.saturating_sub(1)) / 2;
-        let wanted = CHANCE_PAIRS.min(usize::try_from(all * 3).unwrap_or(usize::MAX));
-        let (mut taken, mut state) = (0usize, SEED);
-        for _ in 0..wanted * 8 {
-            if taken == wanted {
-                break;
-            }
-            let one = (split_mix(&mut state) % rows.max(1)) as usize;
-            let two = (split_mix(&mut state) % rows.max(1)) as usize;
-            if one == two || sides.is_some_and(|sides| sides[one] == sides[two]) {
-                continue;
-            }
-            taken += 1;
-            for (field, counts) in counts.iter_mut().enumerate() {
-                if let Some((level, _)) = self.level(field, &sample[one], &sample[two]) {
-                    counts[level as usize] += 1.0;
+        for part in &parts {
+            for (counts, part) in counts.iter_mut().zip(part) {
+                for (count, part) in counts.iter_mut().zip(part) {
+                    // Whole numbers: the order is of no effect.
+                    *count += part;
                 }
             }
         }
-        let scale = pairs / taken.max(1) as f64;
+        let scale = pairs / drawn.len().max(1) as f64;
         for levels in &mut counts {
             levels.iter_mut().for_each(|count| *count *= scale);
         }
         Chance { counts, pairs }
     }
+
+    fn count_levels(&self, sample: &[Record], pairs: &[(usize, usize)]) -> Vec<[f64; 6]> {
+        let mut counts = vec![[0.0; 6]; self.fields.len()];
+        for (one, two) in pairs {
+            let [one, two] =
+                [one, two].map(|row| self.prepare(|column| sample[*row][column].as_deref()));
+            for (field, counts) in counts.iter_mut().enumerate() {
+                if let Some((level, _)) = self.level(field, &one, &two) {
+                    counts[level as usize] += 1.0;
+                }
+            }
+        }
+        counts
+    }
+}
+
+/// Random pairs of so many rows, with `sides` of rows of different sides.
+fn draw_pairs(rows: usize, sides: Option<&[u64]>) -> Vec<(usize, usize)> {
+    let all = rows.saturating_mul(rows.saturating_sub(1)) / 2;
+    let wanted = CHANCE_PAIRS.min(all.saturating_mul(3));
+    let (mut drawn, mut state) = (Vec::with_capacity(wanted), SEED);
+    for _ in 0..wanted * 8 {
+        if drawn.len() == wanted {
+            break;
+        }
+        let one = (split_mix(&mut state) % rows.max(1) as u64) as usize;
+        let two = (split_mix(&mut state) % rows.max(1) as u64) as usize;
+        if one != two && sides.is_none_or(|sides| sides[one] != sides[two]) {
+            drawn.push((one, two));
+        }
+    }
+    drawn
 }
 
 /// Why a column's values tell nothing of who is who; none if they do.
