@@ -96,7 +96,8 @@ fn parts_of_a_table() {
     };
     clean(part(0), "{type: near_dedupe, index: true}", "one");
     clean(part(1), "{type: near_dedupe, against: one}", "two");
-    let against = "{type: near_dedupe, against: two/metadata.json}";
+    let against = "{type: normalize_text, columns: [town], case: upper}, \
+         {type: near_dedupe, against: two/metadata.json}";
     clean(part(2), against, "three");
 
     let outputs = ["one", "two", "three"];
@@ -128,6 +129,11 @@ fn parts_of_a_table() {
             .collect();
         assert_eq!(ids.len(), staying, "{output}");
         assert!(ids.is_sorted() && *ids.last().unwrap() < cuts[number + 1]);
+    }
+    let changed = rows(&sandbox.path("three"), "provenance");
+    assert!(changed.len() > 100);
+    for cells in changed {
+        assert!((cuts[2]..cuts[3]).contains(&number(&cells, 1)), "{cells:?}");
     }
     let report = document(&sandbox.path("three/report.json"));
     let steps = report["transformations_applied"].as_array().unwrap();

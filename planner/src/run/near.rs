@@ -40,7 +40,10 @@ pub(super) fn sample(
     };
     // Rows meet those of an earlier output by the keys that these have.
     let plan = match (earlier, &need.method) {
-        (Some(earlier), _) => earlier.head.plan.clone(),
+        (Some(earlier), _) => {
+            let plan = earlier.head.plan.clone();
+            plan.for_rows(summing.rows + earlier.rows())
+        }
         (None, Method::Texts { .. }) => KeyPlan {
             shingle: sample.shingle.clone(),
             ..KeyPlan::default()

@@ -86,6 +86,17 @@ impl Default for KeyPlan {
 }
 
 impl KeyPlan {
+    /// The same keys, for a table of so many rows: what they must share.
+    #[must_use]
+    pub fn for_rows(self, rows: u64) -> Self {
+        let small = rows <= SMALL_TABLE;
+        Self {
+            value_rows: if small { FEW_ROWS } else { FEW_OF_VALUE },
+            least_shared: if small { 1 } else { 2 },
+            ..self
+        }
+    }
+
     /// The plan for a table of so many rows by a sample of them: the shortest bands, over as many of
     /// the runs, as leave not too many pairs. `alone` tells of each column whether its values are keys by
     /// themselves.
@@ -94,12 +105,7 @@ impl KeyPlan {
         let sample: Vec<&Record> = sample.iter().step_by(step).collect();
         let scale = rows as f64 / sample.len().max(1) as f64;
         let afforded = PAIRS.max(PAIRS_OF_ROW * rows as f64);
-        let small = rows <= SMALL_TABLE;
-        let mut plan = Self {
-            value_rows: if small { FEW_ROWS } else { FEW_OF_VALUE },
-            least_shared: if small { 1 } else { 2 },
-            ..Self::default()
-        };
+        let mut plan = Self::default().for_rows(rows);
         let runs = RunCounts::of(&sample);
         let mut keys = Vec::new();
         'found: for band_rows in 2..=8 {
