@@ -16,7 +16,6 @@ use super::need::{MatchingNeed, Method};
 use super::rows::{RowKeys, RowRecords, Values};
 use crate::contract::Contract;
 use crate::error::Result;
-use crate::learn::KEY_BUCKETS;
 use crate::program::Frame;
 
 /// Version of the format.
@@ -249,7 +248,6 @@ pub fn index_rows_schema(need: &MatchingNeed) -> SchemaRef {
 
 /// Columns of the table of keys of an index: bucket, key, and the row, counted from the first of the split.
 pub fn index_keys_schema() -> SchemaRef {
-    debug_assert!(KEY_BUCKETS <= 1 << 16);
     Arc::new(Schema::new(vec![
         Field::new("bucket", DataType::UInt16, false),
         Field::new("key", DataType::UInt32, false),

@@ -59,10 +59,9 @@ impl Known {
     /// The plan of keys; none where it is something else.
     pub(crate) fn key_plan(&self) -> Result<Option<Arc<KeyPlan>>> {
         let learned = match self {
-            known if !known.is_key_plan() => return Ok(None),
             Self::Here(learned) => Arc::clone(learned),
-            Self::Stored(file) => Arc::new(file.of_split(0)?),
-            Self::Nothing => return Ok(None),
+            Self::Stored(file @ LearnedFile::KeyPlan(_)) => Arc::new(file.of_split(0)?),
+            Self::Stored(_) | Self::Nothing => return Ok(None),
         };
         Ok(match learned.as_ref() {
             Learned::KeyPlan(plan) => Some(Arc::clone(plan)),

@@ -65,7 +65,7 @@ pub enum BucketSum {
     /// How far the rows of pairs agree.
     Scores {
         /// What is compared.
-        need: MatchingNeed,
+        need: Box<MatchingNeed>,
         /// The sample from which the fields are learned, in JSON.
         sample: Place,
         /// Rows of an earlier output that are compared too.

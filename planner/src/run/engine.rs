@@ -316,7 +316,7 @@ impl<'a> Engine<'a> {
                     file.finish().map_err(io)?;
                     let earlier = self.earlier.of(op).cloned();
                     let scores = BucketSum::Scores {
-                        need,
+                        need: Box::new(need),
                         sample,
                         earlier,
                     };
