@@ -270,6 +270,22 @@ fn nothing_is_found_where_nothing_is() {
     }
 }
 
+/// Where nothing tells rows apart, those that are the same are copies, and rows that lack something stay.
+#[test]
+fn a_table_of_copies() {
+    let sandbox = Sandbox::new();
+    let copies = "anna,bergstrom,1971-06-24,9 zephyrine,waldorf\n".repeat(5_000);
+    let others = ",,,,waldorf\nanna,,,,\n,,,,\n,,,,\n";
+    let text = format!("given,surname,born,street,town\n{copies}{others}");
+    sandbox.write("people.csv", &text);
+    job(&sandbox, "{type: near_dedupe}");
+    sandbox.succeed(&["run", "job.yaml"]);
+    assert_eq!(clusters_of_sizes(&sandbox), [5_000]);
+    assert_eq!(rows(&sandbox.path("out"), "data").len(), 5);
+    let said = sandbox.succeed(&["explain-pair", "out", "0", "1"]);
+    assert!(said.contains("row 0 of their cluster stays"), "{said}");
+}
+
 /// Texts of several lengths and scripts, by their similarity; copies in masses are one cluster.
 #[test]
 fn texts_and_masses() {

@@ -111,6 +111,14 @@ impl<'a> Judge<'a> {
     /// The score in the scale of linkage, from 0 on a match; and as it is reported.
     fn judge(&self, pair: &ScoredPair) -> (f64, f64) {
         let likeness = match (&self.model, &self.scorer.way) {
+            // No column tells rows apart: what is the same in all of them is a copy.
+            (Some((model, _)), _) if model.is_empty() => {
+                return if pair.identical {
+                    (MOST, 1.0)
+                } else {
+                    (-MOST, 0.0)
+                };
+            }
             (Some((model, _)), _) => {
                 let odds = model.score(pair.pattern, pair.rarity);
                 let least = (self.threshold / (1.0 - self.threshold)).ln();

@@ -173,6 +173,11 @@ impl Model {
         (model, fit)
     }
 
+    /// Whether there is no field that it could learn of.
+    pub fn is_empty(&self) -> bool {
+        self.columns.is_empty()
+    }
+
     /// The logarithm of the odds that a pair is of one thing.
     pub fn score(&self, pattern: Pattern, rarity: i32) -> f64 {
         let score = self.evidence(pattern, rarity);
