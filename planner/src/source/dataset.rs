@@ -491,3 +491,27 @@ fn prepare_all(
         .chain(results.into_iter().map(|(_, result)| result))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Short rows are cut by their columns, long ones by their bytes, and no split is smaller than a batch.
+    #[test]
+    fn rows_of_a_split() {
+        for (columns, row_bytes, rows) in [
+            (1, 10, 1_048_576),
+            (9, 120, 262_144),
+            (9, 5_000, 16_384),
+            (1, 5_000, 16_384),
+            (1, 1 << 30, 8_192),
+            (0, 0, 1_048_576),
+        ] {
+            assert_eq!(
+                rows_per_split(columns, row_bytes),
+                rows,
+                "{columns} {row_bytes}"
+            );
+        }
+    }
+}
