@@ -296,6 +296,7 @@ pub fn decide(
         report: Some(Arc::new(report)),
         explained: None,
         agreement: judge.agreement(),
+        plan: Arc::default(),
     })
 }
 

@@ -6,6 +6,7 @@ use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch, UInt64Array};
 use arrow::datatypes::{DataType, Field, Float64Type, Schema, SchemaRef, UInt64Type};
 use arrow::ipc::reader::FileReader;
 use arrow::ipc::writer::FileWriter;
+use udfs::kernels::matching::KeyPlan;
 
 use super::index::FieldAgreement;
 use super::report::{MatchReport, PairExplanation};
@@ -38,6 +39,8 @@ pub struct Matches {
     pub explained: Option<Arc<PairExplanation>>,
     /// What was learned of the fields, for a job that adds rows; only where all are known.
     pub agreement: Vec<FieldAgreement>,
+    /// By which keys rows met, for the same.
+    pub plan: Arc<KeyPlan>,
 }
 
 impl Matches {
@@ -104,6 +107,7 @@ impl Matches {
             report: None,
             explained: None,
             agreement: Vec::new(),
+            plan: Arc::default(),
         })
     }
 }

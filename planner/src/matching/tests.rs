@@ -192,6 +192,7 @@ fn stored_scores_and_matches() {
         report: None,
         explained: None,
         agreement: Vec::new(),
+        plan: Arc::default(),
     };
     matches
         .write(&place, Splits { count: 3, rows: 10 })

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use udfs::kernels::matching::KeyPlan;
-
 use crate::error::{Error, Result};
 use crate::matching::pair_buckets;
 use crate::profile::RowSample;
@@ -54,19 +52,6 @@ impl Known {
             Self::Stored(file) => matches!(file, LearnedFile::KeyPlan(_)),
             Self::Nothing => false,
         }
-    }
-
-    /// The plan of keys; none where it is something else.
-    pub(crate) fn key_plan(&self) -> Result<Option<Arc<KeyPlan>>> {
-        let learned = match self {
-            Self::Here(learned) => Arc::clone(learned),
-            Self::Stored(file @ LearnedFile::KeyPlan(_)) => Arc::new(file.of_split(0)?),
-            Self::Stored(_) | Self::Nothing => return Ok(None),
-        };
-        Ok(match learned.as_ref() {
-            Learned::KeyPlan(plan) => Some(Arc::clone(plan)),
-            _ => None,
-        })
     }
 }
 

@@ -374,22 +374,14 @@ impl<'a> Engine<'a> {
         for (op, need) in self.program.indexes() {
             let transformation = usize::from(self.program.ops[op].transformation);
             let transformation = &self.program.transformations[transformation].id;
-            let earlier = self.earlier.of(op);
-            if let Some(earlier) = earlier {
+            if let Some(earlier) = self.earlier.of(op) {
                 files.extend(carry_on(earlier, transformation, parts)?);
             }
-            // The plan is what an operation before this one has learned, if it had to.
-            let mut plan = None;
-            for known in &learned.known[op.saturating_sub(2)..op] {
-                plan = known.key_plan()?.or(plan);
-            }
-            let plan = plan.unwrap_or_default();
-            let agreement = match learned.learned.get(op).and_then(Option::as_deref) {
-                Some(Learned::Matches(matches)) => matches.agreement.clone(),
-                _ => Vec::new(),
+            let Some(Learned::Matches(matches)) = learned.learned[op].as_deref() else {
+                return Err(Error::Bug("an index of matches that were not learned"));
             };
-            let contract = &self.program.contract;
-            let head = IndexHead::new(&need, contract, &plan, agreement, next_row_id)?;
+            let (contract, agreement) = (&self.program.contract, matches.agreement.clone());
+            let head = IndexHead::new(&need, contract, &matches.plan, agreement, next_row_id)?;
             let name = index_files::head(transformation);
             let content = serde_json::to_vec_pretty(&head)?;
             files.push(FileEntry::write(&parts.files, &name, &content)?);

@@ -140,6 +140,7 @@ pub(super) fn matches_here(
     }
     let judge = judge(program, need, found, &scorer, &scored);
     let mut matches = decide(&judge, &scored, found.capped, earlier, summing.memory)?;
+    matches.plan = Arc::clone(&found.plan);
     if let Some(rows) = summing.watched {
         let logs: Vec<RecordBatch> = logs.into_values().flatten().collect();
         let explained = explain(&judge, rows, found, &matches, &logs)?;
@@ -170,7 +171,9 @@ pub(super) fn matches_there(
     }
     scored.pairs.sort_unstable();
     let judge = judge(program, need, found, &scorer, &scored);
-    decide(&judge, &scored, found.capped, earlier, summing.memory)
+    let mut matches = decide(&judge, &scored, found.capped, earlier, summing.memory)?;
+    matches.plan = Arc::clone(&found.plan);
+    Ok(matches)
 }
 
 fn judge<'a>(
