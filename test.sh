@@ -1,8 +1,38 @@
 #!/usr/bin/env bash
-# Runs all tests. Installs cargo-nextest where it is missing.
+# Runs all tests. Installs cargo-nextest where it is missing, and starts a throwaway Postgres where none answers.
 set -euo pipefail
 cd "$(dirname "$0")"
 if ! cargo nextest --version >/dev/null 2>&1; then
   cargo install --locked cargo-nextest
 fi
-exec cargo nextest run --workspace --all-targets --no-fail-fast "$@"
+
+answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# Postgres does not run as root.
+as_owner() {
+  if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi
+}
+
+if [ -z "${SANITIZER_TEST_POSTGRES:-}" ] && ! answers 5432; then
+  programs="$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1)"
+  if [ -z "$programs" ]; then
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql
+    programs="$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -1)"
+  fi
+fi
+if [ -z "${SANITIZER_TEST_POSTGRES:-}" ] && ! answers 5432; then
+  folder="$(mktemp -d)"
+  if [ "$(id -u)" = 0 ]; then chown postgres "$folder"; fi
+  port=$((20000 + RANDOM % 20000))
+  stop() {
+    as_owner "$programs/pg_ctl" -D "$folder/data" -m immediate stop >/dev/null 2>&1 || true
+    rm -rf "$folder"
+  }
+  trap stop EXIT
+  as_owner "$programs/initdb" -D "$folder/data" -U postgres -A trust -N >/dev/null
+  as_owner "$programs/pg_ctl" -D "$folder/data" -l "$folder/log" -w \
+    -o "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories=$folder" start >/dev/null
+  export SANITIZER_TEST_POSTGRES="postgres://postgres@127.0.0.1:$port"
+fi
+
+cargo nextest run --workspace --all-targets --no-fail-fast "$@"

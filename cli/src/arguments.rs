@@ -9,6 +9,10 @@ use cli::serve::ServeArguments;
 use planner::cluster::ClusterAddress;
 use planner::spec::PiiStrategy;
 
+use crate::client::{
+    CancelArguments, DownloadArguments, KeysArguments, ReportArguments, StatusArguments,
+    SubmitArguments, TenantsArguments,
+};
 use crate::shell::SqlArguments;
 use crate::users::UsersArguments;
 
@@ -36,14 +40,28 @@ pub(crate) enum Command {
     ExplainPair(PairArguments),
     /// Run SQL over files, tables and the cleaning functions
     Sql(Box<SqlArguments>),
-    /// Start the service: Flight SQL
+    /// Start the service of one machine: jobs over REST, and Flight SQL
     Serve(Box<ServeArguments>),
-    /// Say who may come in
+    /// Say who may come in over Flight SQL
     Users(UsersArguments),
+    /// Send a job to a service
+    Submit(SubmitArguments),
+    /// Show a job of a service, or the last ones
+    Status(StatusArguments),
+    /// Show the report of a job of a service
+    Report(ReportArguments),
+    /// Fetch what came of a job of a service
+    Download(DownloadArguments),
+    /// Stop a job of a service
+    Cancel(CancelArguments),
+    /// List, make and take back API keys of a service
+    Keys(KeysArguments),
+    /// List, make and change tenants of a service
+    Tenants(TenantsArguments),
     /// Print the JSON Schema of a document
     Schema(SchemaArguments),
     /// Start the scheduler of a cluster
-    Scheduler(SchedulerArguments),
+    Scheduler(Box<SchedulerArguments>),
     /// Start an executor of a cluster
     Executor(ExecutorArguments),
 }

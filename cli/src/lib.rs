@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod allocator;
+pub mod api;
 pub mod ending;
 pub mod home;
 pub mod log;

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod clean;
+mod client;
 mod describe;
 mod draft;
 mod lines;
@@ -42,6 +43,13 @@ fn main() -> ExitCode {
         Command::Sql(arguments) => shell::run(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::Users(arguments) => users::run(&arguments),
+        Command::Submit(arguments) => client::submit(&arguments),
+        Command::Status(arguments) => client::status(&arguments),
+        Command::Report(arguments) => client::report(&arguments),
+        Command::Download(arguments) => client::download(&arguments),
+        Command::Cancel(arguments) => client::cancel(&arguments),
+        Command::Keys(arguments) => client::keys(&arguments),
+        Command::Tenants(arguments) => client::tenants(&arguments),
         Command::Scheduler(arguments) => member::scheduler(&arguments),
         Command::Executor(arguments) => member::executor(&arguments),
     })

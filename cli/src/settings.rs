@@ -30,6 +30,24 @@ pub(crate) fn settings<T: Default + Serialize + DeserializeOwned>(
         .map_err(|error| UsageError(error.to_string()).into())
 }
 
+/// Settings of a section of a file that has others too.
+pub(crate) fn section<T: Default + Serialize + DeserializeOwned>(
+    name: &str,
+    file: Option<&Path>,
+    prefix: &str,
+    flags: &impl Serialize,
+) -> anyhow::Result<T> {
+    let mut settings = Figment::from(Serialized::defaults(T::default()));
+    if let Some(file) = file {
+        settings = settings.merge(Figment::from(Toml::file_exact(file)).focus(name));
+    }
+    settings
+        .merge(Env::prefixed(prefix))
+        .merge(Serialized::defaults(flags))
+        .extract()
+        .map_err(|error| UsageError(error.to_string()).into())
+}
+
 /// A runtime with a thread for each core.
 pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()

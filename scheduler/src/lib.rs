@@ -1,7 +1,21 @@
-//! Ballista's scheduler with the session of Data Sanitizer.
+//! The service: jobs over REST, their queue and their metadata, and the scheduler of a cluster.
+//!
+//! ```text
+//!  rest ──► access            who asks, and may they
+//!    │
+//!    ▼
+//!  metadata ◄── lifecycle ──► planner::run    what is to be done, and who does it
+//! ```
 
-mod options;
-mod server;
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
-pub use options::SchedulerOptions;
-pub use server::{Scheduler, SchedulerError};
+pub mod access;
+pub mod ballista;
+pub mod lifecycle;
+pub mod metadata;
+mod output;
+pub mod rest;
+mod service;
+mod storage;
+
+pub use service::{Service, ServiceError, ServiceOptions, TlsFiles};

@@ -7,9 +7,11 @@ use clap::Args;
 use planner::spec::ByteSize;
 use serde::Serialize;
 
+use crate::api::ApiArguments;
 use crate::log::LogFormat;
 
-/// Start the scheduler of a cluster. What is left out comes from the environment (SANITIZER_SCHEDULER_BIND and
+/// Start the scheduler of a cluster; with --database, jobs over REST too, which the executors of the cluster work
+/// on. What is left out comes from the environment (SANITIZER_SCHEDULER_BIND and
 /// so on), the file, or the defaults.
 #[derive(Debug, Args, Serialize)]
 pub struct SchedulerArguments {
@@ -45,6 +47,10 @@ pub struct SchedulerArguments {
     #[arg(long, value_name = "SECONDS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     keep_results_seconds: Option<u64>,
+    /// The REST service.
+    #[command(flatten)]
+    #[serde(skip)]
+    pub api: ApiArguments,
 }
 
 /// Start an executor of a cluster. What is left out comes from the environment (SANITIZER_EXECUTOR_SLOTS and

@@ -2,10 +2,16 @@
 
 mod arguments;
 
+use std::path::Path;
+
 use executor::{Executor, ExecutorOptions};
-use scheduler::{Scheduler, SchedulerOptions};
+use planner::cluster::ClusterAddress;
+use scheduler::Service;
+use scheduler::ballista::{Scheduler, SchedulerOptions};
 
 pub use self::arguments::{ExecutorArguments, SchedulerArguments};
+use crate::api::{self, ApiSettings};
+use crate::ending::UsageError;
 use crate::settings::{asked_to_stop, runtime, settings};
 
 /// Runs a scheduler until it is interrupted or terminated.
@@ -15,11 +21,32 @@ pub fn scheduler(arguments: &SchedulerArguments) -> anyhow::Result<()> {
         "SANITIZER_SCHEDULER_",
         arguments,
     )?;
+    let api = ApiSettings::load(arguments.config.as_deref(), &arguments.api)?;
+    if api.database.is_some() != api.store.is_some() {
+        let text = "database and store belong together: jobs over REST need both";
+        return Err(UsageError(text.to_owned()).into());
+    }
     runtime()?.block_on(async {
         let scheduler = Scheduler::bind(&options).await?;
         let address = scheduler.address();
         println!("scheduler listens on {address}");
-        Ok(scheduler.serve(asked_to_stop()?).await?)
+        if api.database.is_none() {
+            return Ok(scheduler.serve(asked_to_stop()?).await?);
+        }
+        // The jobs of the API go to this very scheduler.
+        let port = address.port();
+        let cluster: ClusterAddress = format!("df://{}:{port}", options.external_host)
+            .parse()
+            .map_err(|error: String| UsageError(format!("external_host: {error}")))?;
+        let service = api.service(Path::new("."), Some(cluster), None)?;
+        let service = Service::bind(service).await?;
+        api::announce(&service, None).await?;
+        let ballista = tokio::spawn(scheduler.serve(std::future::pending()));
+        let stop = asked_to_stop()?;
+        tokio::select! {
+            served = service.serve(stop) => Ok(served?),
+            ended = ballista => Ok(ended??),
+        }
     })
 }
 

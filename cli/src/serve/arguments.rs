@@ -8,12 +8,14 @@ use clap::Args;
 use planner::spec::ByteSize;
 use serde::Serialize;
 
+use crate::api::ApiArguments;
 use crate::home::HomeArguments;
 use crate::log::LogFormat;
 use crate::period::Period;
 
-/// Start the service: Flight SQL for those whom `sanitizer users` lets in. What is left out comes from
-/// the environment (SANITIZER_SERVE_FLIGHT_SQL and so on), the file, or the defaults.
+/// Start the service of one machine: jobs over REST, for those who have an API key, and Flight SQL for those whom
+/// `sanitizer users` lets in. What is left out comes from the environment (SANITIZER_SERVE_FLIGHT_SQL and so on),
+/// the file, or the defaults.
 #[derive(Debug, Args, Serialize)]
 pub struct ServeArguments {
     /// Settings in TOML
@@ -76,4 +78,8 @@ pub struct ServeArguments {
     #[arg(long, value_name = "COUNT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     threads: Option<NonZeroUsize>,
+    /// The REST service.
+    #[command(flatten)]
+    #[serde(skip)]
+    pub api: ApiArguments,
 }

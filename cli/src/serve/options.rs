@@ -44,6 +44,9 @@ pub struct ServeOptions {
     pub memory_limit: ByteSize,
     /// Threads that a statement uses; one a core when left out.
     pub threads: Option<NonZeroUsize>,
+    /// The REST service; read by itself.
+    #[serde(skip_serializing)]
+    pub api: serde::de::IgnoredAny,
 }
 
 impl Default for ServeOptions {
@@ -63,6 +66,7 @@ impl Default for ServeOptions {
             max_sessions: flight.max_sessions,
             memory_limit: OptionsSpec::default().memory_limit,
             threads: None,
+            api: serde::de::IgnoredAny,
         }
     }
 }

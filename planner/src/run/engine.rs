@@ -177,7 +177,9 @@ impl<'a> Engine<'a> {
         // By the operation that compares the pairs.
         let mut found: BTreeMap<usize, Found> = BTreeMap::new();
         let memory = MemoryConsumer::new("what was learned").register(&self.memory);
-        for pass in 0..self.program.passes.len() - 1 {
+        let passes = self.program.passes.len() - 1;
+        self.progress().expect_passes(passes);
+        for pass in 0..passes {
             self.progress()
                 .enter(Phase::Learn(pass + 1), self.source.total_rows)?;
             let state = self.state(pass, &known);

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::profile::ColumnSketch;
 use crate::program::{Program, Recipe};
 use crate::report::{Report, render_html};
-use crate::sink::{Attempt, FileEntry, Manifest, Output, SinkOrder, Software};
+use crate::sink::{Account, Attempt, FileEntry, Manifest, Output, SinkOrder, Software};
 use crate::source::Source;
 use crate::spec::{JobSpec, Partitions, PiiStrategy};
 use crate::storage::Place;
@@ -53,6 +53,21 @@ pub struct Finished {
     pub output: Place,
     /// The files that the manifest names, from the output on.
     pub files: Vec<String>,
+    /// Changed cells, by transformation and column.
+    pub changed: Vec<ChangedColumn>,
+}
+
+/// How many cells of a column a transformation was the last to change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedColumn {
+    /// The transformation.
+    pub transformation_id: String,
+    /// The column.
+    pub column: String,
+    /// Cells.
+    pub cells: u64,
+    /// Of these, with a confidence below 1.
+    pub uncertain: u64,
 }
 
 impl JobRun {
@@ -78,13 +93,14 @@ impl JobRun {
         };
         let attempt = output.begin(&Uuid::now_v7().simple().to_string())?;
         match self.attempt(&attempt, &job_id).await {
-            Ok((report, manifest)) => {
+            Ok((report, manifest, changed)) => {
                 output.publish(&attempt, &manifest)?;
                 let files = manifest.files.into_iter();
                 Ok(Finished {
                     report,
                     output: root,
                     files: files.map(|file| file.path).collect(),
+                    changed,
                 })
             }
             Err(error) => {
@@ -128,7 +144,11 @@ impl JobRun {
         }
     }
 
-    async fn attempt(&self, attempt: &Attempt, job_id: &str) -> Result<(Report, Manifest)> {
+    async fn attempt(
+        &self,
+        attempt: &Attempt,
+        job_id: &str,
+    ) -> Result<(Report, Manifest, Vec<ChangedColumn>)> {
         let mut clock = Clock::start();
         let mut audit = Audit::default();
         audit.record(
@@ -178,7 +198,8 @@ impl JobRun {
         // Each column is profiled by one of the two.
         let mut before = learned.before;
         merge_sketches(&mut before, std::mem::take(&mut written.before));
-        self.publish(
+        let changed = changed_columns(&program, &written.account);
+        let (report, manifest) = self.publish(
             attempt,
             job_id,
             ReportParts {
@@ -194,7 +215,8 @@ impl JobRun {
             },
             clock,
             audit,
-        )
+        )?;
+        Ok((report, manifest, changed))
     }
 
     /// Opens the source; `staging` takes decoded copies.
@@ -284,6 +306,19 @@ impl JobRun {
         };
         Ok((report, manifest))
     }
+}
+
+fn changed_columns(program: &Program, account: &Account) -> Vec<ChangedColumn> {
+    let columns = &program.contract.columns;
+    let counts = account.cells.iter().map(|count| ChangedColumn {
+        transformation_id: program.transformations[usize::from(count.transformation)]
+            .id
+            .clone(),
+        column: columns[count.column].name.clone(),
+        cells: count.cells,
+        uncertain: count.uncertain,
+    });
+    counts.collect()
 }
 
 /// Where decoded copies of the source lie.

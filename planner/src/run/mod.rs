@@ -17,7 +17,7 @@ mod relation;
 mod workers;
 
 pub use discover::{discover, open_source, profile_source, source_stamp};
-pub use job::{Finished, JobRun, explain_job};
+pub use job::{ChangedColumn, Finished, JobRun, explain_job};
 pub use pair::{PairFinding, PairStep, explain_pair};
 pub use progress::{Phase, Progress};
 pub use relation::{LearnedRelation, Relation};

@@ -38,6 +38,7 @@ impl Phase {
 pub struct Progress {
     rows: AtomicU64,
     total: AtomicU64,
+    learning_passes: AtomicU64,
     cancelled: AtomicBool,
     phase: Mutex<Option<Phase>>,
 }
@@ -53,6 +54,31 @@ impl Progress {
             .lock()
             .map_err(|_| Error::Bug("a progress lock was poisoned"))? = Some(phase);
         Ok(())
+    }
+
+    /// Tells how many passes will learn.
+    pub(crate) fn expect_passes(&self, passes: usize) {
+        self.learning_passes.store(passes as u64, Ordering::Relaxed);
+    }
+
+    /// Shares, 0 to 1, of learning and of writing that are done, as far as can be told.
+    pub fn shares(&self) -> (f64, f64) {
+        let (phase, rows, total) = self.now();
+        let within = match total {
+            0 => 0.0,
+            total => (rows as f64 / total as f64).min(1.0),
+        };
+        let passes = self.learning_passes.load(Ordering::Relaxed) as f64;
+        // Finding the rows and completing the contract count for one pass that learns.
+        let of_all = |done: f64| (done / (passes + 1.0)).min(1.0);
+        match phase {
+            None | Some(Phase::Index) => (0.0, 0.0),
+            // How many passes come is not known yet.
+            Some(Phase::Infer) => (within * 0.1, 0.0),
+            Some(Phase::Learn(pass)) => (of_all(pass as f64 + within), 0.0),
+            Some(Phase::Write) => (1.0, within),
+            Some(Phase::Publish) => (1.0, 1.0),
+        }
     }
 
     /// Counts rows that the phase has done.

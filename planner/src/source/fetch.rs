@@ -9,6 +9,7 @@ use url::Url;
 
 use super::error::SourceError;
 use super::stage::Stage;
+use super::web;
 use crate::storage::{ByteFile, transfer};
 
 /// Time to connect, and for which a server may send nothing.
@@ -49,7 +50,11 @@ pub(super) fn fetch(
     limits: FetchLimits,
     stage: &Stage,
 ) -> Result<ByteFile, SourceError> {
-    let client = Client::builder()
+    web::check(url).map_err(|reason| SourceError::Location {
+        location: shown.to_owned(),
+        reason,
+    })?;
+    let client = web::guarded(Client::builder())
         .user_agent(concat!("data-sanitizer/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(PATIENCE)
         .read_timeout(PATIENCE)

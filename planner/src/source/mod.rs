@@ -30,6 +30,7 @@ mod sheet;
 mod sniff;
 mod split;
 mod stage;
+mod web;
 
 pub use batch::{BadRow, RawBatch, RowOrigin};
 pub use dataset::{LineUnit, Source, SourceColumn, SourceFile};
@@ -38,3 +39,4 @@ pub use fetch::FetchLimits;
 pub use options::{Compression, Format, SourceOptions};
 pub use part::SourcePart;
 pub use split::SplitReader;
+pub use web::{WebPolicy, restrict_web};

@@ -152,6 +152,35 @@ impl Place {
         WholeFile::create(self, &unfinished)
     }
 
+    /// Removes the file, or the folder and everything below it; what is not there is removed already.
+    ///
+    /// # Errors
+    /// When something stays.
+    pub fn remove_all(&self) -> io::Result<()> {
+        let absent = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => Ok(()),
+            _ => Err(error),
+        };
+        match self {
+            Self::Local(path) => match std::fs::symlink_metadata(path) {
+                Ok(found) if found.is_dir() => std::fs::remove_dir_all(path).or_else(absent),
+                Ok(_) => std::fs::remove_file(path).or_else(absent),
+                Err(error) => absent(error),
+            },
+            Self::Object(object) => {
+                let below = object.list()?.into_iter();
+                let mut keys: Vec<String> = below.map(|found| found.location.to_string()).collect();
+                keys.push(object.key.clone());
+                for key in keys {
+                    let one = object.sibling(&key);
+                    one.request(|store, path| async move { store.delete(&path).await })
+                        .or_else(absent)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
     /// Opens a file whose parts are read in any order.
     pub(crate) fn open(&self) -> io::Result<SeekableFile> {
         SeekableFile::at(self)

@@ -13,7 +13,7 @@ use planner::cluster::{MAX_MESSAGE_BYTES, SanitizerCodec};
 use planner::session::{member_config, member_session};
 use tokio::net::TcpListener;
 
-use crate::SchedulerOptions;
+use super::SchedulerOptions;
 
 /// What can go wrong with a scheduler.
 #[derive(Debug, thiserror::Error)]

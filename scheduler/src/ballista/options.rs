@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 /// The settings of a scheduler.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SchedulerOptions {
     /// Address to listen on; port 0 takes a free one.
@@ -20,6 +20,9 @@ pub struct SchedulerOptions {
     pub task_attempts: usize,
     /// Seconds for which executors keep the results of a finished job.
     pub keep_results_seconds: u64,
+    /// The REST service; read by itself.
+    #[serde(skip_serializing)]
+    pub api: serde::de::IgnoredAny,
 }
 
 impl Default for SchedulerOptions {
@@ -31,6 +34,7 @@ impl Default for SchedulerOptions {
             no_executors_grace_seconds: 120,
             task_attempts: 4,
             keep_results_seconds: 3600,
+            api: serde::de::IgnoredAny,
         }
     }
 }

@@ -1,0 +1,78 @@
+//! What may stand on the command line for the REST service.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+
+use clap::Args;
+use planner::spec::ByteSize;
+use serde::Serialize;
+
+use crate::period::Period;
+
+/// The REST service. What is left out comes from the environment (SANITIZER_API_ADDRESS and so on), the section
+/// [api] of the file, or the defaults.
+#[derive(Debug, Default, Args, Serialize)]
+#[command(next_help_heading = "REST API")]
+pub struct ApiArguments {
+    /// Address of the REST API; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long = "http", value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<SocketAddr>,
+    /// Where jobs, keys and the audit log are kept: postgres://USER@HOST/NAME or sqlite:PATH; a password is better
+    /// left to SANITIZER_API_DATABASE [default of serve: a SQLite file in --home]
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<String>,
+    /// Folder or URL where uploads and outputs are kept [default of serve: a folder in --home]
+    #[arg(long, value_name = "LOCATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<String>,
+    /// Folder or URL that jobs may read from, beside uploads; may be given again
+    #[arg(long = "source", value_name = "LOCATION")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sources: Vec<String>,
+    /// Jobs may also read from servers of private networks, where --source names them
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    private_addresses: bool,
+    /// Secret that jobs may name, such as env:SANITIZER_SALT (the default); may be given again
+    #[arg(long = "secret", value_name = "NAME")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    secrets: Vec<String>,
+    /// Jobs that are worked on at the same time; 0 for none, where other processes work [default: 2]
+    #[arg(long, value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jobs: Option<usize>,
+    /// Threads of all jobs together [default: one a core]
+    #[arg(long, value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_threads: Option<NonZeroUsize>,
+    /// Memory of all jobs together [default: 4GiB]
+    #[arg(long, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_memory: Option<ByteSize>,
+    /// Silence of a worker after which its job goes to another one [default: 20s]
+    #[arg(long, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lease: Option<Period>,
+    /// How often a job is tried when something that it needs fails [default: 3]
+    #[arg(long, value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<u32>,
+    /// Most bytes of a file that is sent [default: 1024GiB]
+    #[arg(long, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_upload: Option<ByteSize>,
+    /// Address of the keys (JWKS) of an identity provider whose tokens are taken
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwks_url: Option<String>,
+    /// Who must have issued such tokens
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwt_issuer: Option<String>,
+    /// Whom such tokens must be for
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwt_audience: Option<String>,
+}

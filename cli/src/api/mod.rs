@@ -1,0 +1,48 @@
+//! The REST service, as a part of `sanitizer serve` and of `sanitizer scheduler`.
+
+mod arguments;
+mod settings;
+
+use std::io::Write as _;
+use std::path::Path;
+
+use scheduler::Service;
+use tracing::{info, warn};
+
+pub use self::arguments::ApiArguments;
+pub use self::settings::ApiSettings;
+use crate::home::DEFAULT_TENANT;
+
+/// Name of the file that the first key is put into.
+const FIRST_KEY: &str = "first-api-key";
+
+/// Says where the API listens; where nobody has a key yet, makes one and puts it into a file that only its
+/// owner reads.
+pub(crate) async fn announce(service: &Service, home: Option<&Path>) -> anyhow::Result<()> {
+    let address = service.address();
+    println!("REST API listens on {}://{address}", service.scheme());
+    if service.scheme() == "http" && !address.ip().is_loopback() {
+        warn!("keys and data travel in the clear; set tls_cert and tls_key");
+    }
+    let Some(secret) = service.begin(DEFAULT_TENANT).await? else {
+        return Ok(());
+    };
+    match home {
+        Some(home) => {
+            use std::os::unix::fs::OpenOptionsExt;
+            std::fs::create_dir_all(home)?;
+            let path = home.join(FIRST_KEY);
+            let mut file = std::fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&path)?;
+            writeln!(file, "{secret}")?;
+            info!(file = %path.display(), "the first API key was written to a file");
+            println!("first API key: {}", path.display());
+        }
+        None => println!("first API key, shown this once: {secret}"),
+    }
+    Ok(())
+}

@@ -1,0 +1,165 @@
+//! The settings of the REST service.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use planner::cluster::ClusterAddress;
+use planner::spec::{ByteSize, Secret};
+use scheduler::access::JwtOptions;
+use scheduler::lifecycle::{SecretPolicy, WorkerOptions};
+use scheduler::{ServiceOptions, TlsFiles};
+use serde::{Deserialize, Serialize};
+
+use super::ApiArguments;
+use crate::ending::UsageError;
+use crate::period::Period;
+use crate::settings::section;
+
+/// The settings of the REST service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiSettings {
+    /// Address of the API; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Where jobs, keys and the audit log are kept.
+    pub database: Option<String>,
+    /// Where uploads and outputs are kept.
+    pub store: Option<String>,
+    /// Name of the settings of the object store; the environment when none.
+    pub store_credentials: Option<String>,
+    /// What jobs may read from, beside uploads.
+    pub sources: Vec<String>,
+    /// Whether jobs may read from servers of private networks.
+    pub private_addresses: bool,
+    /// Secrets that jobs may name.
+    pub secrets: Vec<String>,
+    /// Certificate of the server, and those up to its root, in PEM.
+    pub tls_cert: Option<PathBuf>,
+    /// Private key of the certificate, in PEM.
+    pub tls_key: Option<PathBuf>,
+    /// Jobs at the same time.
+    pub jobs: usize,
+    /// Threads of all jobs together; one a core when left out.
+    pub job_threads: Option<NonZeroUsize>,
+    /// Memory of all jobs together.
+    pub job_memory: ByteSize,
+    /// Silence of a worker after which its job goes to another one.
+    pub lease: Period,
+    /// How often a job is tried.
+    pub attempts: u32,
+    /// Time for which what a dead attempt wrote stays.
+    pub sweep_after: Period,
+    /// Most changed cells of a job that go to the metadata store.
+    pub provenance_limit: usize,
+    /// Most bytes of a file that is sent.
+    pub max_upload: ByteSize,
+    /// Address of the keys of an identity provider.
+    pub jwks_url: Option<String>,
+    /// Who must have issued tokens.
+    pub jwt_issuer: Option<String>,
+    /// Whom tokens must be for.
+    pub jwt_audience: Option<String>,
+    /// The claim with the tenant; `tenant` when left out.
+    pub jwt_tenant_claim: Option<String>,
+    /// The claim with the role; `role` when left out.
+    pub jwt_role_claim: Option<String>,
+}
+
+impl Default for ApiSettings {
+    fn default() -> Self {
+        let workers = WorkerOptions::default();
+        Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            database: None,
+            store: None,
+            store_credentials: None,
+            sources: Vec::new(),
+            private_addresses: false,
+            secrets: Vec::new(),
+            tls_cert: None,
+            tls_key: None,
+            jobs: workers.jobs,
+            job_threads: None,
+            job_memory: ByteSize(workers.memory_limit),
+            lease: Period(workers.lease),
+            attempts: 3,
+            sweep_after: Period(Duration::from_secs(600)),
+            provenance_limit: workers.provenance_limit,
+            max_upload: ByteSize(1 << 40),
+            jwks_url: None,
+            jwt_issuer: None,
+            jwt_audience: None,
+            jwt_tenant_claim: None,
+            jwt_role_claim: None,
+        }
+    }
+}
+
+impl ApiSettings {
+    /// From the defaults, the section `[api]` of a file, the environment and the command line.
+    pub(crate) fn load(file: Option<&Path>, arguments: &ApiArguments) -> anyhow::Result<Self> {
+        section("api", file, "SANITIZER_API_", arguments)
+    }
+
+    /// How the service runs; what is left out lies in `home`.
+    pub(crate) fn service(
+        self,
+        home: &Path,
+        cluster: Option<ClusterAddress>,
+        tls: Option<TlsFiles>,
+    ) -> anyhow::Result<ServiceOptions> {
+        let named = |name: &String| -> anyhow::Result<Secret> {
+            let secret = serde_json::from_value(serde_json::json!(name));
+            secret.map_err(|error| UsageError(format!("secret: {error}")).into())
+        };
+        let secrets = self
+            .secrets
+            .iter()
+            .map(named)
+            .collect::<Result<Vec<_>, _>>()?;
+        let secrets = match secrets.is_empty() {
+            true => SecretPolicy::default(),
+            false => SecretPolicy { allowed: secrets },
+        };
+        let tls = match (self.tls_cert, self.tls_key) {
+            (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
+            (None, None) => tls,
+            _ => {
+                let text = "tls_cert and tls_key belong together; only one of them is set";
+                return Err(UsageError(text.to_owned()).into());
+            }
+        };
+        let workers = WorkerOptions::default();
+        let usual = ServiceOptions::new(home);
+        Ok(ServiceOptions {
+            address: self.address,
+            database: self.database.unwrap_or(usual.database),
+            store: self.store.unwrap_or(usual.store),
+            store_credentials: self.store_credentials.as_ref().map(named).transpose()?,
+            sources: self.sources,
+            private_addresses: self.private_addresses,
+            secrets,
+            tls,
+            jwt: JwtOptions {
+                jwks_url: self.jwks_url,
+                issuer: self.jwt_issuer,
+                audience: self.jwt_audience,
+                tenant_claim: self.jwt_tenant_claim,
+                role_claim: self.jwt_role_claim,
+            },
+            workers: WorkerOptions {
+                jobs: self.jobs,
+                lease: self.lease.0,
+                memory_limit: self.job_memory.0,
+                cluster,
+                provenance_limit: self.provenance_limit,
+                threads: self.job_threads.map_or(workers.threads, NonZeroUsize::get),
+            },
+            max_upload_bytes: self.max_upload.0,
+            max_attempts: i64::from(self.attempts.max(1)),
+            sweep_after: self.sweep_after.0,
+        })
+    }
+}

@@ -1,0 +1,68 @@
+//! What must be done from time to time: jobs of lost workers given to others, files of dead attempts
+//! removed.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tracing::{info, warn};
+
+use crate::metadata::{MetadataError, MetadataStore};
+use crate::storage::Store;
+
+/// Time between two looks for lost workers.
+const REAP_EVERY: Duration = Duration::from_secs(2);
+
+/// Time between two looks for what dead attempts left.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
+/// Looks after the jobs of all processes.
+pub(crate) struct Janitor {
+    pub(crate) metadata: MetadataStore,
+    pub(crate) store: Store,
+    pub(crate) wake: Arc<Notify>,
+    /// Time for which what a dead attempt wrote stays: its process may only have been asleep.
+    pub(crate) grace: Duration,
+}
+
+impl Janitor {
+    /// Works until it is dropped.
+    pub(crate) async fn run(self) {
+        let mut swept: Option<Instant> = None;
+        loop {
+            match self.metadata.reap().await {
+                Ok(reaped) if reaped.is_empty() => {}
+                Ok(reaped) => {
+                    for job in reaped {
+                        let status = job.status.name();
+                        warn!(job_id = %job.job_id, status, "the worker of a job was lost");
+                    }
+                    self.wake.notify_one();
+                }
+                Err(error) => warn!(%error, "nobody looked for lost workers"),
+            }
+            if swept.is_none_or(|at| at.elapsed() >= SWEEP_EVERY.min(self.grace)) {
+                swept = Some(Instant::now());
+                if let Err(error) = self.sweep().await {
+                    warn!(%error, "what dead attempts left was not removed");
+                }
+            }
+            tokio::time::sleep(REAP_EVERY).await;
+        }
+    }
+
+    async fn sweep(&self) -> Result<(), MetadataError> {
+        let grace = self.grace.as_secs_f64();
+        for attempt in self.metadata.attempts_to_sweep(grace).await? {
+            match self.store.remove(&attempt.output).await {
+                Ok(()) => {
+                    let (job, number) = (attempt.job_id, attempt.attempt);
+                    self.metadata.mark_swept(job, number).await?;
+                    info!(job_id = %job, attempt = number, "what an attempt left was removed");
+                }
+                Err(error) => warn!(job_id = %attempt.job_id, %error, "an attempt left something"),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,16 @@
+//! Jobs on their way: claimed, run, published or given back, and what dead attempts left removed.
+
+mod account;
+mod failure;
+mod janitor;
+mod secrets;
+mod spec;
+mod worker;
+
+pub(crate) use account::open_table;
+pub use failure::{JobFailure, retry_delay};
+pub(crate) use janitor::Janitor;
+pub use secrets::SecretPolicy;
+pub(crate) use spec::{SpecPolicy, overlay, spec_of_upload, upload_of, version_of};
+pub use worker::WorkerOptions;
+pub(crate) use worker::{Workers, farewell};

@@ -1,0 +1,251 @@
+//! From what a tenant asks for to what is run.
+//!
+//! A spec that comes over the network may name less than one on the machine itself: sources from a list,
+//! secrets from a list, and no place for the output, which is the service's own.
+
+use planner::spec::{JobSpec, OutputFormat};
+use planner::steps::StepSpec;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::SecretPolicy;
+
+/// What a spec of a tenant may name.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SpecPolicy {
+    /// What locations may begin with.
+    pub(crate) sources: Vec<String>,
+    pub(crate) secrets: SecretPolicy,
+    /// Most memory of one job.
+    pub(crate) memory_limit: u64,
+}
+
+/// What is wrong with a spec, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SpecProblem {
+    pub(crate) field: String,
+    pub(crate) problem: String,
+}
+
+impl SpecProblem {
+    pub(crate) fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            problem: problem.into(),
+        }
+    }
+}
+
+/// What a location of the service itself begins with.
+const UPLOAD: &str = "upload:";
+const DATASET: &str = "dataset:";
+
+/// The upload that a location names.
+pub(crate) fn upload_of(location: &str) -> Option<Uuid> {
+    location.strip_prefix(UPLOAD)?.parse().ok()
+}
+
+/// The dataset, and perhaps the version, that `against` names: `dataset:NAME` or `dataset:NAME@7`.
+pub(crate) fn version_of(location: &str) -> Option<(&str, Option<i64>)> {
+    let rest = location.strip_prefix(DATASET)?;
+    match rest.rsplit_once('@') {
+        Some((name, version)) => match version.parse() {
+            Ok(version) => Some((name, Some(version))),
+            Err(_) => Some((rest, None)),
+        },
+        None => Some((rest, None)),
+    }
+}
+
+/// Lays one document over another: objects are put together field by field, anything else is replaced.
+pub(crate) fn overlay(base: &mut Value, over: &Value) {
+    match (base, over) {
+        (Value::Object(base), Value::Object(over)) => {
+            for (name, value) in over {
+                overlay(base.entry(name.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (base, over) => *base = over.clone(),
+    }
+}
+
+impl SpecPolicy {
+    /// Reads a spec and refuses what a tenant may not ask for.
+    pub(crate) fn check(&self, document: Value) -> Result<JobSpec, SpecProblem> {
+        let spec = JobSpec::from_value(document, "spec").map_err(|error| match error {
+            planner::Error::Spec { field, problem, .. } => SpecProblem::new(field, problem),
+            other => SpecProblem::new("document", other.to_string()),
+        })?;
+        let own = "the service decides it; leave it out";
+        if !spec.output.location.is_empty() {
+            return Err(SpecProblem::new("output.location", own));
+        }
+        if spec.output.credentials.is_some() {
+            return Err(SpecProblem::new("output.credentials", own));
+        }
+        if spec.output.format != OutputFormat::Parquet {
+            let problem = "outputs are kept as Parquet; a download gives other formats";
+            return Err(SpecProblem::new("output.format", problem));
+        }
+        for (field, set) in [
+            ("options.job_id", spec.options.job_id.is_some()),
+            ("options.temp_dir", spec.options.temp_dir.is_some()),
+        ] {
+            if set {
+                return Err(SpecProblem::new(field, own));
+            }
+        }
+        for (number, location) in spec.source.location.0.iter().enumerate() {
+            let field = match spec.source.location.0.len() {
+                1 => "source.location".to_owned(),
+                _ => format!("source.location[{number}]"),
+            };
+            self.check_source(location)
+                .map_err(|problem| SpecProblem::new(field, problem))?;
+        }
+        if let Some(secret) = &spec.source.credentials
+            && !self.secrets.allows(secret)
+        {
+            let problem = "specs may not name this secret here";
+            return Err(SpecProblem::new("source.credentials", problem));
+        }
+        let salt = spec.dataset.pii_salt.clone().unwrap_or_default();
+        if !self.secrets.allows(&salt) {
+            let problem = "specs may not name this secret here";
+            return Err(SpecProblem::new("dataset.pii_salt", problem));
+        }
+        for (number, step) in spec.steps.iter().flatten().enumerate() {
+            if let StepSpec::NearDedupe(step) = step
+                && let Some(against) = &step.against
+                && version_of(against).is_none()
+            {
+                let problem = "expected dataset:NAME, or dataset:NAME@VERSION";
+                return Err(SpecProblem::new(
+                    format!("steps[{number}].against"),
+                    problem,
+                ));
+            }
+        }
+        if spec.options.memory_limit.0 > self.memory_limit {
+            let limit = planner::spec::ByteSize(self.memory_limit);
+            let problem = format!("{limit} is the most that a job may have here");
+            return Err(SpecProblem::new("options.memory_limit", problem));
+        }
+        Ok(spec)
+    }
+
+    fn check_source(&self, location: &str) -> Result<(), String> {
+        if location.starts_with(UPLOAD) {
+            return match upload_of(location) {
+                Some(_) => Ok(()),
+                None => Err("expected upload:ID".to_owned()),
+            };
+        }
+        // Detours are for those who know where they end.
+        let detour = location.split(['/', '\\']).any(|part| part == "..");
+        let inside = self.sources.iter().any(|allowed| {
+            location == allowed
+                || location
+                    .strip_prefix(allowed.as_str())
+                    .is_some_and(|rest| allowed.ends_with('/') || rest.starts_with('/'))
+        });
+        if !inside || detour || location.to_ascii_lowercase().contains("%2e") {
+            return Err("it is not among the places that may be read here".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// The spec of an upload: `source` and whatever the fields of the form say.
+pub(crate) fn spec_of_upload(name: &str, upload: Uuid, parts: &Map<String, Value>) -> Value {
+    let mut spec = json!({"version": 1, "name": name});
+    for (field, value) in parts {
+        overlay(&mut spec, &json!({field.as_str(): value}));
+    }
+    spec["source"]["location"] = json!(format!("{UPLOAD}{upload}"));
+    spec
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> SpecPolicy {
+        SpecPolicy {
+            sources: vec![
+                "s3://lake/in".to_owned(),
+                "https://data.example.org/".to_owned(),
+            ],
+            memory_limit: 8 << 30,
+            ..SpecPolicy::default()
+        }
+    }
+
+    /// A tenant names what it may, and hears which field is wrong otherwise.
+    #[test]
+    fn what_may_be_named() {
+        let spec = |location: &str, more: Value| {
+            let mut spec = json!({"version": 1, "source": {"location": location}});
+            overlay(&mut spec, &more);
+            policy().check(spec).map_err(|problem| problem.field)
+        };
+        let upload = format!("upload:{}", Uuid::now_v7());
+        for location in [
+            &upload,
+            "s3://lake/in/a.csv",
+            "https://data.example.org/a.csv",
+        ] {
+            assert!(spec(location, json!({})).is_ok(), "{location}");
+        }
+        for location in [
+            "/etc/passwd",
+            "customers.csv",
+            "file:///etc/passwd",
+            "s3://lake/internal/a.csv",
+            "s3://lake/in/../other/a.csv",
+            "https://data.example.org.evil.net/a.csv",
+            "http://169.254.169.254/latest",
+            "upload:../../x",
+        ] {
+            let field = spec(location, json!({})).unwrap_err();
+            assert_eq!(field, "source.location", "{location}");
+        }
+        for (field, more) in [
+            ("output.location", json!({"output": {"location": "/tmp/x"}})),
+            ("output.format", json!({"output": {"format": "csv"}})),
+            ("options.temp_dir", json!({"options": {"temp_dir": "/tmp"}})),
+            ("options.job_id", json!({"options": {"job_id": "x"}})),
+            (
+                "options.memory_limit",
+                json!({"options": {"memory_limit": "1TiB"}}),
+            ),
+            (
+                "dataset.pii_salt",
+                json!({"dataset": {"pii_salt": "file:/etc/shadow"}}),
+            ),
+            (
+                "source.credentials",
+                json!({"source": {"credentials": "env:ROOT"}}),
+            ),
+            (
+                "steps[0].against",
+                json!({"steps": [{"type": "near_dedupe", "against": "/tmp/out"}]}),
+            ),
+            (
+                "steps[0].columnz",
+                json!({"steps": [{"type": "dedupe", "columnz": "*"}]}),
+            ),
+        ] {
+            assert_eq!(spec(&upload, more).unwrap_err(), field);
+        }
+    }
+
+    /// Names of versions are read as they are meant.
+    #[test]
+    fn versions() {
+        assert_eq!(version_of("dataset:people"), Some(("people", None)));
+        assert_eq!(version_of("dataset:people@3"), Some(("people", Some(3))));
+        assert_eq!(version_of("dataset:a@b"), Some(("a@b", None)));
+        assert_eq!(version_of("/tmp/people"), None);
+    }
+}

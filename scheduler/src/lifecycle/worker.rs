@@ -1,0 +1,452 @@
+//! Workers: each claims a job, keeps its lease while it runs, and publishes it or gives it back.
+//!
+//! Jobs run on threads of their own, so that a long pass does not keep the API waiting. A worker that cannot
+//! prolong its lease stops its job: somebody else may have it by now. Nothing that it wrote counts, for
+//! publication is refused to whoever has not got the lease.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use backon::{ExponentialBuilder, Retryable};
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
+use planner::cluster::ClusterAddress;
+use planner::run::{Finished, JobRun, Phase, Progress};
+use planner::spec::{ByteSize, JobSpec, Partitions};
+use planner::steps::StepSpec;
+use rand::Rng;
+use serde_json::{Value, json};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+use super::account::publication;
+use super::failure::{JobFailure, retry_delay};
+use super::spec::{upload_of, version_of};
+use crate::metadata::{
+    Claim, Ending, Fence, JobStatus, MetadataError, MetadataStore, Publication, Upload,
+};
+use crate::storage::Store;
+
+/// Time between two looks at a job that runs.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Time for which an idle worker waits, unless it is woken.
+const IDLE: Duration = Duration::from_millis(1000);
+
+/// Time that a job has to stop when the service ends.
+const FAREWELL: Duration = Duration::from_secs(20);
+
+/// How jobs are worked on.
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    /// Jobs at the same time.
+    pub jobs: usize,
+    /// Time after which a job whose worker is silent goes to another one.
+    pub lease: Duration,
+    /// Memory of all jobs together.
+    pub memory_limit: u64,
+    /// The cluster whose executors do the work; this process when none.
+    pub cluster: Option<ClusterAddress>,
+    /// The most changed cells of a job that go to the metadata store.
+    pub provenance_limit: usize,
+    /// Threads that jobs of this process use.
+    pub threads: usize,
+}
+
+impl Default for WorkerOptions {
+    fn default() -> Self {
+        Self {
+            jobs: 2,
+            lease: Duration::from_secs(20),
+            memory_limit: 4 << 30,
+            cluster: None,
+            provenance_limit: 100_000,
+            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        }
+    }
+}
+
+/// The workers of a process.
+pub(crate) struct Workers {
+    pub(crate) metadata: MetadataStore,
+    pub(crate) store: Store,
+    pub(crate) options: WorkerOptions,
+    /// Tells of new jobs.
+    pub(crate) wake: Arc<Notify>,
+    memory: Arc<dyn MemoryPool>,
+    /// Where jobs run.
+    jobs: Handle,
+    stopping: AtomicBool,
+    name: String,
+}
+
+impl Workers {
+    pub(crate) fn new(
+        metadata: MetadataStore,
+        store: Store,
+        options: WorkerOptions,
+        wake: Arc<Notify>,
+        jobs: Handle,
+    ) -> Self {
+        let limit = usize::try_from(options.memory_limit).unwrap_or(usize::MAX);
+        Self {
+            metadata,
+            store,
+            memory: Arc::new(FairSpillPool::new(limit)),
+            options,
+            wake,
+            jobs,
+            stopping: AtomicBool::new(false),
+            name: format!("{}-{}", std::process::id(), Uuid::new_v4().simple()),
+        }
+    }
+
+    /// Works until it is told to stop; then gives back what is not finished.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let mut workers = JoinSet::new();
+        for number in 0..self.options.jobs {
+            let this = Arc::clone(&self);
+            workers.spawn(async move { this.work(number).await });
+        }
+        while let Some(ended) = workers.join_next().await {
+            if let Err(error) = ended {
+                error!(%error, "a worker ended");
+            }
+        }
+    }
+
+    /// Tells the workers to stop.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.wake.notify_waiters();
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    async fn work(&self, number: usize) {
+        let owner = format!("{}-{number}", self.name);
+        let mut silent = 0_u32;
+        while !self.is_stopping() {
+            let woken = self.wake.notified();
+            match self.metadata.claim(&owner, self.lease()).await {
+                Ok(Some(claim)) => {
+                    silent = 0;
+                    // Another worker looks for the next one meanwhile.
+                    self.wake.notify_one();
+                    self.attempt(claim).await;
+                }
+                Ok(None) => {
+                    silent = 0;
+                    let pause = IDLE.mul_f64(rand::rng().random_range(0.5..1.0));
+                    let _ = tokio::time::timeout(pause, woken).await;
+                }
+                Err(error) => {
+                    warn!(%error, "no job can be claimed");
+                    silent = (silent + 1).min(5);
+                    let pause = Duration::from_millis(250) * 2_u32.pow(silent);
+                    let _ = tokio::time::timeout(pause, woken).await;
+                }
+            }
+        }
+    }
+
+    fn lease(&self) -> f64 {
+        self.options.lease.as_secs_f64()
+    }
+
+    /// Runs one attempt at a job, from claim to end.
+    async fn attempt(&self, claim: Claim) {
+        let (job_id, attempt) = (claim.job.id, claim.fence.attempt);
+        info!(%job_id, attempt, "a job begins");
+        let progress = Arc::new(Progress::default());
+        let begun = Instant::now();
+        let run = self.start(&claim, Arc::clone(&progress));
+        let outcome = self.watch(&claim.fence, run, &progress, begun).await;
+        let ending = match outcome {
+            Outcome::Lost => {
+                warn!(%job_id, attempt, "the lease was lost; nothing of this attempt counts");
+                return;
+            }
+            Outcome::Finished(publication) => {
+                match self.publish(&claim.fence, &publication).await {
+                    Ok(Some(version)) => {
+                        info!(%job_id, attempt, version, "a job was published");
+                        return;
+                    }
+                    Ok(None) => Ending::Cancelled,
+                    Err(error) => {
+                        warn!(%job_id, attempt, %error, "a job could not be published");
+                        return;
+                    }
+                }
+            }
+            Outcome::Ended(ending) => ending,
+        };
+        if let Ending::Failed(failure) | Ending::Retry { error: failure, .. } = &ending {
+            warn!(%job_id, attempt, error = %failure, "an attempt failed");
+        }
+        let end = || self.metadata.end(&claim.fence, &ending);
+        let ended = end
+            .retry(self.patience())
+            .when(MetadataError::is_transient)
+            .await;
+        match ended {
+            Ok(status) => info!(%job_id, attempt, status = status.name(), "an attempt ended"),
+            // It is found when the lease runs out.
+            Err(error) => warn!(%job_id, attempt, %error, "the end of an attempt was not written"),
+        }
+    }
+
+    /// Tries again as long as the lease may hold.
+    fn patience(&self) -> ExponentialBuilder {
+        ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(100))
+            .with_max_delay(Duration::from_secs(2))
+            .with_max_times(12)
+            .with_jitter()
+    }
+
+    async fn publish(
+        &self,
+        fence: &Fence,
+        publication: &Publication,
+    ) -> Result<Option<i64>, MetadataError> {
+        let publish = || self.metadata.publish(fence, publication);
+        publish
+            .retry(self.patience())
+            .when(MetadataError::is_transient)
+            .await
+    }
+
+    /// Starts the job on the threads of jobs; gives what is to be published.
+    fn start(
+        &self,
+        claim: &Claim,
+        progress: Arc<Progress>,
+    ) -> tokio::task::JoinHandle<Result<Publication, planner::Error>> {
+        let metadata = self.metadata.clone();
+        let store = self.store.clone();
+        let options = self.options.clone();
+        let memory = Arc::clone(&self.memory);
+        let (job, output) = (claim.job.clone(), claim.output.clone());
+        let jobs = self.jobs.clone();
+        tokio::spawn(async move {
+            let spec = JobSpec::from_value(job.spec.clone(), "spec")?;
+            let mut spec = resolve(&metadata, &store, job.tenant_id, spec).await?;
+            spec.output.location = store.place(&output).to_string();
+            spec.options.job_id = Some(job.id.to_string());
+            let limit = spec.options.memory_limit.0.min(options.memory_limit);
+            spec.options.memory_limit = ByteSize(limit);
+            if matches!(spec.options.partitions, Partitions::Auto) {
+                spec.options.partitions = Partitions::Count(options.threads);
+            }
+            let mut run = JobRun::new(spec, PathBuf::from("/"));
+            run.cluster = options.cluster;
+            run.memory = Some(memory);
+            run.progress = progress;
+            let bytes = job.source_bytes.unwrap_or(0);
+            let kept = options.provenance_limit;
+            let done = jobs.spawn(async move {
+                let finished: Finished = run.run().await?;
+                publication(&finished, &output, bytes, kept)
+            });
+            done.await
+                .map_err(|_| planner::Error::Bug("the job panicked"))?
+        })
+    }
+
+    /// Keeps the lease of a job that runs, until it ends.
+    async fn watch(
+        &self,
+        fence: &Fence,
+        mut run: tokio::task::JoinHandle<Result<Publication, planner::Error>>,
+        progress: &Progress,
+        begun: Instant,
+    ) -> Outcome {
+        let beat_every = self.options.lease / 4;
+        // What the database has heard of, and when the lease ends if it hears nothing more.
+        let mut told = (JobStatus::Pass1Running, Instant::now());
+        let mut lease_ends = Instant::now() + self.options.lease;
+        let mut stop: Option<Stop> = None;
+        loop {
+            tokio::select! {
+                ended = &mut run => return self.outcome(ended, stop, fence).await,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            if self.is_stopping() && stop.is_none() {
+                stop = Some(Stop::Released);
+                progress.cancel();
+            }
+            let status = status_of(progress);
+            if told.0 != status || told.1.elapsed() >= beat_every {
+                let document = progress_document(progress, begun.elapsed());
+                let beat = self.metadata.beat(fence, self.lease(), status, &document);
+                let asked = Instant::now();
+                match tokio::time::timeout(beat_every, beat).await {
+                    Ok(Ok(beat)) => {
+                        told = (status, asked);
+                        lease_ends = asked + self.options.lease;
+                        if stop.is_none() && (beat.cancel || beat.late) {
+                            stop = Some(if beat.cancel {
+                                Stop::Cancelled
+                            } else {
+                                Stop::Late
+                            });
+                            progress.cancel();
+                        }
+                    }
+                    Ok(Err(MetadataError::Fenced)) => {
+                        stop = Some(Stop::Lost);
+                        progress.cancel();
+                    }
+                    Ok(Err(error)) => {
+                        warn!(job_id = %fence.job_id, %error, "a lease was not prolonged")
+                    }
+                    Err(_) => warn!(job_id = %fence.job_id, "a lease was not prolonged in time"),
+                }
+            }
+            if Instant::now() >= lease_ends && stop != Some(Stop::Lost) {
+                // Nobody answers: somebody else may have the job.
+                stop = Some(Stop::Lost);
+                progress.cancel();
+            }
+            if stop == Some(Stop::Lost) && run.is_finished() {
+                return Outcome::Lost;
+            }
+        }
+    }
+
+    async fn outcome(
+        &self,
+        ended: Result<Result<Publication, planner::Error>, tokio::task::JoinError>,
+        stop: Option<Stop>,
+        fence: &Fence,
+    ) -> Outcome {
+        let failures = fence.attempt;
+        let retry = |failure: JobFailure| {
+            Outcome::Ended(Ending::Retry {
+                error: failure.document(),
+                delay: retry_delay(failures),
+            })
+        };
+        match (ended, stop) {
+            (_, Some(Stop::Lost)) => Outcome::Lost,
+            (_, Some(Stop::Cancelled)) => Outcome::Ended(Ending::Cancelled),
+            (_, Some(Stop::Late)) => {
+                let failure = JobFailure::new("late", "the deadline of the job has passed");
+                Outcome::Ended(Ending::Failed(failure.document()))
+            }
+            (Ok(Ok(publication)), _) => Outcome::Finished(Box::new(publication)),
+            (Ok(Err(planner::Error::Cancelled)), Some(Stop::Released)) => {
+                Outcome::Ended(Ending::Released)
+            }
+            (Ok(Err(error)), _) => match JobFailure::of(&error) {
+                (failure, true) => retry(failure),
+                (failure, false) => Outcome::Ended(Ending::Failed(failure.document())),
+            },
+            (Err(_), _) => retry(JobFailure::new("bug", "the job panicked")),
+        }
+    }
+}
+
+/// How long the service waits for its jobs when it ends.
+pub(crate) fn farewell() -> Duration {
+    FAREWELL
+}
+
+/// Why a job is to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    Cancelled,
+    Late,
+    Released,
+    Lost,
+}
+
+/// How an attempt came to its end.
+enum Outcome {
+    Finished(Box<Publication>),
+    Ended(Ending),
+    Lost,
+}
+
+fn status_of(progress: &Progress) -> JobStatus {
+    match progress.now().0 {
+        Some(Phase::Write | Phase::Publish) => JobStatus::Pass2Running,
+        _ => JobStatus::Pass1Running,
+    }
+}
+
+/// How far a job is, as the API tells it.
+pub(crate) fn progress_document(progress: &Progress, elapsed: Duration) -> Value {
+    let (learned, written) = progress.shares();
+    let (_, rows, _) = progress.now();
+    // Writing takes about as long as learning.
+    let done = (learned + written) / 2.0;
+    let left = (done > 0.02).then(|| elapsed.as_secs_f64() * (1.0 - done) / done);
+    json!({
+        "pass1_progress": rounded(learned),
+        "pass2_progress": rounded(written),
+        "estimated_seconds_remaining": left.map(f64::round),
+        "rows_processed": rows,
+    })
+}
+
+fn rounded(share: f64) -> f64 {
+    (share * 1000.0).round() / 1000.0
+}
+
+/// Puts places in the stead of the names that the service has given: uploads, and versions of datasets.
+async fn resolve(
+    metadata: &MetadataStore,
+    store: &Store,
+    tenant: Uuid,
+    mut spec: JobSpec,
+) -> planner::Result<JobSpec> {
+    let unavailable = |error: MetadataError| planner::Error::Elsewhere {
+        kind: match error.is_transient() {
+            true => planner::ErrorKind::Unavailable,
+            false => planner::ErrorKind::Bug,
+        },
+        message: error.to_string(),
+    };
+    let missing = |message: String| planner::Error::Elsewhere {
+        kind: planner::ErrorKind::NotFound,
+        message,
+    };
+    for location in &mut spec.source.location.0 {
+        if let Some(id) = upload_of(location) {
+            let upload: Option<Upload> = metadata.upload(tenant, id).await.map_err(unavailable)?;
+            let upload = upload
+                .filter(|upload| upload.completed_at.is_some())
+                .ok_or_else(|| missing(format!("there is no complete upload {id}")))?;
+            *location = store.place(&upload.location).to_string();
+        }
+    }
+    for step in spec.steps.iter_mut().flatten() {
+        let StepSpec::NearDedupe(step) = step else {
+            continue;
+        };
+        let Some(against) = &step.against else {
+            continue;
+        };
+        let named = || missing(format!("there is no version {against}"));
+        let (name, version) = version_of(against).ok_or_else(named)?;
+        let dataset = metadata.dataset(tenant, name).await.map_err(unavailable)?;
+        let dataset = dataset.ok_or_else(named)?;
+        let version = version.unwrap_or(dataset.latest_version);
+        let found = metadata
+            .lineage(tenant, dataset.id, version)
+            .await
+            .map_err(unavailable)?
+            .ok_or_else(named)?;
+        step.against = Some(store.place(&found.version.location).to_string());
+    }
+    Ok(spec)
+}

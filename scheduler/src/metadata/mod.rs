@@ -1,0 +1,92 @@
+//! What the service must not forget: tenants, keys, datasets, jobs, versions, provenance, audit.
+//!
+//! One set of statements serves Postgres and SQLite ([`dialect`] has what differs); each change is one
+//! transaction, with the audit record that tells of it. Every transaction has a [`Scope`]: that of a
+//! tenant sees nothing of others, on Postgres by row-level security as well.
+
+mod audit;
+mod database;
+mod datasets;
+mod dialect;
+mod error;
+mod events;
+mod jobs;
+mod keys;
+mod postgres;
+mod provenance;
+mod publish;
+mod queue;
+mod record;
+mod sqlite;
+mod tenants;
+mod uploads;
+
+#[cfg(test)]
+mod conformance;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use audit::{AuditEntry, AuditFilter, AuditHead, AuditRecord, ChainProblem};
+pub use database::{Database, Scope, Transaction};
+pub use datasets::{Contract, Dataset, Lineage, Rule, Version};
+pub use error::{MetadataError, Result};
+pub use events::JobEvent;
+pub use jobs::{Attempt, CancelOutcome, Job, JobFilter, JobStatus, NewJob, Submission, Submitted};
+pub use keys::{ApiKey, NewKey, NewSecret, Role};
+pub use provenance::{Cell, CellFilter, CellPage, ColumnCount};
+pub use publish::{Imputed, IndexPointer, Publication};
+pub use queue::{Beat, Claim, Ending, Fence, Reaped};
+pub use record::{Param, Record};
+pub use tenants::{Limits, Tenant, Usage};
+pub use uploads::{Upload, UploadPart};
+
+/// Where the metadata lies.
+#[derive(Debug, Clone)]
+pub struct MetadataStore {
+    database: Arc<dyn Database>,
+}
+
+/// Most connections of a process to Postgres.
+const CONNECTIONS: u32 = 16;
+
+/// Time for which a statement may take before its connection is given up.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl MetadataStore {
+    /// Opens the store at a URL, `postgres://…` or `sqlite:PATH`, and brings its tables up to date.
+    pub async fn open(url: &str) -> Result<Self> {
+        let database: Arc<dyn Database> = match url.strip_prefix("sqlite:") {
+            Some(path) => Arc::new(sqlite::SqliteDatabase::open(path.as_ref()).await?),
+            None if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
+                Arc::new(postgres::PostgresDatabase::open(url, CONNECTIONS, PATIENCE).await?)
+            }
+            None => {
+                return Err(MetadataError::Invalid(
+                    "the metadata store is postgres://HOST/NAME or sqlite:PATH".to_owned(),
+                ));
+            }
+        };
+        Ok(Self { database })
+    }
+
+    /// Whether the store answers.
+    pub async fn ping(&self) -> Result<()> {
+        let mut transaction = self.read(Scope::Service).await?;
+        transaction.fetch("SELECT 1 AS one", Vec::new()).await?;
+        transaction.commit().await
+    }
+
+    /// Name of the kind of database.
+    pub fn kind(&self) -> &'static str {
+        self.database.kind()
+    }
+
+    async fn write(&self, scope: Scope) -> Result<Box<dyn Transaction>> {
+        self.database.begin(scope, true).await
+    }
+
+    async fn read(&self, scope: Scope) -> Result<Box<dyn Transaction>> {
+        self.database.begin(scope, false).await
+    }
+}

@@ -1,0 +1,477 @@
+//! The queue: who works on what, for how long, and what becomes of it.
+//!
+//! A worker claims a job for as long as its lease lasts, on the clock of the database, and prolongs the
+//! lease while it works. Each claim has a number of its own, the attempt; every later write says which
+//! attempt it comes from and changes nothing when that is not the current one any more. A tenant's row
+//! is locked before its number of running jobs changes, so the limit is exact.
+//!
+//! Tenants take turns by virtual time: the seconds of work that each has had, divided by its weight
+//! (fair queueing). One that comes back after a pause does not catch up on what it did not ask for.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::database::{Scope, Transaction};
+use super::error::{MetadataError, Result};
+use super::jobs::{self, Attempt, Job, JobStatus};
+use super::record::params;
+use super::{MetadataStore, audit, events};
+
+/// Expired leases that are looked at in one go.
+const REAPED_AT_ONCE: i64 = 64;
+
+/// The right to work on a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fence {
+    /// Whose job it is.
+    pub tenant_id: Uuid,
+    /// The job.
+    pub job_id: Uuid,
+    /// Number of the claim.
+    pub attempt: i64,
+    /// The worker.
+    pub owner: String,
+}
+
+/// A job that was claimed.
+#[derive(Debug)]
+pub struct Claim {
+    /// The job.
+    pub job: Job,
+    /// The right to work on it.
+    pub fence: Fence,
+    /// Where to write, from the service's store on.
+    pub output: String,
+}
+
+/// What a worker hears when it prolongs its lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beat {
+    /// Whether somebody wants the job to stop.
+    pub cancel: bool,
+    /// Whether it is too late.
+    pub late: bool,
+}
+
+/// How an attempt ended that publishes nothing.
+#[derive(Debug, Clone)]
+pub enum Ending {
+    /// The job fails; another try would too.
+    Failed(Value),
+    /// Another try may help, after so many seconds.
+    Retry {
+        /// What went wrong.
+        error: Value,
+        /// Seconds to wait.
+        delay: f64,
+    },
+    /// Somebody wanted the job to stop, and it has.
+    Cancelled,
+    /// The worker goes; the job is for somebody else.
+    Released,
+}
+
+/// A job whose worker was lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reaped {
+    /// The job.
+    pub job_id: Uuid,
+    /// What becomes of it.
+    pub status: JobStatus,
+}
+
+/// Where an attempt writes, from the service's store on.
+fn output_of(tenant: Uuid, job: Uuid, attempt: i64) -> String {
+    format!("cleaned/{tenant}/{job}/a{attempt}")
+}
+
+/// Locks a tenant's row.
+pub(super) async fn lock_tenant(transaction: &mut dyn Transaction, tenant: Uuid) -> Result<()> {
+    transaction
+        .fetch(
+            "SELECT id FROM tenants WHERE id = $1 {lock}",
+            params![tenant],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Gives the place of a running job back, and charges the tenant for the time.
+pub(super) async fn leave(
+    transaction: &mut dyn Transaction,
+    tenant: Uuid,
+    job: Uuid,
+    attempt: i64,
+) -> Result<()> {
+    let row = transaction
+        .one(
+            "SELECT {age started_at} AS seconds FROM job_attempts WHERE job_id = $1 AND attempt = $2",
+            params![job, attempt],
+        )
+        .await?;
+    // A second was charged in advance.
+    let seconds = (row.float("seconds")? - 1.0).max(0.0);
+    transaction
+        .execute(
+            "UPDATE tenants SET running = running - 1, virtual_time = virtual_time + $2 / weight WHERE id = $1",
+            params![tenant, seconds],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Closes the record of an attempt.
+pub(super) async fn end_attempt(
+    transaction: &mut dyn Transaction,
+    job: Uuid,
+    attempt: i64,
+    outcome: &str,
+    error: Option<&Value>,
+) -> Result<()> {
+    transaction
+        .execute(
+            "UPDATE job_attempts SET finished_at = {now}, outcome = $3, error = $4
+             WHERE job_id = $1 AND attempt = $2",
+            params![job, attempt, outcome, error.cloned()],
+        )
+        .await?;
+    Ok(())
+}
+
+impl MetadataStore {
+    /// Claims the next job for a worker. None does not mean that there is none: others may be claiming.
+    pub async fn claim(&self, owner: &str, lease_seconds: f64) -> Result<Option<Claim>> {
+        let mut transaction = self.write(Scope::Service).await?;
+        let tenant = transaction
+            .optional(
+                "SELECT id FROM tenants t WHERE NOT suspended AND running < max_running
+                   AND EXISTS (SELECT 1 FROM jobs j
+                               WHERE j.tenant_id = t.id AND j.status = 'queued' AND j.not_before <= {now})
+                 ORDER BY virtual_time, id LIMIT 1 {lock skip}",
+                Vec::new(),
+            )
+            .await?;
+        let Some(tenant) = tenant else {
+            transaction.commit().await?;
+            return Ok(None);
+        };
+        let tenant = tenant.uuid("id")?;
+        let job = transaction
+            .optional(
+                "SELECT id FROM jobs WHERE tenant_id = $1 AND status = 'queued' AND not_before <= {now}
+                 ORDER BY priority DESC, created_at, id LIMIT 1 {lock skip}",
+                params![tenant],
+            )
+            .await?;
+        let Some(job) = job else {
+            transaction.commit().await?;
+            return Ok(None);
+        };
+        let row = transaction
+            .one(
+                "UPDATE jobs SET status = 'pass1_running', attempt = attempt + 1, owner = $2, lease_until = {after $3},
+                   started_at = coalesce(started_at, {now}), updated_at = {now}, progress = NULL, error = NULL
+                 WHERE id = $1 RETURNING *",
+                params![job.uuid("id")?, owner, lease_seconds],
+            )
+            .await?;
+        let job = jobs::read(&row)?;
+        let output = output_of(tenant, job.id, job.attempt);
+        transaction
+            .execute(
+                "UPDATE tenants SET running = running + 1,
+                   virtual_time = {greatest}(virtual_time, coalesce(
+                     (SELECT min(o.virtual_time) FROM tenants o WHERE o.running > 0 AND o.id <> $1), virtual_time))
+                     + 1.0 / weight
+                 WHERE id = $1",
+                params![tenant],
+            )
+            .await?;
+        transaction
+            .execute(
+                "INSERT INTO job_attempts (job_id, attempt, tenant_id, owner, started_at, output)
+                 VALUES ($1, $2, $3, $4, {now}, $5)",
+                params![job.id, job.attempt, tenant, owner, &output],
+            )
+            .await?;
+        let data = json!({"status": "pass1_running", "attempt": job.attempt});
+        events::add(transaction.as_mut(), tenant, job.id, "started", data).await?;
+        transaction.commit().await?;
+        Ok(Some(Claim {
+            fence: Fence {
+                tenant_id: tenant,
+                job_id: job.id,
+                attempt: job.attempt,
+                owner: owner.to_owned(),
+            },
+            job,
+            output,
+        }))
+    }
+
+    /// Prolongs a lease and tells how far the job is.
+    ///
+    /// # Errors
+    /// [`MetadataError::Fenced`] when the job is not this worker's any more.
+    pub async fn beat(
+        &self,
+        fence: &Fence,
+        lease_seconds: f64,
+        status: JobStatus,
+        progress: &Value,
+    ) -> Result<Beat> {
+        let mut transaction = self.write(Scope::Service).await?;
+        let before = transaction
+            .optional(
+                "SELECT status FROM jobs WHERE id = $1 AND attempt = $2 AND owner = $3 AND lease_until > {now}
+                   AND status IN ('pass1_running', 'pass2_running') {lock}",
+                params![fence.job_id, fence.attempt, &fence.owner],
+            )
+            .await?
+            .ok_or(MetadataError::Fenced)?;
+        let row = transaction
+            .one(
+                "UPDATE jobs SET lease_until = {after $2}, status = $3, progress = $4, updated_at = {now}
+                 WHERE id = $1
+                 RETURNING cancel_requested, (deadline_at IS NOT NULL AND deadline_at < {now}) AS late",
+                params![fence.job_id, lease_seconds, status.name(), progress.clone()],
+            )
+            .await?;
+        let beat = Beat {
+            cancel: row.bool("cancel_requested")?,
+            late: row.bool("late")?,
+        };
+        if before.text("status")? != status.name() {
+            let data = json!({"status": status.name()});
+            let (tenant, job) = (fence.tenant_id, fence.job_id);
+            events::add(transaction.as_mut(), tenant, job, "progress", data).await?;
+        }
+        transaction.commit().await?;
+        Ok(beat)
+    }
+
+    /// Ends an attempt that publishes nothing; gives the state of the job.
+    ///
+    /// # Errors
+    /// [`MetadataError::Fenced`] when the job is not this worker's any more.
+    pub async fn end(&self, fence: &Fence, ending: &Ending) -> Result<JobStatus> {
+        let (tenant, job) = (fence.tenant_id, fence.job_id);
+        let mut transaction = self.write(Scope::Service).await?;
+        lock_tenant(transaction.as_mut(), tenant).await?;
+        let row = transaction
+            .optional(
+                "SELECT failures, max_attempts, cancel_requested FROM jobs
+                 WHERE id = $1 AND attempt = $2 AND owner = $3 AND lease_until > {now}
+                   AND status IN ('pass1_running', 'pass2_running') {lock}",
+                params![job, fence.attempt, &fence.owner],
+            )
+            .await?
+            .ok_or(MetadataError::Fenced)?;
+        let spent = row.int("failures")? + 1 >= row.int("max_attempts")?;
+        let (status, outcome, error, delay, failed) = match ending {
+            // Whoever asked for the job to stop does not want to hear why it failed instead.
+            _ if row.bool("cancel_requested")? => (JobStatus::Cancelled, "cancelled", None, 0.0, 0),
+            Ending::Cancelled => (JobStatus::Cancelled, "cancelled", None, 0.0, 0),
+            Ending::Failed(error) => (JobStatus::Failed, "failed", Some(error), 0.0, 1),
+            Ending::Retry { error, .. } if spent => {
+                (JobStatus::Failed, "failed", Some(error), 0.0, 1)
+            }
+            Ending::Retry { error, delay } => (JobStatus::Queued, "failed", Some(error), *delay, 1),
+            Ending::Released => (JobStatus::Queued, "released", None, 0.0, 0),
+        };
+        settle(
+            transaction.as_mut(),
+            (tenant, job, fence.attempt),
+            (status, outcome, error, delay, failed),
+        )
+        .await?;
+        transaction.commit().await?;
+        Ok(status)
+    }
+
+    /// Takes jobs from workers whose lease has run out.
+    pub async fn reap(&self) -> Result<Vec<Reaped>> {
+        let mut transaction = self.read(Scope::Service).await?;
+        let expired = transaction
+            .fetch(
+                "SELECT id, tenant_id, attempt FROM jobs
+                 WHERE status IN ('pass1_running', 'pass2_running') AND lease_until < {now} LIMIT $1",
+                params![REAPED_AT_ONCE],
+            )
+            .await?;
+        transaction.commit().await?;
+        let mut reaped = Vec::new();
+        for row in expired {
+            let (job, tenant) = (row.uuid("id")?, row.uuid("tenant_id")?);
+            let attempt = row.int("attempt")?;
+            let mut transaction = self.write(Scope::Service).await?;
+            lock_tenant(transaction.as_mut(), tenant).await?;
+            let row = transaction
+                .optional(
+                    "SELECT failures, max_attempts, cancel_requested FROM jobs
+                     WHERE id = $1 AND attempt = $2 AND lease_until < {now}
+                       AND status IN ('pass1_running', 'pass2_running') {lock}",
+                    params![job, attempt],
+                )
+                .await?;
+            let Some(row) = row else {
+                transaction.commit().await?;
+                continue;
+            };
+            let failures = row.int("failures")? + 1;
+            let error = json!({
+                "kind": "unavailable",
+                "message": "the worker of this attempt was lost",
+            });
+            let status = if row.bool("cancel_requested")? {
+                JobStatus::Cancelled
+            } else if failures >= row.int("max_attempts")? {
+                JobStatus::Failed
+            } else {
+                JobStatus::Queued
+            };
+            // A job that kills its workers must not do so at once again.
+            let delay = match status {
+                JobStatus::Queued => f64::from(1 << failures.clamp(1, 6)) / 2.0,
+                _ => 0.0,
+            };
+            let error = (status != JobStatus::Cancelled).then_some(&error);
+            settle(
+                transaction.as_mut(),
+                (tenant, job, attempt),
+                (status, "lost", error, delay, 1),
+            )
+            .await?;
+            transaction.commit().await?;
+            reaped.push(Reaped {
+                job_id: job,
+                status,
+            });
+        }
+        Ok(reaped)
+    }
+
+    /// Attempts that published nothing, ended so many seconds ago, and may have left something.
+    pub async fn attempts_to_sweep(&self, grace_seconds: f64) -> Result<Vec<Attempt>> {
+        let mut transaction = self.read(Scope::Service).await?;
+        let rows = transaction
+            .fetch(
+                "SELECT * FROM job_attempts WHERE NOT swept AND outcome <> 'published'
+                   AND {age finished_at} > $1 ORDER BY finished_at LIMIT 256",
+                params![grace_seconds],
+            )
+            .await?;
+        transaction.commit().await?;
+        rows.iter().map(jobs::read_attempt).collect()
+    }
+
+    /// Remembers that nothing is left of an attempt.
+    pub async fn mark_swept(&self, job: Uuid, attempt: i64) -> Result<()> {
+        let mut transaction = self.write(Scope::Service).await?;
+        transaction
+            .execute(
+                "UPDATE job_attempts SET swept = TRUE WHERE job_id = $1 AND attempt = $2",
+                params![job, attempt],
+            )
+            .await?;
+        transaction.commit().await
+    }
+
+    /// How many jobs of all tenants are in each state that does not last, and how old the oldest
+    /// waiting one is, in seconds.
+    pub async fn queue_depth(&self) -> Result<(Vec<(JobStatus, i64)>, f64)> {
+        let mut transaction = self.read(Scope::Service).await?;
+        let rows = transaction
+            .fetch(
+                "SELECT status, count(*) AS jobs FROM jobs
+                 WHERE status IN ('queued', 'pass1_running', 'pass2_running') GROUP BY status",
+                Vec::new(),
+            )
+            .await?;
+        let oldest = transaction
+            .one(
+                "SELECT coalesce(max({age created_at}), 0.0) AS age FROM jobs WHERE status = 'queued'",
+                Vec::new(),
+            )
+            .await?;
+        transaction.commit().await?;
+        let counted = rows
+            .iter()
+            .map(|row| Ok((row.text("status")?.parse()?, row.int("jobs")?)));
+        Ok((counted.collect::<Result<_>>()?, oldest.float("age")?))
+    }
+
+    /// What waits before a new job: how many jobs, and their bytes. And bytes a second of the jobs that
+    /// were published last, where there are any.
+    pub async fn outlook(&self) -> Result<(i64, i64, Option<f64>)> {
+        let mut transaction = self.read(Scope::Service).await?;
+        let waiting = transaction
+            .one(
+                "SELECT count(*) AS jobs, CAST(coalesce(sum(source_bytes), 0) AS BIGINT) AS bytes FROM jobs
+                 WHERE status IN ('queued', 'pass1_running', 'pass2_running')",
+                Vec::new(),
+            )
+            .await?;
+        let finished = transaction
+            .fetch(
+                "SELECT source_bytes, started_at, finished_at FROM jobs
+                 WHERE status = 'success' AND source_bytes > 0 ORDER BY updated_at DESC LIMIT 20",
+                Vec::new(),
+            )
+            .await?;
+        transaction.commit().await?;
+        let (mut bytes, mut seconds) = (0.0, 0.0);
+        for row in finished {
+            if let (Some(started), Some(finished)) =
+                (row.opt_time("started_at")?, row.opt_time("finished_at")?)
+            {
+                bytes += row.int("source_bytes")? as f64;
+                seconds += (finished - started).as_seconds_f64().max(0.0);
+            }
+        }
+        let speed = (seconds > 0.0).then(|| bytes / seconds);
+        Ok((waiting.int("jobs")?, waiting.int("bytes")?, speed))
+    }
+}
+
+/// Writes down how an attempt ended that published nothing, and what becomes of the job.
+async fn settle(
+    transaction: &mut dyn Transaction,
+    (tenant, job, attempt): (Uuid, Uuid, i64),
+    (status, outcome, error, delay, failed): (JobStatus, &str, Option<&Value>, f64, i64),
+) -> Result<()> {
+    transaction
+        .execute(
+            "UPDATE jobs SET status = $2, owner = NULL, lease_until = NULL, updated_at = {now},
+               failures = failures + $3, error = $4, not_before = {after $5}, progress = NULL
+             WHERE id = $1",
+            params![job, status.name(), failed, error.cloned(), delay],
+        )
+        .await?;
+    if status.is_final() {
+        transaction
+            .execute(
+                "UPDATE jobs SET finished_at = {now} WHERE id = $1",
+                params![job],
+            )
+            .await?;
+    }
+    leave(transaction, tenant, job, attempt).await?;
+    end_attempt(transaction, job, attempt, outcome, error).await?;
+    let data = json!({"status": status.name(), "attempt": attempt, "error": error});
+    let kind = match status {
+        JobStatus::Queued => "requeued",
+        other => other.name(),
+    };
+    events::add(transaction, tenant, job, kind, data).await?;
+    if status.is_final() {
+        let action = match status {
+            JobStatus::Cancelled => "job_cancelled",
+            _ => "job_failed",
+        };
+        let details = json!({"attempt": attempt, "error": error});
+        let entry = audit::by_service(action, job, Some(job), details);
+        audit::append(transaction, tenant, &entry).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! The REST API, `/api/v1`: what people and programs say to the service over HTTP.
+//!
+//! Each handler says who may call it, and is listed in [`router`]; the OpenAPI document follows from the list.
+
+mod audit;
+mod body;
+mod datasets;
+mod extract;
+mod info;
+mod ingest;
+mod jobs;
+mod keys;
+mod page;
+mod problem;
+mod results;
+mod tenants;
+mod uploads;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::sync::Notify;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, ServerBuilder};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use problem::Problem;
+
+use crate::access::{JwtVerifier, Rates};
+use crate::lifecycle::SpecPolicy;
+use crate::metadata::MetadataStore;
+use crate::storage::Store;
+
+/// What handlers work with.
+pub(crate) struct App {
+    pub(crate) metadata: MetadataStore,
+    pub(crate) store: Store,
+    pub(crate) specs: SpecPolicy,
+    pub(crate) jwt: Option<JwtVerifier>,
+    pub(crate) rates: Rates,
+    /// Wakes a worker.
+    pub(crate) wake: Arc<Notify>,
+    pub(crate) options: ApiOptions,
+    pub(crate) stopping: AtomicBool,
+}
+
+/// Limits of the API.
+#[derive(Debug, Clone)]
+pub(crate) struct ApiOptions {
+    /// Most bytes of a file that is sent.
+    pub(crate) max_upload_bytes: u64,
+    /// How often a job may fail for reasons that another try may mend.
+    pub(crate) max_attempts: i64,
+    /// Jobs that are worked on at the same time.
+    pub(crate) workers: usize,
+}
+
+impl App {
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+}
+
+fn routes() -> (Router<Arc<App>>, OpenApi) {
+    let api = OpenApiRouter::new()
+        .routes(routes!(info::me))
+        .routes(routes!(info::steps))
+        .routes(routes!(info::step))
+        .routes(routes!(info::job_schema))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::show, jobs::cancel))
+        .routes(routes!(jobs::attempts))
+        .routes(routes!(jobs::events))
+        .routes(routes!(results::report))
+        .routes(routes!(results::download))
+        .routes(routes!(results::files))
+        .routes(routes!(results::file))
+        .routes(routes!(results::part))
+        .routes(routes!(results::provenance))
+        .routes(routes!(results::removed))
+        .routes(routes!(results::quarantine))
+        .routes(routes!(datasets::list))
+        .routes(routes!(datasets::show))
+        .routes(routes!(datasets::versions))
+        .routes(routes!(datasets::lineage))
+        .routes(routes!(datasets::contracts, datasets::add_contract))
+        .routes(routes!(datasets::rules))
+        .routes(routes!(
+            datasets::rule,
+            datasets::put_rule,
+            datasets::delete_rule
+        ))
+        .routes(routes!(uploads::begin))
+        .routes(routes!(uploads::show))
+        .routes(routes!(uploads::complete))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::verify))
+        .routes(routes!(tenants::usage))
+        .routes(routes!(tenants::list, tenants::create))
+        .routes(routes!(tenants::update))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::revoke));
+    // These stream, and have limits of their own.
+    let streams = OpenApiRouter::new()
+        .routes(routes!(ingest::ingest))
+        .routes(routes!(uploads::put_part))
+        .layer(DefaultBodyLimit::disable());
+    let health = OpenApiRouter::new()
+        .routes(routes!(info::health))
+        .routes(routes!(info::ready));
+    OpenApiRouter::with_openapi(document())
+        .nest("/api/v1", api.merge(streams))
+        .merge(health)
+        .split_for_parts()
+}
+
+fn document() -> OpenApi {
+    let about = "Jobs that clean tables: submitted, watched, and what came of them.\n\n\
+        Send an API key with each request: `Authorization: Bearer dsk_…`. Errors are problem documents (RFC 9457). \
+        Lists come in pages: `next_cursor` of one is `cursor` of the next.";
+    let mut document = OpenApiBuilder::new()
+        .info(
+            InfoBuilder::new()
+                .title("Data Sanitizer")
+                .version(env!("CARGO_PKG_VERSION"))
+                .description(Some(about))
+                .license(Some(utoipa::openapi::License::new("Apache-2.0"))),
+        )
+        .servers(Some([ServerBuilder::new().url("/").build()]))
+        .build();
+    let scheme = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("An API key, or a token of the identity provider"))
+        .build();
+    let mut components = utoipa::openapi::Components::new();
+    components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    document.components = Some(components);
+    document.security = Some(vec![utoipa::openapi::SecurityRequirement::new(
+        "bearer",
+        Vec::<String>::new(),
+    )]);
+    document
+}
+
+/// The whole API.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let (router, document) = routes();
+    let text = document.to_json().unwrap_or_default();
+    let described = move || {
+        let kind = [(header::CONTENT_TYPE, "application/json")];
+        let text = text.clone();
+        async move { (kind, text) }
+    };
+    let header = |name: header::HeaderName, value: &'static str| {
+        SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+    };
+    router
+        .route("/api/v1/openapi.json", get(described))
+        .fallback(|| async { Problem::not_found("path") })
+        .method_not_allowed_fallback(|| async { Problem::method() })
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(header(header::CACHE_CONTROL, "no-store"))
+        .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(header(header::X_FRAME_OPTIONS, "DENY"))
+        .layer(header(header::REFERRER_POLICY, "no-referrer"))
+        .with_state(app)
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    // The panic itself is in the log.
+    Problem::internal().into_response()
+}

@@ -1,0 +1,316 @@
+//! The service: its API, its workers and its janitor, from start to end.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use planner::source::{WebPolicy, restrict_web};
+use planner::spec::Secret;
+use tokio::sync::Notify;
+use tracing::{info, warn};
+
+use crate::access::{JwtOptions, JwtVerifier, Rates};
+use crate::lifecycle::{Janitor, SecretPolicy, SpecPolicy, WorkerOptions, Workers, farewell};
+use crate::metadata::{Limits, MetadataError, MetadataStore, NewKey, Role};
+use crate::rest::{ApiOptions, App, router};
+use crate::storage::Store;
+
+/// Stack of the threads on which jobs run.
+const STACK_BYTES: usize = 8 << 20;
+
+/// Time that requests have to end when the service ends.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Time between two looks at the certificate.
+const CERTIFICATE_EVERY: Duration = Duration::from_secs(10);
+
+/// Certificate and key, in PEM. They are read anew when they change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificate of the server, and those up to its root.
+    pub certificate: PathBuf,
+    /// Private key of the certificate.
+    pub key: PathBuf,
+}
+
+/// How the service runs.
+#[derive(Debug, Clone)]
+pub struct ServiceOptions {
+    /// Address of the API; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Where the metadata lies: `postgres://…` or `sqlite:PATH`.
+    pub database: String,
+    /// Where files lie: a folder, or the URL of a place in an object store.
+    pub store: String,
+    /// Name of the settings of the object store; the environment when none.
+    pub store_credentials: Option<Secret>,
+    /// What source locations may begin with.
+    pub sources: Vec<String>,
+    /// Whether documents may be fetched from private and local networks.
+    pub private_addresses: bool,
+    /// Secrets that specs may name.
+    pub secrets: SecretPolicy,
+    /// Certificate and key; plain HTTP when none.
+    pub tls: Option<TlsFiles>,
+    /// How tokens of an identity provider are checked.
+    pub jwt: JwtOptions,
+    /// How jobs are worked on.
+    pub workers: WorkerOptions,
+    /// Most bytes of a file that is sent.
+    pub max_upload_bytes: u64,
+    /// How often a job may fail for reasons that another try may mend.
+    pub max_attempts: i64,
+    /// Time for which what a dead attempt wrote stays.
+    pub sweep_after: Duration,
+}
+
+impl ServiceOptions {
+    /// A service of this machine, with everything in one folder.
+    pub fn new(home: &std::path::Path) -> Self {
+        Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            database: format!("sqlite:{}", home.join("service.sqlite").display()),
+            store: home.join("store").to_string_lossy().into_owned(),
+            store_credentials: None,
+            sources: Vec::new(),
+            private_addresses: false,
+            secrets: SecretPolicy::default(),
+            tls: None,
+            jwt: JwtOptions::default(),
+            workers: WorkerOptions::default(),
+            max_upload_bytes: 1 << 40,
+            max_attempts: 3,
+            sweep_after: Duration::from_secs(600),
+        }
+    }
+}
+
+/// What can go wrong with the service.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The settings cannot be right.
+    #[error("{0}")]
+    Invalid(String),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Cause.
+        source: std::io::Error,
+    },
+    /// The certificate or its key cannot be used.
+    #[error("tls: {0}")]
+    Tls(std::io::Error),
+    /// The metadata store failed.
+    #[error("metadata: {0}")]
+    Metadata(#[from] MetadataError),
+    /// The API failed.
+    #[error("the API failed: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// A service that listens.
+pub struct Service {
+    address: SocketAddr,
+    listener: TcpListener,
+    tls: Option<(RustlsConfig, TlsFiles)>,
+    app: Arc<App>,
+    workers: Arc<Workers>,
+    janitor: Janitor,
+    jobs: tokio::runtime::Runtime,
+}
+
+impl Service {
+    /// Opens the stores and listens, and accepts nothing yet.
+    pub async fn bind(options: ServiceOptions) -> Result<Self, ServiceError> {
+        let store = Store::new(&options.store, options.store_credentials.as_ref());
+        let store = store.map_err(|error| ServiceError::Invalid(format!("store: {error}")))?;
+        let metadata = MetadataStore::open(&options.database).await?;
+        let tls = match &options.tls {
+            Some(files) => {
+                let config = RustlsConfig::from_pem_file(&files.certificate, &files.key).await;
+                Some((config.map_err(ServiceError::Tls)?, files.clone()))
+            }
+            None => None,
+        };
+        let failed = |source| ServiceError::Bind {
+            address: options.address,
+            source,
+        };
+        let listener = TcpListener::bind(options.address).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        restrict_web(WebPolicy {
+            allowed: options.sources.clone(),
+            private_addresses: options.private_addresses,
+        });
+        let jobs = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(options.workers.threads + options.workers.jobs)
+            .thread_name("job")
+            .thread_stack_size(STACK_BYTES)
+            .enable_all()
+            .build()?;
+        let wake = Arc::new(Notify::new());
+        let workers = Workers::new(
+            metadata.clone(),
+            store.clone(),
+            options.workers.clone(),
+            Arc::clone(&wake),
+            jobs.handle().clone(),
+        );
+        let app = App {
+            metadata: metadata.clone(),
+            store: store.clone(),
+            specs: SpecPolicy {
+                sources: options.sources,
+                secrets: options.secrets,
+                memory_limit: options.workers.memory_limit,
+            },
+            jwt: JwtVerifier::new(options.jwt),
+            rates: Rates::default(),
+            wake: Arc::clone(&wake),
+            options: ApiOptions {
+                max_upload_bytes: options.max_upload_bytes,
+                max_attempts: options.max_attempts,
+                workers: options.workers.jobs,
+            },
+            stopping: AtomicBool::new(false),
+        };
+        Ok(Self {
+            address,
+            listener,
+            tls,
+            app: Arc::new(app),
+            workers: Arc::new(workers),
+            janitor: Janitor {
+                metadata,
+                store,
+                wake,
+                grace: options.sweep_after,
+            },
+            jobs,
+        })
+    }
+
+    /// Where the API listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What the address begins with.
+    pub fn scheme(&self) -> &'static str {
+        match self.tls {
+            Some(_) => "https",
+            None => "http",
+        }
+    }
+
+    /// The metadata.
+    pub fn metadata(&self) -> &MetadataStore {
+        &self.app.metadata
+    }
+
+    /// Makes the first tenant and its first key, where there is no tenant yet; gives the key's secret.
+    pub async fn begin(&self, tenant: &str) -> Result<Option<String>, ServiceError> {
+        let metadata = self.metadata();
+        if !metadata.tenants().await?.is_empty() {
+            return Ok(None);
+        }
+        let made = metadata
+            .create_tenant(tenant, &Limits::default(), "service")
+            .await;
+        let tenant = match made {
+            Ok(tenant) => tenant,
+            // Another process was first.
+            Err(MetadataError::Conflict(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let key = NewKey {
+            name: "first".to_owned(),
+            role: Role::Admin,
+            operator: true,
+            actions: None,
+            datasets: None,
+            expires_at: None,
+        };
+        let made = metadata.create_key(tenant.id, &key, "service").await?;
+        Ok(Some(made.secret))
+    }
+
+    /// Serves until the future ends; then requests and jobs have a moment to end too.
+    pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), ServiceError> {
+        let handle = Handle::new();
+        let make = router(Arc::clone(&self.app)).into_make_service();
+        let api = match &self.tls {
+            Some((config, files)) => {
+                let server = axum_server::from_tcp_rustls(self.listener, config.clone())?;
+                tokio::spawn(reload(config.clone(), files.clone()));
+                let server = server.handle(handle.clone()).serve(make);
+                tokio::spawn(server)
+            }
+            None => {
+                let server = axum_server::from_tcp(self.listener)?;
+                tokio::spawn(server.handle(handle.clone()).serve(make))
+            }
+        };
+        let janitor = tokio::spawn(self.janitor.run());
+        let workers = tokio::spawn(Arc::clone(&self.workers).run());
+        tokio::pin!(api);
+        let ended = tokio::select! {
+            ended = &mut api => Some(ended),
+            () = stop => None,
+        };
+        info!("the service ends");
+        self.app.stopping.store(true, Ordering::Relaxed);
+        self.workers.stop();
+        janitor.abort();
+        handle.graceful_shutdown(Some(GRACE));
+        if tokio::time::timeout(farewell(), workers).await.is_err() {
+            warn!("jobs did not end in time; others take them over when their lease runs out");
+        }
+        let ended = match ended {
+            Some(ended) => ended,
+            None => api.await,
+        };
+        self.jobs.shutdown_background();
+        match ended {
+            Ok(served) => Ok(served?),
+            Err(_) => Err(ServiceError::Io(std::io::Error::other("the API panicked"))),
+        }
+    }
+}
+
+/// Reads certificate and key anew whenever they change.
+async fn reload(config: RustlsConfig, files: TlsFiles) {
+    let changed = |path: &PathBuf| {
+        std::fs::metadata(path)
+            .and_then(|found| found.modified())
+            .ok()
+    };
+    let stamp = |files: &TlsFiles| -> [Option<SystemTime>; 2] {
+        [changed(&files.certificate), changed(&files.key)]
+    };
+    let mut known = stamp(&files);
+    loop {
+        tokio::time::sleep(CERTIFICATE_EVERY).await;
+        let now = stamp(&files);
+        if now == known {
+            continue;
+        }
+        match config
+            .reload_from_pem_file(&files.certificate, &files.key)
+            .await
+        {
+            Ok(()) => {
+                info!("the certificate was read anew");
+                known = now;
+            }
+            // Perhaps only one of the two is there yet.
+            Err(error) => warn!(%error, "the new certificate cannot be used; the old one stays"),
+        }
+    }
+}
