@@ -48,6 +48,13 @@ pub(crate) fn section<T: Default + Serialize + DeserializeOwned>(
         .map_err(|error| UsageError(error.to_string()).into())
 }
 
+/// Says something on standard output, if anybody listens.
+pub(crate) fn say(line: &str) {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
 /// A runtime with a thread for each core.
 pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()

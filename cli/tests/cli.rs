@@ -29,6 +29,8 @@ mod prompt;
 mod sandbox;
 #[path = "cli/serve.rs"]
 mod serve;
+#[path = "cli/service.rs"]
+mod service;
 #[path = "cli/sql.rs"]
 mod sql;
 #[path = "cli/walk.rs"]

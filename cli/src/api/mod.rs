@@ -12,6 +12,7 @@ use tracing::{info, warn};
 pub use self::arguments::ApiArguments;
 pub use self::settings::ApiSettings;
 use crate::home::DEFAULT_TENANT;
+use crate::settings::say;
 
 /// Name of the file that the first key is put into.
 const FIRST_KEY: &str = "first-api-key";
@@ -20,7 +21,10 @@ const FIRST_KEY: &str = "first-api-key";
 /// owner reads.
 pub(crate) async fn announce(service: &Service, home: Option<&Path>) -> anyhow::Result<()> {
     let address = service.address();
-    println!("REST API listens on {}://{address}", service.scheme());
+    say(&format!(
+        "REST API listens on {}://{address}",
+        service.scheme()
+    ));
     if service.scheme() == "http" && !address.ip().is_loopback() {
         warn!("keys and data travel in the clear; set tls_cert and tls_key");
     }
@@ -40,9 +44,9 @@ pub(crate) async fn announce(service: &Service, home: Option<&Path>) -> anyhow::
                 .open(&path)?;
             writeln!(file, "{secret}")?;
             info!(file = %path.display(), "the first API key was written to a file");
-            println!("first API key: {}", path.display());
+            say(&format!("first API key: {}", path.display()));
         }
-        None => println!("first API key, shown this once: {secret}"),
+        None => say(&format!("first API key, shown this once: {secret}")),
     }
     Ok(())
 }

@@ -25,7 +25,6 @@ pub(crate) struct ApiClient {
 /// What a service says is wrong.
 #[derive(Debug)]
 pub(crate) struct Refused {
-    pub(crate) status: StatusCode,
     text: String,
 }
 
@@ -156,5 +155,5 @@ pub(crate) async fn checked(answer: Response) -> Result<Response, (Refused, Opti
         (None, Some(detail)) => detail.to_owned(),
         _ => format!("the service answers {status}"),
     };
-    Err((Refused { status, text }, wait))
+    Err((Refused { text }, wait))
 }

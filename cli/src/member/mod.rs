@@ -12,7 +12,7 @@ use scheduler::ballista::{Scheduler, SchedulerOptions};
 pub use self::arguments::{ExecutorArguments, SchedulerArguments};
 use crate::api::{self, ApiSettings};
 use crate::ending::UsageError;
-use crate::settings::{asked_to_stop, runtime, settings};
+use crate::settings::{asked_to_stop, runtime, say, settings};
 
 /// Runs a scheduler until it is interrupted or terminated.
 pub fn scheduler(arguments: &SchedulerArguments) -> anyhow::Result<()> {
@@ -29,7 +29,7 @@ pub fn scheduler(arguments: &SchedulerArguments) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let scheduler = Scheduler::bind(&options).await?;
         let address = scheduler.address();
-        println!("scheduler listens on {address}");
+        say(&format!("scheduler listens on {address}"));
         if api.database.is_none() {
             return Ok(scheduler.serve(asked_to_stop()?).await?);
         }
@@ -60,7 +60,7 @@ pub fn executor(arguments: &ExecutorArguments) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let executor = Executor::bind(&options).await?;
         let address = executor.address();
-        println!("executor listens on {address}");
+        say(&format!("executor listens on {address}"));
         Ok(executor.run().await?)
     })
 }

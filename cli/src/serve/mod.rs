@@ -11,7 +11,7 @@ use tracing::warn;
 pub use self::arguments::ServeArguments;
 pub use self::options::ServeOptions;
 use crate::api::{self, ApiSettings};
-use crate::settings::{asked_to_stop, runtime, settings};
+use crate::settings::{asked_to_stop, runtime, say, settings};
 
 /// Runs the service until it is interrupted or terminated.
 pub fn serve(arguments: &ServeArguments) -> anyhow::Result<()> {
@@ -33,7 +33,7 @@ pub fn serve(arguments: &ServeArguments) -> anyhow::Result<()> {
         let nobody = engine.users().list().await?.is_empty();
         let server = FlightServer::bind(engine, flight).await?;
         let service = Service::bind(service).await?;
-        println!("Flight SQL listens on {}", server.address());
+        say(&format!("Flight SQL listens on {}", server.address()));
         if open {
             warn!("passwords and rows travel in the clear; set tls_cert and tls_key");
         }

@@ -23,6 +23,7 @@ impl Service {
         let mut child = sandbox
             .command(&arguments)
             .env("SANITIZER_SERVE_FLIGHT_SQL", "127.0.0.1:0")
+            .env("SANITIZER_API_ADDRESS", "127.0.0.1:0")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

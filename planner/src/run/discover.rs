@@ -81,6 +81,7 @@ fn source_options(spec: &SourceSpec) -> SourceOptions {
                 .timeout_seconds
                 .map_or(limits.time, Duration::from_secs),
         },
+        shown_as: spec.shown_as.clone(),
     }
 }
 

@@ -116,6 +116,15 @@ pub(super) fn locate(
             });
         }
     }
+    for file in &mut files {
+        let named = options.shown_as.iter();
+        let named = named
+            .into_iter()
+            .find(|(location, _)| *location == file.shown);
+        if let Some((_, name)) = named {
+            file.shown.clone_from(name);
+        }
+    }
     Ok(files)
 }
 

@@ -103,6 +103,8 @@ pub struct SourceOptions {
     pub partition_columns: Vec<String>,
     /// How much is fetched of a document of the web, and for how long.
     pub fetch: FetchLimits,
+    /// What some locations are called in the output and in errors, by location.
+    pub shown_as: Vec<(String, String)>,
 }
 
 impl SourceOptions {

@@ -56,6 +56,10 @@ pub struct SourceSpec {
     /// How the files are written, where detection should not decide.
     #[serde(default, skip_serializing_if = "is_default")]
     pub options: ReadOptions,
+    /// What some locations are called in the output and in errors, by location. No part of a document: for
+    /// programs that put places in the stead of names of their own.
+    #[serde(skip)]
+    pub shown_as: Vec<(String, String)>,
     /// Where the settings of the object store come from: `env:NAME` for the variables whose names
     /// begin with `NAME_` (such as `NAME_AWS_ACCESS_KEY_ID`), `file:PATH` for a file of lines
     /// `NAME=VALUE`. Left out: the environment of each process.

@@ -39,6 +39,13 @@ CREATE TABLE tenants (
   calls_per_second DOUBLE PRECISION NOT NULL DEFAULT 50 CHECK (calls_per_second > 0)
 );
 
+-- How far the work of all tenants is: whoever comes back after a pause begins here.
+CREATE TABLE queue_clock (
+  id BIGINT PRIMARY KEY CHECK (id = 1),
+  virtual_time DOUBLE PRECISION NOT NULL
+);
+INSERT INTO queue_clock (id, virtual_time) VALUES (1, 0);
+
 CREATE TABLE users (
   id UUID PRIMARY KEY,
   tenant_id UUID NOT NULL REFERENCES tenants (id),
@@ -299,6 +306,11 @@ BEGIN
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO data_sanitizer_tenant, data_sanitizer_service', part);
   END LOOP;
 END $$;
+
+ALTER TABLE queue_clock ENABLE ROW LEVEL SECURITY;
+ALTER TABLE queue_clock FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_service ON queue_clock TO data_sanitizer_service USING (true) WITH CHECK (true);
+GRANT SELECT, UPDATE ON queue_clock TO data_sanitizer_service;
 
 -- What was done is not undone: neither role may change or remove it.
 REVOKE UPDATE, DELETE ON audit_logs FROM data_sanitizer_tenant, data_sanitizer_service;

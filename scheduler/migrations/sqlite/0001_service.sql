@@ -16,6 +16,13 @@ CREATE TABLE tenants (
   calls_per_second REAL NOT NULL DEFAULT 50 CHECK (calls_per_second > 0)
 );
 
+-- How far the work of all tenants is: whoever comes back after a pause begins here.
+CREATE TABLE queue_clock (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  virtual_time REAL NOT NULL
+);
+INSERT INTO queue_clock (id, virtual_time) VALUES (1, 0);
+
 CREATE TABLE users (
   id TEXT PRIMARY KEY,
   tenant_id TEXT NOT NULL REFERENCES tenants (id),

@@ -19,6 +19,15 @@ impl Default for SecretPolicy {
 }
 
 impl SecretPolicy {
+    /// What a spec that names no salt means, where that is not the default of specs.
+    pub(super) fn usual(&self) -> Option<Secret> {
+        let first = self
+            .allowed
+            .first()
+            .filter(|_| !self.allows(&Secret::default()));
+        first.cloned()
+    }
+
     /// Whether a spec may name it.
     pub fn allows(&self, secret: &Secret) -> bool {
         self.allowed.contains(secret)

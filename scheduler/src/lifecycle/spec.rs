@@ -72,7 +72,7 @@ pub(crate) fn overlay(base: &mut Value, over: &Value) {
 impl SpecPolicy {
     /// Reads a spec and refuses what a tenant may not ask for.
     pub(crate) fn check(&self, document: Value) -> Result<JobSpec, SpecProblem> {
-        let spec = JobSpec::from_value(document, "spec").map_err(|error| match error {
+        let mut spec = JobSpec::from_value(document, "spec").map_err(|error| match error {
             planner::Error::Spec { field, problem, .. } => SpecProblem::new(field, problem),
             other => SpecProblem::new("document", other.to_string()),
         })?;
@@ -109,10 +109,14 @@ impl SpecPolicy {
             let problem = "specs may not name this secret here";
             return Err(SpecProblem::new("source.credentials", problem));
         }
-        let salt = spec.dataset.pii_salt.clone().unwrap_or_default();
-        if !self.secrets.allows(&salt) {
-            let problem = "specs may not name this secret here";
-            return Err(SpecProblem::new("dataset.pii_salt", problem));
+        match &spec.dataset.pii_salt {
+            Some(salt) if !self.secrets.allows(salt) => {
+                let problem = "specs may not name this secret here";
+                return Err(SpecProblem::new("dataset.pii_salt", problem));
+            }
+            Some(_) => {}
+            // The usual one, or the first that the service has.
+            None => spec.dataset.pii_salt = self.secrets.usual(),
         }
         for (number, step) in spec.steps.iter().flatten().enumerate() {
             if let StepSpec::NearDedupe(step) = step

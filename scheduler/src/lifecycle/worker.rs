@@ -426,7 +426,10 @@ async fn resolve(
             let upload = upload
                 .filter(|upload| upload.completed_at.is_some())
                 .ok_or_else(|| missing(format!("there is no complete upload {id}")))?;
-            *location = store.place(&upload.location).to_string();
+            let place = store.place(&upload.location).to_string();
+            let name = upload.name.clone();
+            spec.source.shown_as.push((place.clone(), name));
+            *location = place;
         }
     }
     for step in spec.steps.iter_mut().flatten() {

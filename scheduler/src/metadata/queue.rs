@@ -5,8 +5,9 @@
 //! attempt it comes from and changes nothing when that is not the current one any more. A tenant's row
 //! is locked before its number of running jobs changes, so the limit is exact.
 //!
-//! Tenants take turns by virtual time: the seconds of work that each has had, divided by its weight
-//! (fair queueing). One that comes back after a pause does not catch up on what it did not ask for.
+//! Tenants take turns by virtual time, the seconds of work that each has had, divided by its weight: start-time
+//! fair queueing (Goyal, Vin, Cheng 1996). One that comes back after a pause does not catch up on what it did
+//! not ask for.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -177,12 +178,18 @@ impl MetadataStore {
             .await?;
         let job = jobs::read(&row)?;
         let output = output_of(tenant, job.id, job.attempt);
+        // Start-time fair queueing: the job begins where the tenant is, or where all are by now.
+        transaction
+            .execute(
+                "UPDATE queue_clock SET virtual_time = {greatest}(virtual_time,
+                   (SELECT t.virtual_time FROM tenants t WHERE t.id = $1))",
+                params![tenant],
+            )
+            .await?;
         transaction
             .execute(
                 "UPDATE tenants SET running = running + 1,
-                   virtual_time = {greatest}(virtual_time, coalesce(
-                     (SELECT min(o.virtual_time) FROM tenants o WHERE o.running > 0 AND o.id <> $1), virtual_time))
-                     + 1.0 / weight
+                   virtual_time = (SELECT c.virtual_time FROM queue_clock c) + 1.0 / weight
                  WHERE id = $1",
                 params![tenant],
             )

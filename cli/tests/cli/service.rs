@@ -1,0 +1,808 @@
+//! `sanitizer serve` and the commands that talk to its REST API, as people use them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use reqwest::{Method, RequestBuilder, StatusCode};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use super::sandbox::{SALT, Sandbox};
+
+/// Time in which something must come about, on a machine that builds something else meanwhile.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A service that listens, until it is dropped.
+pub struct RestService {
+    child: Child,
+    /// Where the API is.
+    pub url: String,
+    /// The first key.
+    pub key: String,
+}
+
+/// What a service is started with, beside its home.
+#[derive(Clone, Default)]
+pub struct Setup {
+    /// More arguments.
+    pub arguments: Vec<String>,
+    /// More environment.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Setup {
+    /// With these arguments.
+    pub fn with(arguments: &[&str]) -> Self {
+        Self {
+            arguments: arguments.iter().map(|text| (*text).to_owned()).collect(),
+            environment: Vec::new(),
+        }
+    }
+}
+
+impl RestService {
+    /// Starts a service whose home is in the sandbox.
+    pub fn start(sandbox: &Sandbox, setup: &Setup) -> Self {
+        let mut child = sandbox
+            .command(&["serve", "--home", "home", "--flight-sql", "127.0.0.1:0"])
+            .args(["--http", "127.0.0.1:0", "--secret", "env:TEST_SALT"])
+            .args(&setup.arguments)
+            .envs(setup.environment.iter().cloned())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut reader = BufReader::new(child.stdout.take().unwrap());
+        let url = address(&mut reader, "REST API listens on ");
+        // Whoever writes to a closed pipe ends.
+        std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+        let file = sandbox.path("home/first-api-key");
+        let begun = Instant::now();
+        let key = loop {
+            let key = std::fs::read_to_string(&file).unwrap_or_default();
+            if key.ends_with('\n') {
+                break key.trim().to_owned();
+            }
+            assert!(begun.elapsed() < PATIENCE, "no first key");
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        Self { child, url, key }
+    }
+
+    /// Its process.
+    pub fn process(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Ends it at once.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to end; gives whether it ended well.
+    pub fn stop(mut self) -> bool {
+        kill_process(self.process(), Signal::TERM).unwrap();
+        self.child.wait().unwrap().success()
+    }
+
+    /// Runs a command that talks to it.
+    pub fn command(&self, sandbox: &Sandbox, arguments: &[&str]) -> std::process::Output {
+        sandbox
+            .command(arguments)
+            .env("SANITIZER_API_URL", &self.url)
+            .env("SANITIZER_API_KEY", &self.key)
+            .output()
+            .unwrap()
+    }
+
+    /// Runs a command that must succeed; gives what it printed.
+    pub fn succeed(&self, sandbox: &Sandbox, arguments: &[&str]) -> String {
+        let output = self.command(sandbox, arguments);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {error}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// A caller with the first key.
+    pub fn caller(&self) -> Caller {
+        Caller::new(&self.url, &self.key)
+    }
+}
+
+impl Drop for RestService {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The rest of the line that begins like this.
+pub fn address(reader: &mut impl BufRead, begins: &str) -> String {
+    let mut line = String::new();
+    loop {
+        line.clear();
+        assert!(
+            reader.read_line(&mut line).unwrap() > 0,
+            "the program ended"
+        );
+        if let Some(rest) = line.trim().strip_prefix(begins) {
+            return rest.to_owned();
+        }
+    }
+}
+
+/// Somebody who calls the API.
+pub struct Caller {
+    runtime: tokio::runtime::Runtime,
+    client: reqwest::Client,
+    url: String,
+    key: String,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: reqwest::header::HeaderMap,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&self.body)))
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+impl Caller {
+    /// A caller with a key.
+    pub fn new(url: &str, key: &str) -> Self {
+        Self {
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap(),
+            client: reqwest::Client::builder()
+                .pool_max_idle_per_host(0)
+                .redirect(reqwest::redirect::Policy::none())
+                .build()
+                .unwrap(),
+            url: url.to_owned(),
+            key: key.to_owned(),
+        }
+    }
+
+    /// Somebody else at the same service.
+    pub fn with_key(&self, key: &str) -> Self {
+        Self::new(&self.url, key)
+    }
+
+    /// Sends a request.
+    pub fn call(
+        &self,
+        method: Method,
+        path: &str,
+        more: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Answer {
+        self.try_call(method, path, more).unwrap()
+    }
+
+    /// Sends a request, which may not get through.
+    pub fn try_call(
+        &self,
+        method: Method,
+        path: &str,
+        more: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> reqwest::Result<Answer> {
+        self.runtime.block_on(async {
+            let path = match path.starts_with("/api") || path.ends_with('z') {
+                true => path.to_owned(),
+                false => format!("/api/v1{path}"),
+            };
+            let request = self.client.request(method, format!("{}{path}", self.url));
+            let request = match self.key.as_str() {
+                "" => request,
+                key => request.bearer_auth(key),
+            };
+            let answer = more(request).send().await?;
+            Ok(Answer {
+                status: answer.status(),
+                headers: answer.headers().clone(),
+                body: answer.bytes().await?.to_vec(),
+            })
+        })
+    }
+
+    /// A document, which must be there.
+    pub fn get(&self, path: &str) -> Value {
+        let answer = self.call(Method::GET, path, |request| request);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        answer.json()
+    }
+
+    /// Sends a document; gives the answer.
+    pub fn post(&self, path: &str, document: &Value) -> Answer {
+        self.call(Method::POST, path, |request| request.json(document))
+    }
+
+    /// Sends a file as a form; gives the job.
+    pub fn ingest(&self, name: &str, content: &str, fields: &[(&str, &str)]) -> String {
+        let answer = self.try_ingest(name, content, fields);
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        answer.json()["job_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Sends a file as a form.
+    pub fn try_ingest(&self, name: &str, content: &str, fields: &[(&str, &str)]) -> Answer {
+        let mut form = reqwest::multipart::Form::new();
+        for (name, value) in fields {
+            form = form.text((*name).to_owned(), (*value).to_owned());
+        }
+        let file = reqwest::multipart::Part::text(content.to_owned()).file_name(name.to_owned());
+        let form = form.part("file", file);
+        self.call(Method::POST, "/datasets/default/ingest", |request| {
+            request.multipart(form)
+        })
+    }
+
+    /// Waits until a job has ended; gives it.
+    pub fn ended(&self, job: &str) -> Value {
+        self.until(job, |job| {
+            matches!(
+                job["status"].as_str(),
+                Some("success" | "failed" | "cancelled")
+            )
+        })
+    }
+
+    /// Waits until something holds of a job; gives it.
+    pub fn until(&self, job: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let begun = Instant::now();
+        loop {
+            let seen = self.get(&format!("/jobs/{job}"));
+            if holds(&seen) {
+                return seen;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{seen:#}");
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    }
+}
+
+/// The files of a job's output that are the same for every run, by path.
+pub fn tables_of(caller: &Caller, job: &str) -> BTreeMap<String, String> {
+    let files = caller.get(&format!("/jobs/{job}/files"));
+    let files = files["files"].as_array().unwrap().iter();
+    files
+        .map(|file| {
+            let text = |name: &str| file[name].as_str().unwrap().to_owned();
+            (text("path"), text("sha256"))
+        })
+        .filter(|(path, _)| path.contains('/'))
+        .collect()
+}
+
+/// The same of what `sanitizer run` makes of the sandbox's `job.yaml`.
+pub fn tables_of_run(sandbox: &Sandbox, job: &str, more: &[&str]) -> BTreeMap<String, String> {
+    let output = format!("run-{job}");
+    let arguments = [
+        &["run", "job.yaml", "--job-id", job, "--output", &output],
+        more,
+    ]
+    .concat();
+    sandbox.succeed(&arguments);
+    let manifest = super::output::document(&sandbox.path(&output).join("metadata.json"));
+    let files = manifest["files"].as_array().unwrap().iter();
+    files
+        .map(|file| {
+            let text = |name: &str| file[name].as_str().unwrap().to_owned();
+            (text("path"), text("sha256"))
+        })
+        .filter(|(path, _)| path.contains('/'))
+        .collect()
+}
+
+/// Rows of a small table, with a duplicate, a gap and a formula.
+pub const PEOPLE: &str = "id,name,age,email\n1, Ann ,30,ann@example.com\n2,Bob,,bob@example.com\n1, Ann ,30,ann@example.com\n3,=1+1,50,eve@example.com\n";
+
+/// From a file to clean rows with the commands of the README, and the same rows as `sanitizer run` gives.
+#[test]
+fn from_the_command_line() {
+    let sandbox = Sandbox::with_customers(3_000);
+    let service = RestService::start(&sandbox, &Setup::default());
+    let printed = service.succeed(
+        &sandbox,
+        &[
+            "submit",
+            "job.yaml",
+            "-o",
+            "clean.jsonl",
+            "--dataset",
+            "customers",
+        ],
+    );
+    assert!(printed.contains("status       success"), "{printed}");
+    let job = printed
+        .lines()
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .last()
+        .unwrap();
+    let caller = service.caller();
+    assert_eq!(tables_of(&caller, job), tables_of_run(&sandbox, job, &[]));
+    sandbox.succeed(&[
+        "run",
+        "job.yaml",
+        "--output",
+        "as-lines",
+        "--set",
+        "output.format=jsonl",
+    ]);
+    let lines = std::fs::read_to_string(sandbox.path("as-lines/data/part-00000.jsonl")).unwrap();
+    assert_eq!(
+        std::fs::read_to_string(sandbox.path("clean.jsonl")).unwrap(),
+        lines
+    );
+
+    let shown = service.succeed(&sandbox, &["status", job]);
+    assert!(shown.contains("rows"), "{shown}");
+    let listed = service.succeed(&sandbox, &["status"]);
+    assert!(listed.contains(job), "{listed}");
+    let report: Value = serde_json::from_str(&service.succeed(&sandbox, &["report", job])).unwrap();
+    assert!(report["summary"]["rows_dropped"].as_u64().unwrap() > 0);
+    service.succeed(&sandbox, &["report", job, "--html", "report.html"]);
+    let page = std::fs::read_to_string(sandbox.path("report.html")).unwrap();
+    assert!(page.contains("<html"), "{}", &page[..100]);
+    for (table, file) in [
+        ("data", "data.parquet"),
+        ("data", "data.csv"),
+        ("provenance", "provenance.csv"),
+        ("removed", "removed.jsonl"),
+        ("quarantine", "quarantine.csv"),
+    ] {
+        service.succeed(&sandbox, &["download", job, "-o", file, "--table", table]);
+        assert!(sandbox.path(file).exists(), "{file}");
+    }
+    let removed = std::fs::read_to_string(sandbox.path("removed.jsonl")).unwrap();
+    let dropped = report["summary"]["rows_dropped"].as_u64().unwrap();
+    assert_eq!(removed.lines().count() as u64, dropped);
+
+    let key = service.succeed(
+        &sandbox,
+        &[
+            "keys",
+            "add",
+            "robot",
+            "--role",
+            "reviewer",
+            "--expires",
+            "90d",
+        ],
+    );
+    assert!(key.starts_with("dsk_"), "{key}");
+    let id = key.split('_').nth(1).unwrap();
+    assert!(service.succeed(&sandbox, &["keys", "list"]).contains(id));
+    service.succeed(&sandbox, &["keys", "revoke", id]);
+    service.succeed(&sandbox, &["tenants", "add", "acme", "--max-running", "1"]);
+    service.succeed(&sandbox, &["tenants", "set", "acme", "--suspend"]);
+    let tenants = service.succeed(&sandbox, &["tenants", "list"]);
+    assert!(tenants.contains("acme"), "{tenants}");
+    let usage = service.succeed(&sandbox, &["tenants", "usage"]);
+    assert!(usage.contains("3000") || usage.contains("rows"), "{usage}");
+
+    // Mistakes are told in a line.
+    for (arguments, status, word) in [
+        (vec!["status", "nonsense"], 1, "no such"),
+        (vec!["submit", "missing.yaml"], 1, "missing.yaml"),
+        (
+            vec!["submit", "customers.csv", "--priority", "1000"],
+            1,
+            "priority",
+        ),
+        (
+            vec!["download", job, "-o", "x.csv", "--table", "clusters"],
+            1,
+            "no such",
+        ),
+        (vec!["cancel", job], 1, "ended"),
+    ] {
+        let output = service.command(&sandbox, &arguments);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {error}");
+        assert!(error.contains(word), "{arguments:?}: {error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+    assert!(service.stop());
+}
+
+/// A form with a file, as curl sends it, and everything that can be asked about the job.
+#[test]
+fn over_http() {
+    let sandbox = Sandbox::new();
+    let service = RestService::start(&sandbox, &Setup::default());
+    let caller = service.caller();
+    let config = r#"{"pii_strategy": "hash", "pii_salt": "env:TEST_SALT", "columns": [{"name": "email", "pii": true}]}"#;
+    let answer = caller.try_ingest(
+        "people.csv",
+        PEOPLE,
+        &[("dataset_name", "people"), ("schema_config", config)],
+    );
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    let accepted = answer.json();
+    assert_eq!(accepted["status"], "queued");
+    assert!(accepted["estimated_completion_ms"].as_u64().unwrap() > 0);
+    let job = accepted["job_id"].as_str().unwrap();
+    assert_eq!(answer.headers["location"], format!("/api/v1/jobs/{job}"));
+    assert!(answer.headers.contains_key("retry-after"));
+    let done = caller.ended(job);
+    assert_eq!(done["status"], "success", "{done:#}");
+    assert_eq!(done["progress"]["pass2_progress"], 1.0);
+    let metrics = &done["metrics"];
+    assert_eq!(
+        (
+            &metrics["rows_processed"],
+            &metrics["duplicates_found"],
+            &metrics["imputations_applied"]
+        ),
+        (&json!(4), &json!(1), &json!(1))
+    );
+
+    let report = caller.get(&format!("/jobs/{job}/report"));
+    assert_eq!(report["summary"]["cleaned_row_count"], 3);
+    let page = caller.call(
+        Method::GET,
+        &format!("/jobs/{job}/report?format=html"),
+        |request| request,
+    );
+    assert!(
+        page.headers["content-security-policy"]
+            .to_str()
+            .unwrap()
+            .contains("default-src 'none'")
+    );
+    let csv = caller
+        .call(
+            Method::GET,
+            &format!("/jobs/{job}/download?format=csv"),
+            |request| request,
+        )
+        .text();
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(lines.len(), 4, "{csv}");
+    assert!(
+        lines[3].starts_with("3,'=1+1,50,"),
+        "no spreadsheet runs it: {csv}"
+    );
+    assert!(!csv.contains("ann@example.com"), "{csv}");
+    let kept = caller
+        .call(
+            Method::GET,
+            &format!("/jobs/{job}/download?format=csv&formulas=keep"),
+            |request| request,
+        )
+        .text();
+    assert!(kept.contains("\n3,=1+1,50,"), "{kept}");
+
+    let provenance = caller.get(&format!("/jobs/{job}/provenance?column=age"));
+    assert_eq!(
+        provenance["cells"].as_array().unwrap().len(),
+        1,
+        "{provenance:#}"
+    );
+    assert_eq!(provenance["cells"][0]["row_id"], 1);
+    assert_eq!(provenance["cells"][0]["cleaned_value"], "40");
+    let all = caller.get(&format!("/jobs/{job}/provenance?limit=2"));
+    assert_eq!(all["cells"].as_array().unwrap().len(), 2);
+    let mut seen = 2;
+    let mut next = all["next_cursor"].as_str().map(str::to_owned);
+    while let Some(cursor) = next {
+        let page = caller.get(&format!("/jobs/{job}/provenance?limit=2&cursor={cursor}"));
+        seen += page["cells"].as_array().unwrap().len();
+        next = page["next_cursor"].as_str().map(str::to_owned);
+    }
+    let counted: i64 = all["counts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|count| count["cells"].as_i64().unwrap())
+        .sum();
+    assert_eq!(seen as i64, counted);
+    let removed = caller.get(&format!("/jobs/{job}/removed"));
+    assert_eq!(removed["rows"][0]["row_id"], 2);
+    assert_eq!(removed["rows"][0]["duplicate_of"], 0);
+    assert_eq!(
+        caller.get(&format!("/jobs/{job}/quarantine"))["rows"],
+        json!([])
+    );
+    let attempts = caller.get(&format!("/jobs/{job}/attempts"));
+    assert_eq!(attempts["attempts"][0]["outcome"], "published");
+    let events = caller
+        .call(Method::GET, &format!("/jobs/{job}/events"), |request| {
+            request
+        })
+        .text();
+    for kind in [
+        "event: queued",
+        "event: started",
+        "event: success",
+        "event: progress",
+    ] {
+        assert!(events.contains(kind), "{events}");
+    }
+    let later = caller.call(Method::GET, &format!("/jobs/{job}/events"), |request| {
+        request.header("last-event-id", "2")
+    });
+    assert!(!later.text().contains("event: queued"), "{}", later.text());
+
+    let datasets = caller.get("/datasets/default");
+    assert_eq!(datasets["datasets"][0]["name"], "people");
+    let versions = caller.get("/datasets/default/people/versions");
+    assert_eq!(versions["versions"][0]["job_id"], job);
+    let lineage = caller.get("/datasets/default/people/versions/1");
+    assert_eq!(
+        lineage["sources"].as_array().unwrap().len(),
+        1,
+        "{lineage:#}"
+    );
+    let usage = caller.get("/usage");
+    assert_eq!(
+        (&usage["months"][0]["jobs"], &usage["months"][0]["rows"]),
+        (&json!(1), &json!(4))
+    );
+    let audit = caller.get(&format!("/audit?job_id={job}"));
+    let actions: Vec<&str> = audit["records"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|record| record["action"].as_str().unwrap())
+        .collect();
+    for action in [
+        "job_submitted",
+        "dataset_published",
+        "data_downloaded",
+        "pii_provenance_read",
+    ] {
+        assert!(actions.contains(&action), "{actions:?}");
+    }
+    assert_eq!(caller.get("/audit/verify")["ok"], true);
+
+    // A contract that the dataset got holds for later jobs; a rule holds where it is named.
+    let contract = json!({"strict_schema": true, "columns": [{"name": "id", "type": "integer"}]});
+    let added = caller.post("/datasets/default/people/contracts", &contract);
+    assert_eq!(
+        (added.status.as_u16(), &added.json()["version"]),
+        (201, &json!(1)),
+        "{}",
+        added.text()
+    );
+    let refused = caller.ended(&caller.ingest("people.csv", PEOPLE, &[("dataset_name", "people")]));
+    assert_eq!(
+        (&refused["status"], &refused["error"]["kind"]),
+        (&json!("failed"), &json!("invalid")),
+        "{refused:#}"
+    );
+    let rule = json!({"steps": [{"type": "normalize_text", "columns": ["name"], "case": "upper"}]});
+    let written = caller.call(Method::PUT, "/rules/loud", |request| request.json(&rule));
+    assert_eq!(written.status, 200, "{}", written.text());
+    let job = caller.ingest("loud.csv", PEOPLE, &[("rules", "loud")]);
+    assert_eq!(caller.ended(&job)["status"], "success");
+    let lines = caller
+        .call(
+            Method::GET,
+            &format!("/jobs/{job}/download?format=jsonl"),
+            |request| request,
+        )
+        .text();
+    assert!(lines.contains("\"ANN\""), "{lines}");
+    assert_eq!(lines.lines().count(), 4, "the rule has one step: {lines}");
+}
+
+/// Two requests with one key make one job; a file comes in parts; a spec names what it may.
+#[test]
+fn uploads_and_keys() {
+    let sandbox = Sandbox::new();
+    sandbox.write("lake/a.csv", PEOPLE);
+    let lake = sandbox.path("lake").canonicalize().unwrap();
+    let lake = lake.to_str().unwrap().to_owned();
+    let service = RestService::start(&sandbox, &Setup::with(&["--source", &lake]));
+    let caller = service.caller();
+    let begun = caller
+        .post("/uploads", &json!({"name": "../../people.csv"}))
+        .json();
+    let id = begun["upload_id"].as_str().unwrap();
+    assert_eq!(begun["name"], "people.csv");
+    let (first, second) = PEOPLE.split_at(50);
+    let put = |number: u32, content: &str, digest: &str| {
+        let content = content.to_owned();
+        caller.call(
+            Method::PUT,
+            &format!("/uploads/{id}/parts/{number}"),
+            |request| request.body(content).header("x-content-sha256", digest),
+        )
+    };
+    let digest = |content: &str| {
+        use sha2::{Digest, Sha256};
+        Sha256::digest(content.as_bytes())
+            .iter()
+            .fold(String::new(), |mut text, byte| {
+                let _ = write!(text, "{byte:02X}");
+                text
+            })
+    };
+    assert_eq!(put(2, second, &digest(second)).status, 200);
+    let incomplete = caller.post(&format!("/uploads/{id}/complete"), &json!({}));
+    assert_eq!(incomplete.status, 409, "{}", incomplete.text());
+    assert_eq!(put(1, first, &digest(second)).status, 422);
+    assert_eq!(put(1, first, &digest(first)).status, 200);
+    let spec =
+        json!({"version": 1, "name": "people", "source": {"location": format!("upload:{id}")}});
+    let early = caller.post("/datasets/default/ingest", &spec);
+    assert_eq!(early.status, 422, "{}", early.text());
+    let done = caller
+        .post(&format!("/uploads/{id}/complete"), &json!({}))
+        .json();
+    assert_eq!(
+        (&done["bytes"], &done["sha256"]),
+        (&json!(PEOPLE.len()), &json!(digest(PEOPLE).to_lowercase()))
+    );
+    let send = |spec: &Value, key: &str| {
+        caller.call(Method::POST, "/datasets/default/ingest", |request| {
+            request.json(spec).header("idempotency-key", key)
+        })
+    };
+    let jobs: Vec<Value> = (0..5)
+        .map(|_| send(&spec, "one").json()["job_id"].clone())
+        .collect();
+    assert!(jobs.iter().all(|job| *job == jobs[0]), "{jobs:?}");
+    let mut other = spec.clone();
+    other["options"] = json!({"seed": 7});
+    assert_eq!(send(&other, "one").status, 422);
+    assert_eq!(caller.ended(jobs[0].as_str().unwrap())["status"], "success");
+
+    for (location, status) in [
+        (format!("{lake}/a.csv"), 202),
+        (format!("{lake}/../home/first-api-key"), 422),
+        ("/etc/passwd".to_owned(), 422),
+        ("file:///etc/passwd".to_owned(), 422),
+        ("http://169.254.169.254/latest/meta-data".to_owned(), 422),
+        ("s3://bucket/a.csv".to_owned(), 422),
+    ] {
+        let spec = json!({"version": 1, "name": "people", "source": {"location": location}});
+        let answer = caller.post("/datasets/default/ingest", &spec);
+        assert_eq!(
+            answer.status.as_u16(),
+            status,
+            "{location}: {}",
+            answer.text()
+        );
+        if status == 422 {
+            assert_eq!(answer.json()["field"], "source.location");
+        }
+    }
+    let jobs = caller.get("/jobs?limit=1");
+    assert!(jobs["next_cursor"].is_string());
+    let cursor = jobs["next_cursor"].as_str().unwrap();
+    let next = caller.get(&format!("/jobs?limit=1&cursor={cursor}"));
+    assert_ne!(next["jobs"][0]["job_id"], jobs["jobs"][0]["job_id"]);
+}
+
+/// A job that is cancelled publishes nothing; one that fails says why.
+#[test]
+fn cancelled_and_failed() {
+    let sandbox = Sandbox::with_customers(60_000);
+    let service = RestService::start(&sandbox, &Setup::default());
+    let caller = service.caller();
+    let job = service.succeed(&sandbox, &["submit", "job.yaml"]);
+    let job = job.trim();
+    caller.until(job, |job| job["status"] != "queued");
+    let answer = caller.call(Method::DELETE, &format!("/jobs/{job}"), |request| request);
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    let ended = caller.ended(job);
+    assert_eq!(ended["status"], "cancelled", "{ended:#}");
+    let download = caller.call(Method::GET, &format!("/jobs/{job}/download"), |request| {
+        request
+    });
+    assert_eq!(download.status, 409);
+    assert_eq!(
+        caller.get("/datasets/default/customers/versions")["versions"],
+        json!([])
+    );
+
+    let fail = r#"{"steps": [{"type": "rules", "on_violation": "fail"}], "dataset": {"columns": [{"name": "age", "type": "integer", "business_rules": [{"range": {"max": 40}}]}]}}"#;
+    let failed = caller.ended(&caller.ingest("people.csv", PEOPLE, &[("spec", fail)]));
+    assert_eq!(
+        (&failed["status"], &failed["error"]["kind"]),
+        (&json!("failed"), &json!("refused"))
+    );
+    assert!(
+        failed["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("row 3"),
+        "{failed:#}"
+    );
+    assert_eq!(failed["attempt"], 1, "another try would fail too");
+    let unreadable = caller.ended(&caller.ingest("people.parquet", "no parquet", &[]));
+    assert_eq!(unreadable["status"], "failed", "{unreadable:#}");
+    let late = caller.call(
+        Method::POST,
+        "/datasets/default/ingest?deadline_seconds=1&dataset_name=late",
+        |request| {
+            let file = std::fs::read_to_string(sandbox.path("customers.csv"))
+                .unwrap()
+                .repeat(8);
+            let file = reqwest::multipart::Part::text(file).file_name("customers.csv");
+            request.multipart(reqwest::multipart::Form::new().part("file", file))
+        },
+    );
+    let late = caller.ended(late.json()["job_id"].as_str().unwrap());
+    assert_eq!(
+        (&late["status"], &late["error"]["kind"]),
+        (&json!("failed"), &json!("late")),
+        "{late:#}"
+    );
+}
+
+/// Whether a folder has a file or folder of this name somewhere.
+pub fn has(folder: &Path, name: &str) -> bool {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return false;
+    };
+    entries.flatten().any(|entry| {
+        entry.file_name() == name || (entry.path().is_dir() && has(&entry.path(), name))
+    })
+}
+
+#[test]
+fn the_salt_of_tests_is_not_told() {
+    let sandbox = Sandbox::with_customers(200);
+    let service = RestService::start(&sandbox, &Setup::default());
+    let printed = service.succeed(&sandbox, &["submit", "job.yaml", "--wait"]);
+    let job = printed
+        .lines()
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .last()
+        .unwrap();
+    let caller = service.caller();
+    let mut said = caller.get(&format!("/jobs/{job}")).to_string();
+    said += &caller
+        .get("/datasets/default/customers/versions/1")
+        .to_string();
+    said += &caller.get("/audit").to_string();
+    said += &caller
+        .get(&format!("/jobs/{job}/provenance?limit=1000"))
+        .to_string();
+    assert!(!said.contains(SALT));
+    let customers = std::fs::read_to_string(sandbox.path("customers.csv")).unwrap();
+    let emails = customers
+        .split([',', '\n'])
+        .filter(|cell| cell.contains('@'));
+    assert!(emails.take(100).all(|email| !said.contains(email)));
+    drop(service);
+    let mut stored = std::fs::read(sandbox.path("home/service.sqlite")).unwrap();
+    stored.extend(std::fs::read(sandbox.path("home/service.sqlite-wal")).unwrap_or_default());
+    let stored = String::from_utf8_lossy(&stored);
+    let mut emails = customers
+        .split([',', '\n'])
+        .filter(|cell| cell.contains('@'));
+    assert!(
+        emails.all(|email| !stored.contains(email)),
+        "clear values lie in the metadata"
+    );
+}
