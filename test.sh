@@ -1,9 +1,18 @@
 #!/usr/bin/env bash
-# Runs all tests. Installs cargo-nextest where it is missing, and starts a throwaway Postgres where none answers.
+# Runs all tests. Installs what they need where it is missing, and starts a throwaway Postgres where none answers.
 set -euo pipefail
 cd "$(dirname "$0")"
 if ! cargo nextest --version >/dev/null 2>&1; then
   cargo install --locked cargo-nextest
+fi
+
+# Some tests set the clock of a process wrong, and start a Postgres of their own.
+missing=()
+compgen -G "/usr/lib/*/faketime/libfaketime.so.1" >/dev/null || missing+=(libfaketime)
+compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || missing+=(postgresql)
+if [ "${#missing[@]}" -gt 0 ]; then
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}"
 fi
 
 answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
@@ -14,13 +23,7 @@ as_owner() {
 }
 
 if [ -z "${SANITIZER_TEST_POSTGRES:-}" ] && ! answers 5432; then
-  programs="$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1)"
-  if [ -z "$programs" ]; then
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql
-    programs="$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -1)"
-  fi
-fi
-if [ -z "${SANITIZER_TEST_POSTGRES:-}" ] && ! answers 5432; then
+  programs="$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -1)"
   folder="$(mktemp -d)"
   if [ "$(id -u)" = 0 ]; then chown postgres "$folder"; fi
   port=$((20000 + RANDOM % 20000))

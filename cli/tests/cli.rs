@@ -21,6 +21,8 @@ mod near_increments;
 mod objects;
 #[path = "cli/output.rs"]
 mod output;
+#[path = "cli/postgres.rs"]
+mod postgres;
 #[path = "cli/privacy.rs"]
 mod privacy;
 #[path = "cli/prompt.rs"]
@@ -31,6 +33,10 @@ mod sandbox;
 mod serve;
 #[path = "cli/service.rs"]
 mod service;
+#[path = "cli/service_access.rs"]
+mod service_access;
+#[path = "cli/service_faults.rs"]
+mod service_faults;
 #[path = "cli/sql.rs"]
 mod sql;
 #[path = "cli/walk.rs"]

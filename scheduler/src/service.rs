@@ -62,6 +62,8 @@ pub struct ServiceOptions {
     pub workers: WorkerOptions,
     /// Most bytes of a file that is sent.
     pub max_upload_bytes: u64,
+    /// Most bytes of a file once its compression is taken off.
+    pub max_decompressed_bytes: u64,
     /// How often a job may fail for reasons that another try may mend.
     pub max_attempts: i64,
     /// Time for which what a dead attempt wrote stays.
@@ -83,6 +85,7 @@ impl ServiceOptions {
             jwt: JwtOptions::default(),
             workers: WorkerOptions::default(),
             max_upload_bytes: 1 << 40,
+            max_decompressed_bytes: 1 << 40,
             max_attempts: 3,
             sweep_after: Duration::from_secs(600),
         }
@@ -169,6 +172,7 @@ impl Service {
                 sources: options.sources,
                 secrets: options.secrets,
                 memory_limit: options.workers.memory_limit,
+                decompressed: options.max_decompressed_bytes,
             },
             jwt: JwtVerifier::new(options.jwt),
             rates: Rates::default(),

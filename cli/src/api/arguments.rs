@@ -63,6 +63,10 @@ pub struct ApiArguments {
     #[arg(long, value_name = "SIZE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     max_upload: Option<ByteSize>,
+    /// Most bytes of a file once its compression is taken off [default: 1024GiB]
+    #[arg(long, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_decompressed: Option<ByteSize>,
     /// Address of the keys (JWKS) of an identity provider whose tokens are taken
     #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]

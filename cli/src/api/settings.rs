@@ -52,9 +52,11 @@ pub struct ApiSettings {
     /// Time for which what a dead attempt wrote stays.
     pub sweep_after: Period,
     /// Most changed cells of a job that go to the metadata store.
-    pub provenance_limit: usize,
+    pub provenance_limit: Option<usize>,
     /// Most bytes of a file that is sent.
     pub max_upload: ByteSize,
+    /// Most bytes of a file once its compression is taken off.
+    pub max_decompressed: ByteSize,
     /// Address of the keys of an identity provider.
     pub jwks_url: Option<String>,
     /// Who must have issued tokens.
@@ -88,6 +90,7 @@ impl Default for ApiSettings {
             sweep_after: Period(Duration::from_secs(600)),
             provenance_limit: workers.provenance_limit,
             max_upload: ByteSize(1 << 40),
+            max_decompressed: ByteSize(1 << 40),
             jwks_url: None,
             jwt_issuer: None,
             jwt_audience: None,
@@ -158,6 +161,7 @@ impl ApiSettings {
                 threads: self.job_threads.map_or(workers.threads, NonZeroUsize::get),
             },
             max_upload_bytes: self.max_upload.0,
+            max_decompressed_bytes: self.max_decompressed.0,
             max_attempts: i64::from(self.attempts.max(1)),
             sweep_after: self.sweep_after.0,
         })

@@ -25,13 +25,28 @@ pub struct RestService {
     pub key: String,
 }
 
-/// What a service is started with, beside its home.
-#[derive(Clone, Default)]
+/// What a service is started with.
+#[derive(Clone)]
 pub struct Setup {
+    /// Its home, in the sandbox.
+    pub home: String,
     /// More arguments.
     pub arguments: Vec<String>,
     /// More environment.
     pub environment: Vec<(String, String)>,
+    /// A key of an earlier service with the same metadata.
+    pub key: Option<String>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            home: "home".to_owned(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            key: None,
+        }
+    }
 }
 
 impl Setup {
@@ -39,7 +54,7 @@ impl Setup {
     pub fn with(arguments: &[&str]) -> Self {
         Self {
             arguments: arguments.iter().map(|text| (*text).to_owned()).collect(),
-            environment: Vec::new(),
+            ..Self::default()
         }
     }
 }
@@ -48,7 +63,8 @@ impl RestService {
     /// Starts a service whose home is in the sandbox.
     pub fn start(sandbox: &Sandbox, setup: &Setup) -> Self {
         let mut child = sandbox
-            .command(&["serve", "--home", "home", "--flight-sql", "127.0.0.1:0"])
+            .command(&["serve", "--home", &setup.home])
+            .args(["--flight-sql", "127.0.0.1:0"])
             .args(["--http", "127.0.0.1:0", "--secret", "env:TEST_SALT"])
             .args(&setup.arguments)
             .envs(setup.environment.iter().cloned())
@@ -59,10 +75,13 @@ impl RestService {
         let url = address(&mut reader, "REST API listens on ");
         // Whoever writes to a closed pipe ends.
         std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
-        let file = sandbox.path("home/first-api-key");
+        let file = sandbox.path(&setup.home).join("first-api-key");
         let begun = Instant::now();
         let key = loop {
-            let key = std::fs::read_to_string(&file).unwrap_or_default();
+            let key = match &setup.key {
+                Some(key) => format!("{key}\n"),
+                None => std::fs::read_to_string(&file).unwrap_or_default(),
+            };
             if key.ends_with('\n') {
                 break key.trim().to_owned();
             }

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::operators::{BATCH_ROWS, SplitScan};
 use crate::profile::{ColumnProfile, ColumnSketch, RowSample};
 use crate::program::{Program, data_type, type_name};
-use crate::source::{Compression, FetchLimits, Format, Source, SourceOptions};
+use crate::source::{Compression, DecompressedLimit, FetchLimits, Format, Source, SourceOptions};
 use crate::spec::{CompressionSpec, DatasetSpec, SourceFormat, SourceSpec};
 use crate::storage::Place;
 
@@ -81,6 +81,9 @@ fn source_options(spec: &SourceSpec) -> SourceOptions {
                 .timeout_seconds
                 .map_or(limits.time, Duration::from_secs),
         },
+        decompressed: options
+            .max_decompressed_bytes
+            .map_or_else(DecompressedLimit::default, |size| DecompressedLimit(size.0)),
         shown_as: spec.shown_as.clone(),
     }
 }

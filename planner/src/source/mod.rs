@@ -36,7 +36,7 @@ pub use batch::{BadRow, RawBatch, RowOrigin};
 pub use dataset::{LineUnit, Source, SourceColumn, SourceFile};
 pub use error::{SourceError, SourceErrorKind};
 pub use fetch::FetchLimits;
-pub use options::{Compression, Format, SourceOptions};
+pub use options::{Compression, DecompressedLimit, Format, SourceOptions};
 pub use part::SourcePart;
 pub use split::SplitReader;
 pub use web::{WebPolicy, restrict_web};

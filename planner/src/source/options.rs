@@ -71,8 +71,30 @@ impl Compression {
     }
 }
 
+use super::error::SourceError;
 use super::fetch::FetchLimits;
 use crate::spec::Secret;
+
+/// Most bytes of a file once its compression is taken off: a small file may unfold to one that fills the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecompressedLimit(pub u64);
+
+impl Default for DecompressedLimit {
+    fn default() -> Self {
+        Self(1 << 40)
+    }
+}
+
+impl DecompressedLimit {
+    /// A file has more.
+    pub(super) fn broken(self, path: &str) -> SourceError {
+        SourceError::Options {
+            path: path.to_owned(),
+            option: "max_decompressed_bytes",
+            reason: format!("the file unfolds to more than {} bytes", self.0),
+        }
+    }
+}
 
 /// What a person says about a source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -103,6 +125,8 @@ pub struct SourceOptions {
     pub partition_columns: Vec<String>,
     /// How much is fetched of a document of the web, and for how long.
     pub fetch: FetchLimits,
+    /// Most bytes of a file once its compression is taken off.
+    pub decompressed: DecompressedLimit,
     /// What some locations are called in the output and in errors, by location.
     pub shown_as: Vec<(String, String)>,
 }

@@ -16,7 +16,7 @@ use super::locate::{Located, Whereabouts};
 use super::options::{Compression, Format, SourceOptions};
 use super::parquet_rows::read_footer;
 use super::separated::{separated, skip_lines};
-use super::sheet::stage_sheet;
+use super::sheet::{check_workbook, stage_sheet};
 use super::stage::Stage;
 use crate::storage::{ByteFile, Place};
 
@@ -69,7 +69,7 @@ pub(super) fn prepare(
         None => Compression::of_magic(&head_of(&file, path)?),
     };
     if compression != Compression::None {
-        file = stage.decompress(&file, compression)?;
+        file = stage.decompress(&file, compression, options.decompressed)?;
     }
     let head = head_of(&file, path)?;
     let format = match options.format.or_else(|| Format::of_name(path)) {
@@ -167,6 +167,7 @@ fn excel(
     options: &SourceOptions,
     notes: &mut Vec<String>,
 ) -> Result<Found, SourceError> {
+    check_workbook(file, path, options.decompressed)?;
     let sheet = stage_sheet(stage, file, path, options.sheet.as_deref())?;
     notes.extend(sheet.notes);
     let mut found = csv(

@@ -6,11 +6,18 @@ use calamine::{Data, ExcelDateTime, Ods, Range, Reader, Xls, Xlsb, Xlsx};
 
 use super::dialect::SHEET_DIALECT;
 use super::error::SourceError;
+use super::options::DecompressedLimit;
 use super::stage::Stage;
 use crate::storage::{ByteFile, SeekableFile};
 
 /// A workbook whose used range has more cells is refused: it would be laid out whole in memory.
 const MAX_CELLS: u64 = 100_000_000;
+
+/// Bytes of all parts of a workbook: those of one sheet and the texts of all are held in memory.
+const MAX_UNFOLDED: u64 = 4 << 30;
+
+/// Bytes that a byte of the compression of archives (RFC 1951) stands for, at most.
+const MOST_UNFOLDED_OF_A_BYTE: u64 = 1032;
 
 /// A staged sheet.
 pub(super) struct Sheet {
@@ -36,6 +43,37 @@ macro_rules! each {
             Workbook::Ods($book) => $body,
         }
     };
+}
+
+/// Refuses a workbook whose parts unfold to more than there is room for. What the archive says of itself is not
+/// believed: the parts are unfolded, and thrown away.
+pub(super) fn check_workbook(
+    file: &ByteFile,
+    path: &str,
+    limit: DecompressedLimit,
+) -> Result<(), SourceError> {
+    let limit = DecompressedLimit(limit.0.min(MAX_UNFOLDED));
+    if file.size().saturating_mul(MOST_UNFOLDED_OF_A_BYTE) <= limit.0 {
+        return Ok(());
+    }
+    let reader = SeekableFile::open(file).map_err(|e| SourceError::io(path, "open", e))?;
+    // What is no archive is not compressed; the reader of workbooks says what is wrong with it.
+    let Ok(mut archive) = zip::ZipArchive::new(reader) else {
+        return Ok(());
+    };
+    let mut unfolded = 0;
+    for number in 0..archive.len() {
+        let Ok(part) = archive.by_index(number) else {
+            continue;
+        };
+        let rest = limit.0 - unfolded;
+        // A broken part is found out when it is read.
+        unfolded += std::io::copy(&mut part.take(rest + 1), &mut std::io::sink()).unwrap_or(0);
+        if unfolded > limit.0 {
+            return Err(limit.broken(path));
+        }
+    }
+    Ok(())
 }
 
 /// Stages the chosen sheet, else the first one that is not empty.

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use encoding_rs::{CoderResult, Encoding};
 
 use super::error::SourceError;
-use super::options::Compression;
+use super::options::{Compression, DecompressedLimit};
 use crate::storage::{ByteFile, Place, PlaceWriter};
 
 /// Bytes decoded at a time.
@@ -52,7 +52,12 @@ impl Stage {
     }
 
     /// Takes the compression off.
-    pub fn decompress(&self, file: &ByteFile, by: Compression) -> Result<ByteFile, SourceError> {
+    pub fn decompress(
+        &self,
+        file: &ByteFile,
+        by: Compression,
+        limit: DecompressedLimit,
+    ) -> Result<ByteFile, SourceError> {
         let opened = file
             .open(0..file.size())
             .map_err(|e| SourceError::io(&self.shown, "open", e))?;
@@ -77,10 +82,15 @@ impl Stage {
         };
         let (staged, ()) = self.write("plain", |out| {
             let mut chunk = vec![0; CHUNK];
+            let mut unfolded = 0;
             loop {
                 let read = reader.read(&mut chunk).map_err(broken)?;
                 if read == 0 {
                     return Ok(());
+                }
+                unfolded += read as u64;
+                if unfolded > limit.0 {
+                    return Err(limit.broken(&self.shown));
                 }
                 out.write_all(&chunk[..read])
                     .map_err(|e| SourceError::io(&self.shown, "write a staged copy of", e))?;

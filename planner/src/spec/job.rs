@@ -154,6 +154,10 @@ pub struct ReadOptions {
     /// Most bytes of a document fetched from the web, such as `2GiB`; 100 GiB when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<ByteSize>,
+    /// Most bytes of a file once its compression is taken off, such as `200GiB`; 1 TiB when left out. The parts
+    /// of a workbook may have 4 GiB at most, for they are held in memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_decompressed_bytes: Option<ByteSize>,
     /// Most seconds for fetching a document from the web; an hour when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<u64>,

@@ -3,7 +3,7 @@
 //! A spec that comes over the network may name less than one on the machine itself: sources from a list,
 //! secrets from a list, and no place for the output, which is the service's own.
 
-use planner::spec::{JobSpec, OutputFormat};
+use planner::spec::{ByteSize, JobSpec, OutputFormat};
 use planner::steps::StepSpec;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -18,6 +18,8 @@ pub(crate) struct SpecPolicy {
     pub(crate) secrets: SecretPolicy,
     /// Most memory of one job.
     pub(crate) memory_limit: u64,
+    /// Most bytes of a file once its compression is taken off.
+    pub(crate) decompressed: u64,
 }
 
 /// What is wrong with a spec, and where.
@@ -130,6 +132,11 @@ impl SpecPolicy {
                 ));
             }
         }
+        let read = &mut spec.source.options;
+        let asked = read
+            .max_decompressed_bytes
+            .map_or(self.decompressed, |size| size.0);
+        read.max_decompressed_bytes = Some(ByteSize(asked.min(self.decompressed)));
         if spec.options.memory_limit.0 > self.memory_limit {
             let limit = planner::spec::ByteSize(self.memory_limit);
             let problem = format!("{limit} is the most that a job may have here");
@@ -181,6 +188,7 @@ mod tests {
                 "https://data.example.org/".to_owned(),
             ],
             memory_limit: 8 << 30,
+            decompressed: 1 << 30,
             ..SpecPolicy::default()
         }
     }

@@ -51,8 +51,9 @@ pub struct WorkerOptions {
     pub memory_limit: u64,
     /// The cluster whose executors do the work; this process when none.
     pub cluster: Option<ClusterAddress>,
-    /// The most changed cells of a job that go to the metadata store.
-    pub provenance_limit: usize,
+    /// The most changed cells of a job that go to the metadata store; when none, 100,000 to Postgres and 10,000 to
+    /// SQLite.
+    pub provenance_limit: Option<usize>,
     /// Threads that jobs of this process use.
     pub threads: usize,
 }
@@ -64,7 +65,7 @@ impl Default for WorkerOptions {
             lease: Duration::from_secs(20),
             memory_limit: 4 << 30,
             cluster: None,
-            provenance_limit: 100_000,
+            provenance_limit: None,
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         }
     }
@@ -174,7 +175,7 @@ impl Workers {
                 return;
             }
             Outcome::Finished(publication) => {
-                match self.publish(&claim.fence, &publication).await {
+                match self.publish(&claim.fence, &publication, &progress).await {
                     Ok(Some(version)) => {
                         info!(%job_id, attempt, version, "a job was published");
                         return;
@@ -216,12 +217,27 @@ impl Workers {
         &self,
         fence: &Fence,
         publication: &Publication,
+        progress: &Progress,
     ) -> Result<Option<i64>, MetadataError> {
         let publish = || self.metadata.publish(fence, publication);
-        publish
+        let publish = publish
             .retry(self.patience())
             .when(MetadataError::is_transient)
-            .await
+            .into_future();
+        let beats = async {
+            loop {
+                tokio::time::sleep(self.options.lease / 4).await;
+                let document = progress_document(progress, Duration::ZERO);
+                let status = JobStatus::Pass2Running;
+                let beat = self.metadata.beat(fence, self.lease(), status, &document);
+                // Publication itself finds out when the job is somebody else's.
+                let _ = tokio::time::timeout(self.options.lease / 4, beat).await;
+            }
+        };
+        tokio::select! {
+            published = publish => published,
+            () = beats => Err(MetadataError::Fenced),
+        }
     }
 
     /// Starts the job on the threads of jobs; gives what is to be published.
@@ -251,7 +267,11 @@ impl Workers {
             run.memory = Some(memory);
             run.progress = progress;
             let bytes = job.source_bytes.unwrap_or(0);
-            let kept = options.provenance_limit;
+            let usual = match metadata.kind() {
+                "sqlite" => 10_000,
+                _ => 100_000,
+            };
+            let kept = options.provenance_limit.unwrap_or(usual);
             let done = jobs.spawn(async move {
                 let finished: Finished = run.run().await?;
                 publication(&finished, &output, bytes, kept)

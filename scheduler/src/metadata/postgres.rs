@@ -9,7 +9,7 @@ use serde_json::Value;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Postgres};
+use sqlx::{AssertSqlSafe, Connection, Postgres};
 use tracing::warn;
 
 use super::database::{Database, Scope, Transaction};
@@ -19,6 +19,10 @@ use super::record::{Param, Record};
 
 /// Bytes of rows that are handed to COPY at a time.
 const COPY_BYTES: usize = 256 << 10;
+
+/// Time after which an idle connection is asked whether it lives, and for its answer.
+const TRUSTED: Duration = Duration::from_secs(2);
+const PING: Duration = Duration::from_secs(1);
 
 /// A database of a Postgres server.
 #[derive(Debug)]
@@ -45,6 +49,17 @@ impl PostgresDatabase {
             .max_connections(connections)
             .acquire_timeout(patience)
             .idle_timeout(Duration::from_secs(300))
+            // A connection that has been idle may be dead on the other side, and would say nothing for long.
+            .test_before_acquire(false)
+            .before_acquire(|connection, known| {
+                Box::pin(async move {
+                    if known.idle_for < TRUSTED {
+                        return Ok(true);
+                    }
+                    let answer = tokio::time::timeout(PING, connection.ping()).await;
+                    Ok(matches!(answer, Ok(Ok(()))))
+                })
+            })
             .connect_with(options)
             .await?;
         sqlx::migrate!("migrations/postgres")

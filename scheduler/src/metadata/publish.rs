@@ -69,7 +69,8 @@ impl MetadataStore {
     /// Publishes the output of an attempt as the next version of its dataset; gives the version. None
     /// when somebody wanted the job to stop before.
     ///
-    /// An earlier call for the same attempt whose answer got lost is found again.
+    /// An earlier call for the same attempt whose answer got lost is found again. A lease that ran out is no
+    /// hindrance as long as nobody took the job: whoever takes it changes its state first.
     ///
     /// # Errors
     /// [`MetadataError::Fenced`] when the job is not this worker's any more.
@@ -120,7 +121,7 @@ impl MetadataStore {
             .optional(
                 "UPDATE jobs SET status = 'success', owner = NULL, lease_until = NULL, updated_at = {now},
                    finished_at = {now}, metrics = $4, output = $5, manifest_digest = $6, error = NULL, progress = NULL
-                 WHERE id = $1 AND attempt = $2 AND owner = $3 AND lease_until > {now} AND NOT cancel_requested
+                 WHERE id = $1 AND attempt = $2 AND owner = $3 AND NOT cancel_requested
                    AND status IN ('pass1_running', 'pass2_running') RETURNING dataset_id",
                 params![
                     job,

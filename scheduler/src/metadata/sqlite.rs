@@ -20,6 +20,9 @@ use super::record::{Param, Record};
 /// Time for which a writer waits for another one.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Rows that one statement adds.
+const ROWS_AT_ONCE: usize = 100;
+
 /// Connections that read; SQLite has one writer.
 const CONNECTIONS: u32 = 8;
 
@@ -148,20 +151,30 @@ impl Transaction for SqliteTransaction {
         columns: &'static [&'static str],
         rows: &mut (dyn Iterator<Item = Vec<Param>> + Send),
     ) -> Result<u64> {
-        let places: Vec<String> = (1..=columns.len()).map(|at| format!("${at}")).collect();
-        let statement = format!(
-            "INSERT INTO {table} ({}) VALUES ({})",
-            columns.join(", "),
-            places.join(", ")
-        );
+        let statement = |rows: usize| {
+            let row = vec!["?"; columns.len()].join(", ");
+            let rows = vec![format!("({row})"); rows].join(", ");
+            format!("INSERT INTO {table} ({}) VALUES {rows}", columns.join(", "))
+        };
+        let whole = statement(ROWS_AT_ONCE);
         let connection = self.connection()?;
         let mut added = 0;
-        for row in rows {
-            let query = sqlx::query(AssertSqlSafe(statement.clone()));
-            let query = row.into_iter().fold(query, bind);
+        loop {
+            let mut some: Vec<Vec<Param>> = Vec::with_capacity(ROWS_AT_ONCE);
+            while some.len() < ROWS_AT_ONCE
+                && let Some(row) = rows.next()
+            {
+                some.push(row);
+            }
+            let text = match some.len() {
+                0 => return Ok(added),
+                ROWS_AT_ONCE => whole.clone(),
+                rows => statement(rows),
+            };
+            let query = sqlx::query(AssertSqlSafe(text));
+            let query = some.into_iter().flatten().fold(query, bind);
             added += query.execute(&mut **connection).await?.rows_affected();
         }
-        Ok(added)
     }
 
     async fn commit(mut self: Box<Self>) -> Result<()> {

@@ -50,7 +50,6 @@ on_both! {
         tokio::time::sleep(Duration::from_millis(300)).await;
         let fenced = |result: Result<_, MetadataError>| matches!(result, Err(MetadataError::Fenced));
         assert!(fenced(store.beat(&late.fence, 20.0, JobStatus::Pass1Running, &nothing()).await.map(drop)));
-        assert!(fenced(store.publish(&late.fence, &publication(&late)).await.map(drop)));
         let reaped = store.reap().await.unwrap();
         assert_eq!(reaped.iter().map(|reaped| (reaped.job_id, reaped.status)).collect::<Vec<_>>(), [(job.id, JobStatus::Queued)]);
         assert!(store.reap().await.unwrap().is_empty());
