@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use benchmarks::commands::{
     demo, determinism, distribution, flight_sql, generate, near_dup_quality, near_dup_speed,
-    quality, speed,
+    quality, soak, speed,
 };
 use clap::{Parser, Subcommand};
 
@@ -26,6 +26,7 @@ enum Command {
     Determinism(determinism::DeterminismArgs),
     Distribution(distribution::DistributionArgs),
     FlightSql(flight_sql::FlightSqlArgs),
+    Soak(soak::SoakArgs),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Determinism(args) => determinism::run(&args),
         Command::Distribution(args) => distribution::run(&args),
         Command::FlightSql(args) => flight_sql::run(&args),
+        Command::Soak(args) => soak::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

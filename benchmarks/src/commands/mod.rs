@@ -10,4 +10,5 @@ pub mod generate;
 pub mod near_dup_quality;
 pub mod near_dup_speed;
 pub mod quality;
+pub mod soak;
 pub mod speed;

@@ -43,26 +43,74 @@ const OPERATIONS: &[(&str, &str, Needs)] = &[
     ("get", "/api/v1/jobs/{job_id}/report", Action("jobs:read")),
     ("get", "/api/v1/jobs/{job_id}/download", Action("data:read")),
     ("get", "/api/v1/jobs/{job_id}/files", Action("data:read")),
-    ("get", "/api/v1/jobs/{job_id}/files/{name}", Action("data:read")),
-    ("get", "/api/v1/jobs/{job_id}/files/{table}/{name}", Action("data:read")),
-    ("get", "/api/v1/jobs/{job_id}/provenance", Action("provenance:read")),
+    (
+        "get",
+        "/api/v1/jobs/{job_id}/files/{name}",
+        Action("data:read"),
+    ),
+    (
+        "get",
+        "/api/v1/jobs/{job_id}/files/{table}/{name}",
+        Action("data:read"),
+    ),
+    (
+        "get",
+        "/api/v1/jobs/{job_id}/provenance",
+        Action("provenance:read"),
+    ),
     ("get", "/api/v1/jobs/{job_id}/removed", Action("data:read")),
-    ("get", "/api/v1/jobs/{job_id}/quarantine", Action("data:read")),
-    ("post", "/api/v1/datasets/{tenant_id}/ingest", Action("jobs:submit")),
+    (
+        "get",
+        "/api/v1/jobs/{job_id}/quarantine",
+        Action("data:read"),
+    ),
+    (
+        "post",
+        "/api/v1/datasets/{tenant_id}/ingest",
+        Action("jobs:submit"),
+    ),
     ("get", "/api/v1/datasets/{tenant_id}", Action("jobs:read")),
-    ("get", "/api/v1/datasets/{tenant_id}/{dataset}", Action("jobs:read")),
-    ("get", "/api/v1/datasets/{tenant_id}/{dataset}/versions", Action("jobs:read")),
-    ("get", "/api/v1/datasets/{tenant_id}/{dataset}/versions/{version}", Action("jobs:read")),
-    ("get", "/api/v1/datasets/{tenant_id}/{dataset}/contracts", Action("jobs:read")),
-    ("post", "/api/v1/datasets/{tenant_id}/{dataset}/contracts", Action("contracts:write")),
+    (
+        "get",
+        "/api/v1/datasets/{tenant_id}/{dataset}",
+        Action("jobs:read"),
+    ),
+    (
+        "get",
+        "/api/v1/datasets/{tenant_id}/{dataset}/versions",
+        Action("jobs:read"),
+    ),
+    (
+        "get",
+        "/api/v1/datasets/{tenant_id}/{dataset}/versions/{version}",
+        Action("jobs:read"),
+    ),
+    (
+        "get",
+        "/api/v1/datasets/{tenant_id}/{dataset}/contracts",
+        Action("jobs:read"),
+    ),
+    (
+        "post",
+        "/api/v1/datasets/{tenant_id}/{dataset}/contracts",
+        Action("contracts:write"),
+    ),
     ("get", "/api/v1/rules", Action("jobs:read")),
     ("get", "/api/v1/rules/{name}", Action("jobs:read")),
     ("put", "/api/v1/rules/{name}", Action("contracts:write")),
     ("delete", "/api/v1/rules/{name}", Action("contracts:write")),
     ("post", "/api/v1/uploads", Action("jobs:submit")),
     ("get", "/api/v1/uploads/{upload_id}", Action("jobs:submit")),
-    ("put", "/api/v1/uploads/{upload_id}/parts/{number}", Action("jobs:submit")),
-    ("post", "/api/v1/uploads/{upload_id}/complete", Action("jobs:submit")),
+    (
+        "put",
+        "/api/v1/uploads/{upload_id}/parts/{number}",
+        Action("jobs:submit"),
+    ),
+    (
+        "post",
+        "/api/v1/uploads/{upload_id}/complete",
+        Action("jobs:submit"),
+    ),
     ("get", "/api/v1/audit", Action("audit:read")),
     ("get", "/api/v1/audit/verify", Action("audit:read")),
     ("get", "/api/v1/usage", Action("usage:read")),
@@ -76,7 +124,14 @@ const OPERATIONS: &[(&str, &str, Needs)] = &[
 
 /// The actions of each role, as the documents have them.
 const ENGINEER: &[&str] = &[
-    "jobs:submit", "jobs:read", "jobs:cancel", "data:read", "provenance:read", "review:decide", "contracts:write", "usage:read",
+    "jobs:submit",
+    "jobs:read",
+    "jobs:cancel",
+    "data:read",
+    "provenance:read",
+    "review:decide",
+    "contracts:write",
+    "usage:read",
 ];
 const REVIEWER: &[&str] = &["jobs:read", "provenance:read", "review:decide"];
 
@@ -111,7 +166,9 @@ fn send(caller: &Caller, (method, path): (&str, &str), things: &Things) -> Answe
         ("post", "keys") => Some(json!({"name": "k", "role": "reviewer"})),
         ("post", "tenants") => Some(json!({"name": format!("t{}", uuid())})),
         ("post", "contracts") => Some(json!({"columns": []})),
-        ("post", "ingest") => Some(json!({"name": "people", "source": {"location": format!("upload:{}", things.upload)}})),
+        ("post", "ingest") => Some(
+            json!({"name": "people", "source": {"location": format!("upload:{}", things.upload)}}),
+        ),
         ("put", "tidy") => Some(json!({"steps": []})),
         ("patch", _) => Some(json!({})),
         _ => None,
@@ -134,7 +191,9 @@ fn every_operation_by_every_role() {
     let service = RestService::start(&sandbox, &Setup::default());
     let admin = service.caller();
     let fast = json!({"calls_per_second": 10_000});
-    admin.call(Method::PATCH, "/tenants/default", |request| request.json(&fast));
+    admin.call(Method::PATCH, "/tenants/default", |request| {
+        request.json(&fast)
+    });
     let made = admin.post("/tenants", &json!({"name": "other", "limits": fast}));
     assert_eq!(made.status, 201, "{}", made.text());
 
@@ -145,7 +204,11 @@ fn every_operation_by_every_role() {
         job,
         upload: upload["upload_id"].as_str().unwrap().to_owned(),
     };
-    admin.call(Method::PUT, &format!("/uploads/{}/parts/1", things.upload), |request| request.body(PEOPLE));
+    admin.call(
+        Method::PUT,
+        &format!("/uploads/{}/parts/1", things.upload),
+        |request| request.body(PEOPLE),
+    );
 
     let document = admin.get("/openapi.json");
     let mut described = Vec::new();
@@ -155,7 +218,9 @@ fn every_operation_by_every_role() {
         }
     }
     for (method, path) in &described {
-        let known = OPERATIONS.iter().any(|known| known.0 == method && known.1 == path);
+        let known = OPERATIONS
+            .iter()
+            .any(|known| known.0 == method && known.1 == path);
         assert!(known, "{method} {path} is not in the table of this test");
     }
     assert_eq!(described.len(), OPERATIONS.len());
@@ -167,7 +232,11 @@ fn every_operation_by_every_role() {
     let stranger = with(json!({"name": "s", "role": "admin", "tenant": "other"}));
     let elsewhere = with(json!({"name": "d", "role": "admin", "datasets": ["sales"]}));
     let gone = key(&admin, &json!({"name": "g", "role": "admin"}));
-    admin.call(Method::DELETE, &format!("/keys/{}", gone["id"].as_str().unwrap()), |request| request);
+    admin.call(
+        Method::DELETE,
+        &format!("/keys/{}", gone["id"].as_str().unwrap()),
+        |request| request,
+    );
     let gone = admin.with_key(gone["secret"].as_str().unwrap());
     let nobody = admin.with_key("");
 
@@ -195,10 +264,24 @@ fn every_operation_by_every_role() {
             assert!(got != 401 && got < 500, "{}", told(who, got));
         }
         let got = status(&admin);
-        assert!(got != 401 && got != 403 && got < 500, "{}", told("the admin", got));
+        assert!(
+            got != 401 && got != 403 && got < 500,
+            "{}",
+            told("the admin", got)
+        );
         // What names something of the tenant is not there for a stranger.
-        let names = ["{job_id}", "{upload_id}", "{dataset}", "{tenant_id}", "{name}", "{key_id}"];
-        if matches!(needs, Action(_)) && names.iter().any(|name| path.contains(name)) && *method != "put" {
+        let names = [
+            "{job_id}",
+            "{upload_id}",
+            "{dataset}",
+            "{tenant_id}",
+            "{name}",
+            "{key_id}",
+        ];
+        if matches!(needs, Action(_))
+            && names.iter().any(|name| path.contains(name))
+            && *method != "put"
+        {
             let got = status(&stranger);
             assert_eq!(got, 404, "{}", told("a stranger", got));
         }
@@ -208,7 +291,11 @@ fn every_operation_by_every_role() {
         }
     }
     // Lists of a stranger hold nothing of anybody else.
-    for (path, field) in [("/jobs", "jobs"), ("/rules", "rules"), ("/datasets/other", "datasets")] {
+    for (path, field) in [
+        ("/jobs", "jobs"),
+        ("/rules", "rules"),
+        ("/datasets/other", "datasets"),
+    ] {
         assert_eq!(stranger.get(path)[field], json!([]), "{path}");
     }
     assert_eq!(elsewhere.get("/jobs")["jobs"], json!([]));
@@ -218,8 +305,14 @@ fn every_operation_by_every_role() {
     for (caller, request) in [
         (&limited, json!({"name": "x", "role": "admin"})),
         (&elsewhere, json!({"name": "x", "role": "admin"})),
-        (&stranger, json!({"name": "x", "role": "admin", "operator": true})),
-        (&stranger, json!({"name": "x", "role": "admin", "tenant": "default"})),
+        (
+            &stranger,
+            json!({"name": "x", "role": "admin", "operator": true}),
+        ),
+        (
+            &stranger,
+            json!({"name": "x", "role": "admin", "tenant": "default"}),
+        ),
     ] {
         assert_eq!(caller.post("/keys", &request).status, 403);
     }
@@ -229,7 +322,9 @@ fn every_operation_by_every_role() {
 fn raw(service: &RestService, request: &str) -> String {
     let address = service.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
@@ -243,11 +338,18 @@ fn attacks_on_paths_and_fields() {
     let sandbox = Sandbox::new();
     let service = RestService::start(&sandbox, &Setup::default());
     let caller = service.caller();
-    let job = caller.ingest("../../../../evil.csv", PEOPLE, &[("dataset_name", "people")]);
+    let job = caller.ingest(
+        "../../../../evil.csv",
+        PEOPLE,
+        &[("dataset_name", "people")],
+    );
     assert_eq!(caller.ended(&job)["status"], "success");
     assert!(!sandbox.path("evil.csv").exists() && !sandbox.path("home/evil.csv").exists());
 
-    let authorized = format!("Host: x\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n", service.key);
+    let authorized = format!(
+        "Host: x\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n",
+        service.key
+    );
     for path in [
         format!("/api/v1/jobs/{job}/files/..%2f..%2f..%2ffirst-api-key"),
         format!("/api/v1/jobs/{job}/files/data/..%2f..%2freport.json"),
@@ -259,7 +361,10 @@ fn attacks_on_paths_and_fields() {
         "/api/v1/datasets/default/people'%3B%20DROP%20TABLE%20jobs%3B--".to_owned(),
     ] {
         let answer = raw(&service, &format!("GET {path} HTTP/1.1\r\n{authorized}"));
-        assert!(answer.contains(" 404") || answer.contains(" 400"), "{path}: {answer}");
+        assert!(
+            answer.contains(" 404") || answer.contains(" 400"),
+            "{path}: {answer}"
+        );
     }
     // Fields that would be statements, headers or paths elsewhere are texts here.
     let name = "x'); DELETE FROM jobs; --";
@@ -269,17 +374,28 @@ fn attacks_on_paths_and_fields() {
     assert_eq!(caller.get(filter)["records"], json!([]));
     for (name, status) in [("a/b", 422), ("a\nb", 422), ("", 422)] {
         let answer = caller.try_ingest("a.csv", PEOPLE, &[("dataset_name", name)]);
-        assert_eq!(answer.status.as_u16(), status, "{name:?}: {}", answer.text());
+        assert_eq!(
+            answer.status.as_u16(),
+            status,
+            "{name:?}: {}",
+            answer.text()
+        );
     }
     let answer = caller.call(Method::GET, "/jobs?cursor=eyJhIjoxfQ", |request| request);
     assert_eq!(answer.status, 422);
     // Two credentials, a smuggled length, no end of headers.
-    let twice = format!("GET /api/v1/me HTTP/1.1\r\nX-API-Key: {}\r\n{authorized}", service.key);
+    let twice = format!(
+        "GET /api/v1/me HTTP/1.1\r\nX-API-Key: {}\r\n{authorized}",
+        service.key
+    );
     assert!(raw(&service, &twice).contains(" 401"));
     let smuggled = "POST /api/v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /api/v1/me HTTP/1.1\r\n\r\n";
     let answer = raw(&service, smuggled);
     assert!(!answer.contains(" 200"), "{answer}");
-    let long = format!("GET /api/v1/me HTTP/1.1\r\nX-Long: {}\r\n{authorized}", "x".repeat(1 << 20));
+    let long = format!(
+        "GET /api/v1/me HTTP/1.1\r\nX-Long: {}\r\n{authorized}",
+        "x".repeat(1 << 20)
+    );
     let answer = raw(&service, &long);
     assert!(!answer.contains(" 200"), "{answer}");
     assert_eq!(caller.get("/me")["tenant"], "default");
@@ -300,23 +416,33 @@ fn attacks_by_size() {
     assert_eq!(answer.status, 413, "{}", answer.text());
     let uploads = sandbox.path("home/store/uploads");
     let left = std::fs::read_dir(&uploads).map_or(0, |tenants| {
-        tenants.flatten().map(|tenant| std::fs::read_dir(tenant.path()).unwrap().count()).sum::<usize>()
+        tenants
+            .flatten()
+            .map(|tenant| std::fs::read_dir(tenant.path()).unwrap().count())
+            .sum::<usize>()
     });
     assert_eq!(left, 0, "what was not taken is gone");
     let long = json!({"name": "x".repeat(3 << 20)});
     assert_eq!(caller.post("/keys", &long).status, 413);
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let answer = caller.call(Method::PUT, "/rules/deep", |request| {
-        request.header("content-type", "application/json").body(deep)
+        request
+            .header("content-type", "application/json")
+            .body(deep)
     });
     assert_eq!(answer.status, 400, "{}", answer.text());
 
     // Small files that unfold to large ones: compressed text, and a workbook.
     let bomb = |script: &str, name: &str| {
         let path = sandbox.path(name);
-        let run = Command::new("python3").args(["-c", script]).arg(&path).status().unwrap();
+        let run = Command::new("python3")
+            .args(["-c", script])
+            .arg(&path)
+            .status()
+            .unwrap();
         assert!(run.success());
-        let file = reqwest::multipart::Part::bytes(std::fs::read(&path).unwrap()).file_name(name.to_owned());
+        let file = reqwest::multipart::Part::bytes(std::fs::read(&path).unwrap())
+            .file_name(name.to_owned());
         let answer = caller.call(Method::POST, "/datasets/default/ingest", |request| {
             request.multipart(reqwest::multipart::Form::new().part("file", file))
         });
@@ -327,8 +453,14 @@ fn attacks_by_size() {
         assert!(message.contains("max_decompressed_bytes"), "{message}");
         assert_eq!(ended["attempt"], 1);
     };
-    bomb("import sys,gzip; gzip.open(sys.argv[1],'wb').write(b'a,b\\n' + b'1,2\\n' * 8000000)", "bomb.csv.gz");
-    bomb("import sys,zipfile; z = zipfile.ZipFile(sys.argv[1],'w',zipfile.ZIP_DEFLATED); z.writestr('xl/workbook.xml', ' ' * 60000000)", "bomb.xlsx");
+    bomb(
+        "import sys,gzip; gzip.open(sys.argv[1],'wb').write(b'a,b\\n' + b'1,2\\n' * 8000000)",
+        "bomb.csv.gz",
+    );
+    bomb(
+        "import sys,zipfile; z = zipfile.ZipFile(sys.argv[1],'w',zipfile.ZIP_DEFLATED); z.writestr('xl/workbook.xml', ' ' * 60000000)",
+        "bomb.xlsx",
+    );
     let spec = json!({"name": "x", "source": {"location": format!("upload:{}", uuid::Uuid::nil()), "options": {"max_decompressed_bytes": "1TiB"}}});
     assert_eq!(caller.post("/datasets/default/ingest", &spec).status, 422);
     assert_eq!(caller.get("/me")["tenant"], "default");
@@ -347,21 +479,38 @@ fn forged_tokens() {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let _ = stream.read(&mut [0; 4096]);
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", document.len());
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                document.len()
+            );
             let _ = stream.write_all(format!("{head}{document}").as_bytes());
         }
     });
     let url = format!("http://{address}/jwks");
-    let setup = Setup::with(&["--jwks-url", &url, "--jwt-issuer", "https://id.example.org", "--jwt-audience", "sanitizer"]);
+    let setup = Setup::with(&[
+        "--jwks-url",
+        &url,
+        "--jwt-issuer",
+        "https://id.example.org",
+        "--jwt-audience",
+        "sanitizer",
+    ]);
     let service = RestService::start(&sandbox, &setup);
     let now = chrono::Utc::now().timestamp();
     let claims = json!({"sub": "ann", "iss": "https://id.example.org", "aud": "sanitizer", "exp": now + 600, "tenant": "default", "role": ["other", "DataEngineer"]});
-    let signed = |claims: &Value, header: Header, key: &EncodingKey| encode(&header, claims, key).unwrap();
-    let header = |algorithm: Algorithm| Header { kid: Some("one".to_owned()), ..Header::new(algorithm) };
+    let signed =
+        |claims: &Value, header: Header, key: &EncodingKey| encode(&header, claims, key).unwrap();
+    let header = |algorithm: Algorithm| Header {
+        kid: Some("one".to_owned()),
+        ..Header::new(algorithm)
+    };
     let rsa = EncodingKey::from_rsa_pem(private.as_bytes()).unwrap();
     let good = signed(&claims, header(Algorithm::RS256), &rsa);
     let me = service.caller().with_key(&good).get("/me");
-    assert_eq!((&me["actor"], &me["role"], &me["operator"]), (&json!("user:ann"), &json!("data_engineer"), &json!(false)));
+    assert_eq!(
+        (&me["actor"], &me["role"], &me["operator"]),
+        (&json!("user:ann"), &json!("data_engineer"), &json!(false))
+    );
 
     let changed = |name: &str, value: Value| {
         let mut claims = claims.clone();
@@ -370,7 +519,13 @@ fn forged_tokens() {
     };
     let (other, _, _) = rsa_key(&sandbox);
     let other = EncodingKey::from_rsa_pem(other.as_bytes()).unwrap();
-    let hmac = |secret: &str| signed(&claims, header(Algorithm::HS256), &EncodingKey::from_secret(secret.as_bytes()));
+    let hmac = |secret: &str| {
+        signed(
+            &claims,
+            header(Algorithm::HS256),
+            &EncodingKey::from_secret(secret.as_bytes()),
+        )
+    };
     let parts: Vec<&str> = good.split('.').collect();
     let encoded = |document: &Value| {
         use base64::Engine as _;
@@ -384,20 +539,49 @@ fn forged_tokens() {
     for (what, token) in [
         ("stale", changed("exp", json!(now - 3600))),
         ("not yet", changed("nbf", json!(now + 3600))),
-        ("of another issuer", changed("iss", json!("https://evil.example.org"))),
+        (
+            "of another issuer",
+            changed("iss", json!("https://evil.example.org")),
+        ),
         ("for somebody else", changed("aud", json!("other"))),
         ("of no tenant", changed("tenant", json!("nobody"))),
         ("without a role", changed("role", json!("king"))),
-        ("of another key", signed(&claims, header(Algorithm::RS256), &other)),
-        ("of an unknown key", signed(&claims, Header { kid: Some("two".to_owned()), ..Header::new(Algorithm::RS256) }, &rsa)),
-        ("with another algorithm of the key", signed(&claims, header(Algorithm::PS256), &rsa)),
+        (
+            "of another key",
+            signed(&claims, header(Algorithm::RS256), &other),
+        ),
+        (
+            "of an unknown key",
+            signed(
+                &claims,
+                Header {
+                    kid: Some("two".to_owned()),
+                    ..Header::new(Algorithm::RS256)
+                },
+                &rsa,
+            ),
+        ),
+        (
+            "with another algorithm of the key",
+            signed(&claims, header(Algorithm::PS256), &rsa),
+        ),
         ("signed with the public key as a secret", hmac(&jwks)),
         ("signed with its modulus", hmac(&n)),
-        ("unsigned", format!("{}.{}.", encoded(&json!({"alg": "none", "kid": "one"})), parts[1])),
+        (
+            "unsigned",
+            format!(
+                "{}.{}.",
+                encoded(&json!({"alg": "none", "kid": "one"})),
+                parts[1]
+            ),
+        ),
         ("changed", format!("{}.{admin}.{}", parts[0], parts[2])),
         ("cut", good[..good.len() - 4].to_owned()),
     ] {
-        let answer = service.caller().with_key(&token).call(Method::GET, "/me", |request| request);
+        let answer = service
+            .caller()
+            .with_key(&token)
+            .call(Method::GET, "/me", |request| request);
         assert_eq!(answer.status, 401, "a token {what}: {}", answer.text());
     }
 }
@@ -406,12 +590,23 @@ fn forged_tokens() {
 fn rsa_key(sandbox: &Sandbox) -> (String, String, String) {
     let path = sandbox.path("key.pem");
     let made = Command::new("openssl")
-        .args(["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out"])
+        .args([
+            "genpkey",
+            "-algorithm",
+            "RSA",
+            "-pkeyopt",
+            "rsa_keygen_bits:2048",
+            "-out",
+        ])
         .arg(&path)
         .output()
         .unwrap();
     assert!(made.status.success());
-    let modulus = Command::new("openssl").args(["rsa", "-noout", "-modulus", "-in"]).arg(&path).output().unwrap();
+    let modulus = Command::new("openssl")
+        .args(["rsa", "-noout", "-modulus", "-in"])
+        .arg(&path)
+        .output()
+        .unwrap();
     let modulus = String::from_utf8(modulus.stdout).unwrap();
     let modulus = modulus.trim().strip_prefix("Modulus=").unwrap();
     let bytes: Vec<u8> = (0..modulus.len() / 2)
@@ -437,8 +632,14 @@ fn certificates_are_read_anew() {
     let (cert, key) = (sandbox.path("cert.pem"), sandbox.path("key.pem"));
     let setup = Setup {
         environment: vec![
-            ("SANITIZER_API_TLS_CERT".to_owned(), cert.to_str().unwrap().to_owned()),
-            ("SANITIZER_API_TLS_KEY".to_owned(), key.to_str().unwrap().to_owned()),
+            (
+                "SANITIZER_API_TLS_CERT".to_owned(),
+                cert.to_str().unwrap().to_owned(),
+            ),
+            (
+                "SANITIZER_API_TLS_KEY".to_owned(),
+                key.to_str().unwrap().to_owned(),
+            ),
         ],
         ..Setup::default()
     };
@@ -457,7 +658,10 @@ fn certificates_are_read_anew() {
     certificate("second.pem");
     let begun = std::time::Instant::now();
     while !asked("second.pem") {
-        assert!(begun.elapsed() < Duration::from_secs(60), "the new certificate is not used");
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "the new certificate is not used"
+        );
     }
     assert!(!asked("first.pem"));
 }
