@@ -6,10 +6,12 @@ if ! cargo nextest --version >/dev/null 2>&1; then
   cargo install --locked cargo-nextest
 fi
 
-# Some tests set the clock of a process wrong, and start a Postgres of their own.
+# Some tests set the clock of a process wrong, start a Postgres of their own, or talk to the service from Python.
 missing=()
 compgen -G "/usr/lib/*/faketime/libfaketime.so.1" >/dev/null || missing+=(libfaketime)
 compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || missing+=(postgresql)
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
+for program in curl openssl; do command -v "$program" >/dev/null || missing+=("$program"); done
 if [ "${#missing[@]}" -gt 0 ]; then
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}"
@@ -39,3 +41,11 @@ if [ -z "${SANITIZER_TEST_POSTGRES:-}" ] && ! answers 5432; then
 fi
 
 cargo nextest run --workspace --all-targets --no-fail-fast "$@"
+
+# What talks to the service from outside, once the program is built.
+if [ "$#" -eq 0 ]; then
+  export SANITIZER_BIN="${CARGO_TARGET_DIR:-target}/debug/sanitizer"
+  SANITIZER_BIN="$(realpath "$SANITIZER_BIN")"
+  ./cli/tests/contract.sh
+  ./clients/python/test.sh
+fi

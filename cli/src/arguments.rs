@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Keys(KeysArguments),
     /// List, make and change tenants of a service
     Tenants(TenantsArguments),
+    /// Turn tokens of an output back into the values that they stand for
+    Reveal(RevealArguments),
     /// Print the JSON Schema of a document
     Schema(SchemaArguments),
     /// Start the scheduler of a cluster
@@ -120,6 +122,16 @@ pub(crate) struct PairArguments {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `sanitizer reveal`.
+#[derive(Debug, Args)]
+pub(crate) struct RevealArguments {
+    /// The output of the job: a folder or a URL
+    pub(crate) output: String,
+    /// The tokens
+    #[arg(required = true)]
+    pub(crate) tokens: Vec<String>,
 }
 
 /// `sanitizer init`.

@@ -10,6 +10,7 @@ mod draft;
 mod lines;
 mod pair;
 mod progress;
+mod reveal;
 mod shell;
 mod users;
 
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Profile(arguments) => describe::profile(&arguments),
         Command::Explain(arguments) => clean::explain(&arguments),
         Command::ExplainPair(arguments) => pair::explain(&arguments),
+        Command::Reveal(arguments) => reveal::run(&arguments),
         Command::Schema(arguments) => describe::schema(&arguments),
         Command::Sql(arguments) => shell::run(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),

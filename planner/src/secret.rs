@@ -15,7 +15,7 @@ pub fn resolve(name: &Secret) -> Result<SecretBytes> {
         Secret::Env(variable) => std::env::var(variable)
             .map(String::into_bytes)
             .map_err(|_| {
-                wrong("is not set: personal data cannot be hashed without a salt".to_owned())
+                wrong("is not set: personal data cannot be hidden without it".to_owned())
             })?,
         Secret::File(path) => {
             let mut bytes =

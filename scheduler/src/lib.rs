@@ -17,5 +17,6 @@ mod output;
 pub mod rest;
 mod service;
 mod storage;
+mod vault;
 
 pub use service::{Service, ServiceError, ServiceOptions, TlsFiles};

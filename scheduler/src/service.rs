@@ -18,6 +18,7 @@ use crate::lifecycle::{Janitor, SecretPolicy, SpecPolicy, WorkerOptions, Workers
 use crate::metadata::{Limits, MetadataError, MetadataStore, NewKey, Role};
 use crate::rest::{ApiOptions, App, router};
 use crate::storage::Store;
+use crate::vault::Vault;
 
 /// Stack of the threads on which jobs run.
 const STACK_BYTES: usize = 8 << 20;
@@ -44,6 +45,10 @@ pub struct ServiceOptions {
     pub address: SocketAddr,
     /// Where the metadata lies: `postgres://…` or `sqlite:PATH`.
     pub database: String,
+    /// Where what tokens stand for lies, sealed: `postgres://…` or `sqlite:PATH`.
+    pub token_database: String,
+    /// Name of the key of tokens.
+    pub token_key: Secret,
     /// Where files lie: a folder, or the URL of a place in an object store.
     pub store: String,
     /// Name of the settings of the object store; the environment when none.
@@ -76,6 +81,8 @@ impl ServiceOptions {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             database: format!("sqlite:{}", home.join("service.sqlite").display()),
+            token_database: format!("sqlite:{}", home.join("tokens.sqlite").display()),
+            token_key: Secret::token_key(),
             store: home.join("store").to_string_lossy().into_owned(),
             store_credentials: None,
             sources: Vec::new(),
@@ -134,6 +141,7 @@ impl Service {
         let store = Store::new(&options.store, options.store_credentials.as_ref());
         let store = store.map_err(|error| ServiceError::Invalid(format!("store: {error}")))?;
         let metadata = MetadataStore::open(&options.database).await?;
+        let vault = Vault::open(&options.token_database, options.token_key.clone()).await?;
         let tls = match &options.tls {
             Some(files) => {
                 let config = RustlsConfig::from_pem_file(&files.certificate, &files.key).await;
@@ -160,7 +168,7 @@ impl Service {
         let wake = Arc::new(Notify::new());
         let workers = Workers::new(
             metadata.clone(),
-            store.clone(),
+            (store.clone(), vault.clone()),
             options.workers.clone(),
             Arc::clone(&wake),
             jobs.handle().clone(),
@@ -168,9 +176,11 @@ impl Service {
         let app = App {
             metadata: metadata.clone(),
             store: store.clone(),
+            vault,
             specs: SpecPolicy {
                 sources: options.sources,
                 secrets: options.secrets,
+                token_key: options.token_key,
                 memory_limit: options.workers.memory_limit,
                 decompressed: options.max_decompressed_bytes,
             },

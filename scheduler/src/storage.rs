@@ -56,6 +56,16 @@ impl Store {
         name: &str,
         content: impl Stream<Item = Result<Bytes, E>> + Send,
     ) -> Result<Stored, WriteError<E>> {
+        self.write_checked(name, content, None).await
+    }
+
+    /// The same, but what has another digest than the one expected (in hexadecimal) is not kept.
+    pub(crate) async fn write_checked<E: Send + 'static>(
+        &self,
+        name: &str,
+        content: impl Stream<Item = Result<Bytes, E>> + Send,
+        expected: Option<String>,
+    ) -> Result<Stored, WriteError<E>> {
         let place = self.place(name);
         let (sender, mut receiver) = mpsc::channel::<Option<Bytes>>(AHEAD);
         let written = tokio::task::spawn_blocking(move || -> std::io::Result<Option<Stored>> {
@@ -65,11 +75,12 @@ impl Store {
             // Only a stream that has ended is whole; one that was broken off says nothing more.
             while let Some(chunk) = receiver.blocking_recv() {
                 let Some(chunk) = chunk else {
+                    let sha256 = hexadecimal(&digest.finalize());
+                    if expected.is_some_and(|expected| !expected.eq_ignore_ascii_case(&sha256)) {
+                        return Ok(None);
+                    }
                     file.finish()?;
-                    return Ok(Some(Stored {
-                        bytes,
-                        sha256: hexadecimal(&digest.finalize()),
-                    }));
+                    return Ok(Some(Stored { bytes, sha256 }));
                 };
                 bytes += chunk.len() as u64;
                 digest.update(&chunk);
@@ -103,7 +114,7 @@ impl Store {
         match (failure, written) {
             (Some(error), _) => Err(WriteError::Content(error)),
             (None, Ok(Some(stored))) => Ok(stored),
-            (None, Ok(None)) => Err(WriteError::Store(std::io::Error::other("broken off"))),
+            (None, Ok(None)) => Err(WriteError::Damaged),
             (None, Err(error)) => Err(WriteError::Store(error)),
         }
     }
@@ -164,6 +175,8 @@ impl Store {
 pub(crate) enum WriteError<E> {
     /// The stream failed.
     Content(E),
+    /// What came has another digest.
+    Damaged,
     /// The store failed.
     Store(std::io::Error),
 }

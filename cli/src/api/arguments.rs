@@ -23,6 +23,11 @@ pub struct ApiArguments {
     #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     database: Option<String>,
+    /// Where what tokens stand for is kept, sealed: postgres://USER@HOST/NAME or sqlite:PATH [default: the schema
+    /// token_vault of --database where that is Postgres, else a SQLite file in --home]
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_database: Option<String>,
     /// Folder or URL where uploads and outputs are kept [default of serve: a folder in --home]
     #[arg(long, value_name = "LOCATION")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -25,6 +25,10 @@ pub struct ApiSettings {
     pub address: SocketAddr,
     /// Where jobs, keys and the audit log are kept.
     pub database: Option<String>,
+    /// Where what tokens stand for is kept, sealed.
+    pub token_database: Option<String>,
+    /// Name of the key of tokens; `env:SANITIZER_TOKEN_KEY` when left out.
+    pub token_key: Option<String>,
     /// Where uploads and outputs are kept.
     pub store: Option<String>,
     /// Name of the settings of the object store; the environment when none.
@@ -75,6 +79,8 @@ impl Default for ApiSettings {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             database: None,
+            token_database: None,
+            token_key: None,
             store: None,
             store_credentials: None,
             sources: Vec::new(),
@@ -136,8 +142,17 @@ impl ApiSettings {
         };
         let workers = WorkerOptions::default();
         let usual = ServiceOptions::new(home);
+        // Without one of its own, it is the database of everything else, in a schema of its own.
+        let tokens = match (self.token_database, &self.database) {
+            (Some(url), _) => url,
+            (None, Some(url)) if !url.starts_with("sqlite:") => url.clone(),
+            (None, _) => usual.token_database,
+        };
+        let token_key = self.token_key.as_ref().map(named).transpose()?;
         Ok(ServiceOptions {
             address: self.address,
+            token_database: tokens,
+            token_key: token_key.unwrap_or(usual.token_key),
             database: self.database.unwrap_or(usual.database),
             store: self.store.unwrap_or(usual.store),
             store_credentials: self.store_credentials.as_ref().map(named).transpose()?,

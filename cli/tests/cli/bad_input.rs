@@ -88,9 +88,9 @@ fn mistakes_in_a_spec() {
         ),
         (
             format!(
-                "{source}dataset: {{columns: [{{name: y, pii: true, pii_strategy: tokenize}}]}}"
+                "{source}dataset: {{pii_token_key: env:NO_SUCH_KEY, columns: [{{name: y, pii: true, pii_strategy: tokenize}}]}}"
             ),
-            &["tokenize"],
+            &["NO_SUCH_KEY"],
         ),
         (
             format!(

@@ -776,6 +776,304 @@ fn cancelled_and_failed() {
     );
 }
 
+/// Fixes that rest on a heuristic are decided on, and what was decided is the next version.
+#[test]
+fn fixes_are_reviewed() {
+    let sandbox = Sandbox::new();
+    let service = RestService::start(&sandbox, &Setup::default());
+    let caller = service.caller();
+    let table = "id,status,age,mail\n1,activ,30,a@x.org\n1,activ,30,a@x.org\n2,inactiv,,b@x.org\n3,suspendedd,50,c@x.org\n4,active,9,d@x.org\n";
+    let spec = r#"{"dataset": {"pii_salt": "env:TEST_SALT", "columns": [{"name": "status", "canonical_values": ["active", "inactive", "suspended"]}, {"name": "age", "type": "integer"}, {"name": "mail", "pii": true}]}}"#;
+    let job = caller.ingest("people.csv", table, &[("spec", spec)]);
+    assert_eq!(caller.ended(&job)["status"], "success");
+    let key = caller
+        .post("/keys", &json!({"name": "r", "role": "reviewer"}))
+        .json();
+    let reviewer = caller.with_key(key["secret"].as_str().unwrap());
+    let fixes = reviewer.get(&format!("/jobs/{job}/review"));
+    let fixes = fixes["fixes"].as_array().unwrap();
+    let found: Vec<(i64, &str)> = fixes
+        .iter()
+        .map(|fix| {
+            (
+                fix["row_id"].as_i64().unwrap(),
+                fix["column_name"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [(0, "status"), (2, "age"), (2, "status"), (3, "status")],
+        "{fixes:#?}"
+    );
+    assert!(
+        fixes
+            .iter()
+            .all(|fix| fix["confidence_score"].as_f64() < Some(1.0))
+    );
+    let early = reviewer.call(
+        Method::POST,
+        &format!("/jobs/{job}/review/publish"),
+        |request| request,
+    );
+    assert_eq!(early.status, 409, "{}", early.text());
+    let decide = |decisions: Value| {
+        reviewer.post(
+            &format!("/jobs/{job}/review"),
+            &json!({"decisions": decisions}),
+        )
+    };
+    for (decision, word) in [
+        (
+            json!([{"row_id": 0, "column_name": "status", "decision": "approve", "value": "x"}]),
+            "only an edit",
+        ),
+        (
+            json!([{"row_id": 4, "column_name": "status", "decision": "approve"}]),
+            "did not change",
+        ),
+        (
+            json!([{"row_id": 0, "column_name": "mail", "decision": "reject"}]),
+            "no such column",
+        ),
+        (
+            json!([{"row_id": 2, "column_name": "age", "decision": "edit", "value": "old"}]),
+            "type",
+        ),
+        (json!([]), "1 to 1000"),
+    ] {
+        let answer = decide(decision);
+        assert_eq!(answer.status, 422, "{}", answer.text());
+        assert!(answer.text().contains(word), "{}", answer.text());
+    }
+    let answer = decide(json!([
+        {"row_id": 0, "column_name": "status", "decision": "approve"},
+        {"row_id": 2, "column_name": "status", "decision": "reject"},
+        {"row_id": 3, "column_name": "status", "decision": "edit", "value": "gone"},
+        {"row_id": 2, "column_name": "age", "decision": "edit", "value": "41"},
+    ]));
+    assert_eq!(
+        (answer.status.as_u16(), &answer.json()["decided"]),
+        (200, &json!(4)),
+        "{}",
+        answer.text()
+    );
+    assert_eq!(
+        reviewer.get(&format!("/jobs/{job}/review"))["fixes"],
+        json!([])
+    );
+    let decided = reviewer.get(&format!("/jobs/{job}/review?status=decided"));
+    assert_eq!(
+        decided["fixes"][2]["review"]["decision"], "reject",
+        "{decided:#}"
+    );
+    let answer = reviewer.call(
+        Method::POST,
+        &format!("/jobs/{job}/review/publish"),
+        |request| request,
+    );
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    let next = answer.json()["job_id"].as_str().unwrap().to_owned();
+    let ended = caller.ended(&next);
+    assert_eq!(ended["status"], "success", "{ended:#}");
+    let rows = |job: &str| -> Vec<(Value, Value, Value)> {
+        let text = caller
+            .call(
+                Method::GET,
+                &format!("/jobs/{job}/download?format=jsonl"),
+                |request| request,
+            )
+            .text();
+        let rows = text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        rows.map(|row| (row["id"].clone(), row["status"].clone(), row["age"].clone()))
+            .collect()
+    };
+    let before = rows(&job);
+    assert_eq!(
+        before[1],
+        (json!(2), json!("inactive"), json!(30)),
+        "{before:?}"
+    );
+    let expected = [
+        (1, "active", 30),
+        (2, "inactiv", 41),
+        (3, "gone", 50),
+        (4, "active", 9),
+    ];
+    let expected = expected.map(|(id, status, age)| (json!(id), json!(status), json!(age)));
+    assert_eq!(rows(&next), expected);
+    let overridden = caller.get(&format!("/jobs/{next}/provenance?transformation_id=review"));
+    let overridden = overridden["cells"].as_array().unwrap();
+    assert_eq!(overridden.len(), 4, "{overridden:#?}");
+    assert!(
+        overridden
+            .iter()
+            .all(|cell| cell["source"] == "human_override" && cell["confidence_score"] == 1.0)
+    );
+    let versions = caller.get("/datasets/default/people/versions");
+    assert_eq!(versions["versions"].as_array().unwrap().len(), 2);
+    let lineage = caller.get("/datasets/default/people/versions/2");
+    let last = lineage["transformations"]
+        .as_array()
+        .unwrap()
+        .last()
+        .unwrap()
+        .clone();
+    assert_eq!(
+        (&last["type"], &last["params"]["edited"]),
+        (&json!("review"), &json!(2))
+    );
+    let files = caller.get(&format!("/jobs/{next}/files"));
+    for file in files["files"].as_array().unwrap() {
+        let path = file["path"].as_str().unwrap();
+        let content = caller.call(
+            Method::GET,
+            &format!("/jobs/{next}/files/{path}"),
+            |request| request,
+        );
+        use sha2::{Digest, Sha256};
+        let digest = Sha256::digest(&content.body)
+            .iter()
+            .fold(String::new(), |mut text, byte| {
+                let _ = write!(text, "{byte:02x}");
+                text
+            });
+        assert_eq!(file["sha256"], digest, "{path}");
+    }
+    assert_eq!(caller.get("/audit/verify")["ok"], true);
+}
+
+/// Tokens are turned back for those who may, and that is written down; nobody else sees what they stand for.
+#[test]
+fn tokens_are_turned_back() {
+    let sandbox = Sandbox::new();
+    let mut setup = Setup::default();
+    let key = (
+        "SANITIZER_TOKEN_KEY".to_owned(),
+        "a key that nobody guesses".to_owned(),
+    );
+    setup.environment.push(key.clone());
+    let service = RestService::start(&sandbox, &setup);
+    let caller = service.caller();
+    let config = r#"{"columns": [{"name": "email", "pii": true, "pii_strategy": "tokenize"}]}"#;
+    let job = caller.ingest("people.csv", PEOPLE, &[("schema_config", config)]);
+    let ended = caller.ended(&job);
+    assert_eq!(ended["status"], "success", "{ended:#}");
+    let rows = caller.call(
+        Method::GET,
+        &format!("/jobs/{job}/download?format=jsonl"),
+        |request| request,
+    );
+    let tokens: Vec<String> = rows
+        .text()
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<Value>(line).unwrap()["email"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    assert!(
+        tokens.iter().all(|token| token.starts_with("tok_")),
+        "{tokens:?}"
+    );
+    let asked = |tokens: &[String]| {
+        let request = json!({"tokens": tokens, "reason": "a customer asks"});
+        caller.post("/tokens/reveal", &request)
+    };
+    let answer = asked(&[tokens.clone(), vec!["tok_unknown".to_owned()]].concat());
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let answer = answer.json();
+    let values: Vec<&Value> = answer["tokens"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["value"])
+        .collect();
+    assert_eq!(
+        values,
+        [
+            &json!("ann@example.com"),
+            &json!("bob@example.com"),
+            &json!("eve@example.com"),
+            &Value::Null
+        ]
+    );
+    let audit = caller.get("/audit?action=tokens_revealed");
+    let record = &audit["records"][0]["details"];
+    assert_eq!(
+        (
+            &record["reason"],
+            record["tokens"].as_array().unwrap().len()
+        ),
+        (&json!("a customer asks"), 4)
+    );
+    assert!(!audit.to_string().contains("@example.com"));
+
+    let files = caller.get(&format!("/jobs/{job}/files")).to_string();
+    assert!(!files.contains("tokens/"), "{files}");
+    let sealed = caller.call(
+        Method::GET,
+        &format!("/jobs/{job}/files/tokens/part-00000.parquet"),
+        |request| request,
+    );
+    assert_eq!(sealed.status, 404);
+    let named = r#"{"pii_token_key": "env:HOME", "columns": []}"#;
+    assert_eq!(
+        caller
+            .try_ingest("a.csv", PEOPLE, &[("schema_config", named)])
+            .status,
+        422
+    );
+    // The same table gives the same tokens, here and by the program itself.
+    let job_yaml = "version: 1\nsource: {location: people.csv}\ndataset: {columns: [{name: email, pii: true, pii_strategy: tokenize}]}\noutput: {location: out, format: jsonl}\n";
+    sandbox.write("people.csv", PEOPLE);
+    sandbox.write("tokens.yaml", job_yaml);
+    let run = |arguments: &[&str], key: &str| {
+        let mut command = sandbox.command(arguments);
+        let output = command.env("SANITIZER_TOKEN_KEY", key).output().unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (status, _, error) = run(&["run", "tokens.yaml"], &key.1);
+    assert_eq!(status, Some(0), "{error}");
+    let lines = std::fs::read_to_string(sandbox.path("out/data/part-00000.jsonl")).unwrap();
+    assert!(tokens.iter().all(|token| lines.contains(token)), "{lines}");
+    let (status, told, error) = run(&["reveal", "out", &tokens[1], "tok_unknown"], &key.1);
+    assert_eq!(status, Some(0), "{error}");
+    assert_eq!(
+        told,
+        format!("{}\tbob@example.com\ntok_unknown\t\n", tokens[1])
+    );
+    let (status, _, error) = run(
+        &["reveal", "out", &tokens[1]],
+        "a key that somebody guesses",
+    );
+    assert_eq!(status, Some(2), "{error}");
+    assert!(error.contains("another key"), "{error}");
+    for file in super::sandbox::files_under(&sandbox.path("out")) {
+        let content = std::fs::read(&file).unwrap();
+        assert!(
+            !String::from_utf8_lossy(&content).contains("bob@example.com"),
+            "{}",
+            file.display()
+        );
+    }
+    drop(service);
+    for file in super::sandbox::files_under(&sandbox.path("home")) {
+        let own = file.components().any(|part| part.as_os_str() == "uploads");
+        let content = std::fs::read(&file).unwrap();
+        let clear = String::from_utf8_lossy(&content).contains("bob@example.com");
+        assert!(own || !clear, "{}", file.display());
+    }
+}
+
 /// Whether a folder has a file or folder of this name somewhere.
 pub fn has(folder: &Path, name: &str) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else {

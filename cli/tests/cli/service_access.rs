@@ -58,6 +58,21 @@ const OPERATIONS: &[(&str, &str, Needs)] = &[
         "/api/v1/jobs/{job_id}/provenance",
         Action("provenance:read"),
     ),
+    (
+        "get",
+        "/api/v1/jobs/{job_id}/review",
+        Action("provenance:read"),
+    ),
+    (
+        "post",
+        "/api/v1/jobs/{job_id}/review",
+        Action("review:decide"),
+    ),
+    (
+        "post",
+        "/api/v1/jobs/{job_id}/review/publish",
+        Action("review:decide"),
+    ),
     ("get", "/api/v1/jobs/{job_id}/removed", Action("data:read")),
     (
         "get",
@@ -102,6 +117,11 @@ const OPERATIONS: &[(&str, &str, Needs)] = &[
     ("post", "/api/v1/uploads", Action("jobs:submit")),
     ("get", "/api/v1/uploads/{upload_id}", Action("jobs:submit")),
     (
+        "delete",
+        "/api/v1/uploads/{upload_id}",
+        Action("jobs:submit"),
+    ),
+    (
         "put",
         "/api/v1/uploads/{upload_id}/parts/{number}",
         Action("jobs:submit"),
@@ -117,6 +137,7 @@ const OPERATIONS: &[(&str, &str, Needs)] = &[
     ("get", "/api/v1/keys", Action("keys:manage")),
     ("post", "/api/v1/keys", Action("keys:manage")),
     ("delete", "/api/v1/keys/{key_id}", Action("keys:manage")),
+    ("post", "/api/v1/tokens/reveal", Action("tokens:reveal")),
     ("get", "/api/v1/tenants", Operator),
     ("post", "/api/v1/tenants", Operator),
     ("patch", "/api/v1/tenants/{tenant_id}", Operator),
@@ -169,6 +190,10 @@ fn send(caller: &Caller, (method, path): (&str, &str), things: &Things) -> Answe
         ("post", "ingest") => Some(
             json!({"name": "people", "source": {"location": format!("upload:{}", things.upload)}}),
         ),
+        ("post", "review") => {
+            Some(json!({"decisions": [{"row_id": 1, "column_name": "age", "decision": "approve"}]}))
+        }
+        ("post", "reveal") => Some(json!({"tokens": ["tok_x"], "reason": "a test"})),
         ("put", "tidy") => Some(json!({"steps": []})),
         ("patch", _) => Some(json!({})),
         _ => None,

@@ -65,6 +65,7 @@ pub fn complete(
             .unwrap_or_else(default_missing_values),
         pii_salt: spec.pii_salt.clone().unwrap_or_default(),
         pii_hash: spec.pii_hash.unwrap_or_default(),
+        pii_token_key: spec.pii_token_key.clone(),
         columns: completed,
     })
 }

@@ -36,6 +36,9 @@ pub struct Contract {
     pub pii_salt: Secret,
     /// How the salt enters the hash.
     pub pii_hash: PiiHashMethod,
+    /// Name of the key of tokens; the usual one when none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pii_token_key: Option<Secret>,
     /// The columns.
     pub columns: Vec<ContractColumn>,
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use udfs::kernels::pii::hash::Secret as SecretBytes;
+use udfs::kernels::pii::token::TokenVault;
 
 use super::{Action, Layout, LayoutColumn, Need, Pass, ProgramOp, plan_passes};
 use crate::contract::{Contract, ContractColumn};
@@ -12,7 +13,7 @@ use crate::matching::MatchingNeed;
 use crate::secret;
 use crate::spec::{
     BusinessRule, ColumnType, Columns, DatasetSpec, JobSpec, OptionsSpec, OutputSpec, PiiStrategy,
-    SourceSpec,
+    Secret, SourceSpec,
 };
 use crate::steps::{
     Canonicalize, Coerce, Dedupe, Impute, NormalizeText, NullMissingValues, Pii, Rules, StepSpec,
@@ -36,6 +37,16 @@ impl StepContext<'_> {
     /// The salt of hashed columns.
     pub fn salt(&self) -> Result<SecretBytes> {
         secret::resolve(&self.contract.pii_salt)
+    }
+
+    /// What makes tokens.
+    pub fn token_vault(&self) -> Result<Arc<TokenVault>> {
+        let name = self.contract.pii_token_key.clone();
+        let name = name.unwrap_or_else(Secret::token_key);
+        let vault = TokenVault::new(&secret::resolve(&name)?);
+        vault
+            .map(Arc::new)
+            .map_err(|_| Error::Bug("a key of the right length was refused"))
     }
 }
 
@@ -231,6 +242,16 @@ impl Program {
     /// Whether a step puts rows together to clusters.
     pub fn finds_clusters(&self) -> bool {
         self.ops.iter().any(|op| op.op.leads())
+    }
+
+    /// The columns whose values become tokens: transformation, column, and what seals the values.
+    pub fn token_columns(&self) -> Vec<(u16, usize, Arc<TokenVault>)> {
+        let ops = self.ops.iter();
+        let columns = ops.flat_map(|op| {
+            let columns = op.op.token_columns().into_iter();
+            columns.map(|(column, vault)| (op.transformation, column, vault))
+        });
+        columns.collect()
     }
 
     /// The operations whose rows go into an index, by number, with what they compare.

@@ -1,6 +1,9 @@
 //! The operations that steps compile to.
 
 use std::fmt::Debug;
+use std::sync::Arc;
+
+use udfs::kernels::pii::token::TokenVault;
 
 use super::{Frame, Learned, Need};
 use crate::error::Result;
@@ -79,6 +82,11 @@ pub trait Op: Debug + Send + Sync {
     /// known, and has it applied in its own pass.
     fn leads(&self) -> bool {
         false
+    }
+
+    /// Columns whose values it turns into tokens, and what seals the values.
+    fn token_columns(&self) -> Vec<(usize, Arc<TokenVault>)> {
+        Vec::new()
     }
 
     /// Applies the operation. `learned` is the answer to [`Op::need`].

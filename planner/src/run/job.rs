@@ -24,7 +24,7 @@ use crate::program::{Program, Recipe};
 use crate::report::{Report, render_html};
 use crate::sink::{Account, Attempt, FileEntry, Manifest, Output, SinkOrder, Software};
 use crate::source::Source;
-use crate::spec::{JobSpec, Partitions, PiiStrategy};
+use crate::spec::{ColumnSpec, JobSpec, Partitions, PiiStrategy, Secret};
 use crate::storage::Place;
 
 /// A job and what it needs from the process that runs it.
@@ -122,15 +122,20 @@ impl JobRun {
             .columns
             .iter()
             .chain(dataset.schema.iter().flat_map(|s| &s.columns));
-        let hashed = columns.into_iter().any(|column| {
+        let columns: Vec<&ColumnSpec> = columns.collect();
+        let any = |wanted: PiiStrategy| {
             let default = dataset.pii_strategy.unwrap_or(PiiStrategy::Hash);
-            match column.pii_strategy {
-                Some(strategy) => strategy == PiiStrategy::Hash,
-                None => column.pii == Some(true) && default == PiiStrategy::Hash,
-            }
-        });
-        if hashed {
+            columns.iter().any(|column| match column.pii_strategy {
+                Some(strategy) => strategy == wanted,
+                None => column.pii == Some(true) && default == wanted,
+            })
+        };
+        if any(PiiStrategy::Hash) {
             crate::secret::resolve(&dataset.pii_salt.clone().unwrap_or_default())?;
+        }
+        if any(PiiStrategy::Tokenize) {
+            let key = dataset.pii_token_key.clone();
+            crate::secret::resolve(&key.unwrap_or_else(Secret::token_key))?;
         }
         Ok(place)
     }

@@ -14,6 +14,8 @@ mod near;
 mod pair;
 mod progress;
 mod relation;
+mod reveal;
+mod review;
 mod workers;
 
 pub use discover::{discover, open_source, profile_source, source_stamp};
@@ -21,3 +23,5 @@ pub use job::{ChangedColumn, Finished, JobRun, explain_job};
 pub use pair::{PairFinding, PairStep, explain_pair};
 pub use progress::{Phase, Progress};
 pub use relation::{LearnedRelation, Relation};
+pub use reveal::reveal;
+pub use review::{Decision, REVIEW, Verdict, revise, value_of};

@@ -53,6 +53,7 @@ impl Relation {
         let recipe = Recipe::new(run.spec.clone(), contract, source_types(&source));
         let recipe = Arc::new(recipe.with_implied(implied));
         let program = recipe.program()?;
+        refuse_tokens(&program)?;
         Ok(Self {
             schema: program.output_schema(),
             run,
@@ -133,6 +134,15 @@ impl Relation {
             _learned: learned,
         })
     }
+}
+
+/// What tokens stand for lies in an output, which a relation has none of.
+fn refuse_tokens(program: &Program) -> Result<()> {
+    if program.token_columns().is_empty() {
+        return Ok(());
+    }
+    let problem = "tokenize is for jobs, which have an output that keeps what tokens stand for";
+    Err(Error::field("pii_strategy", problem))
 }
 
 /// Indexes of near duplicates are of outputs, which a relation has none of.

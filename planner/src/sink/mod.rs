@@ -15,10 +15,12 @@ mod part;
 mod prefix;
 mod provenance;
 mod table;
+mod tokens;
 
 pub use account::{Account, CellCount, FlagCount, LossCount, Sample};
 pub use file::PartFolder;
 pub use manifest::{FileEntry, Manifest, Software};
 pub use output::{Attempt, Output};
+pub(crate) use part::properties;
 pub use part::{PartWriter, SinkOrder, SinkPlan, SplitOutcome};
 pub use table::TableWriter;

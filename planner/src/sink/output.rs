@@ -17,6 +17,7 @@ pub(super) const CONTENT: &[&str] = &[
     "quarantine",
     "clusters",
     "index",
+    "tokens",
     "report.json",
     "report.html",
     "audit.json",

@@ -14,6 +14,7 @@ use super::cells::modified_cells;
 use super::index::{IndexTable, IndexWriter};
 use super::losses::LossTables;
 use super::provenance::{ProvenanceTable, ProvenanceWriter};
+use super::tokens::{self, TokenTable, TokenWriter};
 use super::{Account, FileEntry, PartFolder, TableWriter};
 use crate::error::{Error, Result};
 use crate::matching::index_files;
@@ -46,6 +47,9 @@ impl SinkOrder {
         if output.provenance == Provenance::Full {
             tables.push("provenance");
         }
+        if !program.token_columns().is_empty() {
+            tables.push(tokens::FOLDER);
+        }
         self.folder.prepare(&tables)
     }
 }
@@ -64,6 +68,7 @@ pub struct SinkPlan {
     /// Columns of the source whose values hardly repeat.
     various: Vec<bool>,
     indexes: Vec<Arc<IndexTable>>,
+    tokens: Option<Arc<TokenTable>>,
     rows_per_split: u64,
     first_row_id: u64,
 }
@@ -92,6 +97,7 @@ impl SinkPlan {
         });
         Ok(Self {
             indexes: indexes.collect(),
+            tokens: TokenTable::of(&program),
             rows_per_split: source.rows_per_split,
             first_row_id: 0,
             losses: LossTables::new(&program, job_id, source, placeholders),
@@ -163,6 +169,7 @@ pub struct PartWriter {
     quarantine: TableWriter,
     clusters: Option<TableWriter>,
     indexes: Vec<IndexWriter>,
+    tokens: Option<TokenWriter>,
     account: Account,
     before: Profiler,
     after: Profiler,
@@ -207,6 +214,9 @@ impl PartWriter {
         Ok(Self {
             split,
             indexes: indexes.collect::<Result<_>>()?,
+            tokens: (plan.tokens.as_ref())
+                .map(|table| TokenWriter::create(table, &plan.folder, split))
+                .transpose()?,
             data,
             provenance: provenance.transpose()?,
             removed: table("removed", plan.losses.removed_schema())?,
@@ -255,6 +265,9 @@ impl PartWriter {
         for index in &mut self.indexes {
             index.write(frame)?;
         }
+        if let Some(tokens) = &mut self.tokens {
+            tokens.write(frame)?;
+        }
         self.account.add(frame, &cells, &plan.private);
         self.after.clean(frame, &plan.program);
         Ok(())
@@ -297,6 +310,9 @@ impl PartWriter {
         for index in self.indexes {
             files.extend(index.finish()?);
         }
+        if let Some(tokens) = self.tokens {
+            files.push(tokens.finish()?);
+        }
         Ok(SplitOutcome {
             split: self.split,
             files,
@@ -308,7 +324,7 @@ impl PartWriter {
 }
 
 /// Settings of every Parquet file. Nothing in them may depend on the machine or the moment.
-pub(super) fn properties() -> WriterPropertiesBuilder {
+pub(crate) fn properties() -> WriterPropertiesBuilder {
     WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_created_by(concat!("data-sanitizer ", env!("CARGO_PKG_VERSION")).to_owned())

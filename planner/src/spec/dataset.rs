@@ -30,6 +30,10 @@ pub struct DatasetSpec {
     /// Where the salt of `hash` comes from: `env:NAME` or `file:PATH`, never the salt itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pii_salt: Option<Secret>,
+    /// Where the key of `tokenize` comes from: `env:NAME` or `file:PATH`, never the key itself;
+    /// `env:SANITIZER_TOKEN_KEY` when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pii_token_key: Option<Secret>,
     /// How `hash` uses the salt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pii_hash: Option<PiiHashMethod>,
@@ -140,7 +144,7 @@ pub enum PiiStrategy {
     Redact,
     /// The column is left out of the output.
     Exclude,
-    /// A reversible token.
+    /// A token, equal for equal values; those who hold the key can turn it back.
     Tokenize,
     /// The value is left as it is.
     Keep,

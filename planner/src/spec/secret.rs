@@ -22,6 +22,13 @@ impl Default for Secret {
     }
 }
 
+impl Secret {
+    /// Where the key of tokens is found unless a spec says otherwise.
+    pub fn token_key() -> Self {
+        Self::Env("SANITIZER_TOKEN_KEY".to_owned())
+    }
+}
+
 impl fmt::Display for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

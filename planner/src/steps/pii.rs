@@ -1,4 +1,4 @@
-//! `pii`: personal data is hashed, redacted or left out.
+//! `pii`: personal data is hashed, redacted, replaced by tokens, or left out.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use udfs::kernels::cell::CellKernel;
 use udfs::kernels::pii::detect::Detector;
 use udfs::kernels::pii::hash::{HashMethod, PiiHash};
 use udfs::kernels::pii::redact::{RedactCell, RedactSpans};
+use udfs::kernels::pii::token::TokenVault;
 
 use super::Step;
 use super::text_op::{Unreadable, clean_column};
@@ -84,13 +85,7 @@ impl Step for Pii {
                     column.excluded = true;
                     continue;
                 }
-                PiiStrategy::Tokenize => {
-                    let problem = format!(
-                        "this version has no tokenize (column {:?}); use hash, redact or exclude",
-                        column.contract.name
-                    );
-                    return Err(Error::field(context.field.clone(), problem));
-                }
+                PiiStrategy::Tokenize => Hiding::Token(context.token_vault()?),
                 PiiStrategy::Hash => {
                     let method = match context.contract.pii_hash {
                         PiiHashMethod::HmacSha256 => HashMethod::HmacSha256,
@@ -131,6 +126,7 @@ fn redaction(column: &LayoutColumn, declared: bool) -> Arc<dyn CellKernel> {
 
 enum Hiding {
     Hash(Arc<PiiHash>),
+    Token(Arc<TokenVault>),
     Redact(Arc<dyn CellKernel>),
 }
 
@@ -155,6 +151,15 @@ impl Op for PiiOp {
         self.reads()
     }
 
+    fn token_columns(&self) -> Vec<(usize, Arc<TokenVault>)> {
+        let columns = self.columns.iter();
+        let tokens = columns.filter_map(|(column, hiding)| match hiding {
+            Hiding::Token(vault) => Some((*column, Arc::clone(vault))),
+            _ => None,
+        });
+        tokens.collect()
+    }
+
     fn apply(&self, frame: &mut Frame, _: Option<&Learned>) -> Result<()> {
         for (column, hiding) in &self.columns {
             let text = cast(&frame.columns[*column], &DataType::Utf8View)?;
@@ -172,6 +177,17 @@ impl Op for PiiOp {
                     let sure = Confidence::All(1.0);
                     let source = ChangeSource::Deterministic;
                     frame.change(self.transformation, *column, hashed, rows, sure, source);
+                }
+                Hiding::Token(vault) => {
+                    frame.columns[*column] = text;
+                    clean_column(
+                        frame,
+                        self.transformation,
+                        *column,
+                        vault.as_ref(),
+                        Unreadable::Keep,
+                        ChangeSource::Deterministic,
+                    )?;
                 }
                 Hiding::Redact(kernel) => {
                     frame.columns[*column] = text;

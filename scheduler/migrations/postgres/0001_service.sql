@@ -129,7 +129,9 @@ CREATE TABLE jobs (
   metrics JSONB,
   error JSONB,
   output TEXT,
-  manifest_digest TEXT
+  manifest_digest TEXT,
+  -- The version of the dataset that it made.
+  version BIGINT
 );
 CREATE INDEX jobs_to_claim ON jobs (tenant_id, priority DESC, created_at, id) WHERE status = 'queued';
 CREATE INDEX jobs_running ON jobs (lease_until) WHERE status IN ('pass1_running', 'pass2_running');
@@ -244,6 +246,19 @@ BEGIN
   END LOOP;
 END $$;
 
+-- What people decided on changed cells.
+CREATE TABLE reviews (
+  job_id UUID NOT NULL REFERENCES jobs (id),
+  row_id BIGINT NOT NULL,
+  column_name TEXT NOT NULL,
+  tenant_id UUID NOT NULL REFERENCES tenants (id),
+  decision TEXT NOT NULL,
+  value TEXT,
+  decided_by TEXT NOT NULL,
+  decided_at TIMESTAMPTZ NOT NULL,
+  PRIMARY KEY (job_id, row_id, column_name)
+);
+
 CREATE TABLE uploads (
   id UUID PRIMARY KEY,
   tenant_id UUID NOT NULL REFERENCES tenants (id),
@@ -296,7 +311,7 @@ DECLARE
 BEGIN
   FOREACH part IN ARRAY ARRAY['users', 'api_keys', 'datasets', 'contracts', 'cleaning_rules', 'jobs', 'job_attempts',
       'job_events', 'idempotency_keys', 'cleaned_datasets', 'imputation_stats', 'row_hash_indexes', 'provenance_counts',
-      'cell_provenance', 'uploads', 'usage', 'audit_logs', 'audit_heads', 'tenants'] LOOP
+      'cell_provenance', 'reviews', 'uploads', 'usage', 'audit_logs', 'audit_heads', 'tenants'] LOOP
     EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', part);
     EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', part);
     EXECUTE format('CREATE POLICY of_tenant ON %I TO data_sanitizer_tenant USING (%s) WITH CHECK (%s)', part,

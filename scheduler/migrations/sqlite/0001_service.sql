@@ -106,7 +106,9 @@ CREATE TABLE jobs (
   metrics TEXT,
   error TEXT,
   output TEXT,
-  manifest_digest TEXT
+  manifest_digest TEXT,
+  -- The version of the dataset that it made.
+  version INTEGER
 );
 CREATE INDEX jobs_to_claim ON jobs (tenant_id, priority DESC, created_at, id) WHERE status = 'queued';
 CREATE INDEX jobs_running ON jobs (lease_until) WHERE status IN ('pass1_running', 'pass2_running');
@@ -210,6 +212,19 @@ CREATE TABLE cell_provenance (
   transformation_id TEXT NOT NULL,
   confidence_score REAL NOT NULL DEFAULT 1.0,
   source TEXT NOT NULL,
+  PRIMARY KEY (job_id, row_id, column_name)
+);
+
+-- What people decided on changed cells.
+CREATE TABLE reviews (
+  job_id TEXT NOT NULL REFERENCES jobs (id),
+  row_id INTEGER NOT NULL,
+  column_name TEXT NOT NULL,
+  tenant_id TEXT NOT NULL REFERENCES tenants (id),
+  decision TEXT NOT NULL,
+  value TEXT,
+  decided_by TEXT NOT NULL,
+  decided_at INTEGER NOT NULL,
   PRIMARY KEY (job_id, row_id, column_name)
 );
 

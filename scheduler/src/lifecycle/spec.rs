@@ -3,7 +3,7 @@
 //! A spec that comes over the network may name less than one on the machine itself: sources from a list,
 //! secrets from a list, and no place for the output, which is the service's own.
 
-use planner::spec::{ByteSize, JobSpec, OutputFormat};
+use planner::spec::{ByteSize, JobSpec, OutputFormat, Secret};
 use planner::steps::StepSpec;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -11,11 +11,13 @@ use uuid::Uuid;
 use super::SecretPolicy;
 
 /// What a spec of a tenant may name.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct SpecPolicy {
     /// What locations may begin with.
     pub(crate) sources: Vec<String>,
     pub(crate) secrets: SecretPolicy,
+    /// The key of tokens: the service must be able to turn them back.
+    pub(crate) token_key: Secret,
     /// Most memory of one job.
     pub(crate) memory_limit: u64,
     /// Most bytes of a file once its compression is taken off.
@@ -120,6 +122,10 @@ impl SpecPolicy {
             // The usual one, or the first that the service has.
             None => spec.dataset.pii_salt = self.secrets.usual(),
         }
+        if spec.dataset.pii_token_key.is_some() {
+            return Err(SpecProblem::new("dataset.pii_token_key", own));
+        }
+        spec.dataset.pii_token_key = Some(self.token_key.clone());
         for (number, step) in spec.steps.iter().flatten().enumerate() {
             if let StepSpec::NearDedupe(step) = step
                 && let Some(against) = &step.against
@@ -189,7 +195,8 @@ mod tests {
             ],
             memory_limit: 8 << 30,
             decompressed: 1 << 30,
-            ..SpecPolicy::default()
+            secrets: SecretPolicy::default(),
+            token_key: Secret::token_key(),
         }
     }
 

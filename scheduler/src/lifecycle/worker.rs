@@ -25,11 +25,13 @@ use uuid::Uuid;
 
 use super::account::publication;
 use super::failure::{JobFailure, retry_delay};
+use super::review::{Earlier, reviewed_job};
 use super::spec::{upload_of, version_of};
 use crate::metadata::{
     Claim, Ending, Fence, JobStatus, MetadataError, MetadataStore, Publication, Upload,
 };
 use crate::storage::Store;
+use crate::vault::Vault;
 
 /// Time between two looks at a job that runs.
 const LOOK: Duration = Duration::from_millis(200);
@@ -75,6 +77,7 @@ impl Default for WorkerOptions {
 pub(crate) struct Workers {
     pub(crate) metadata: MetadataStore,
     pub(crate) store: Store,
+    vault: Vault,
     pub(crate) options: WorkerOptions,
     /// Tells of new jobs.
     pub(crate) wake: Arc<Notify>,
@@ -88,7 +91,7 @@ pub(crate) struct Workers {
 impl Workers {
     pub(crate) fn new(
         metadata: MetadataStore,
-        store: Store,
+        (store, vault): (Store, Vault),
         options: WorkerOptions,
         wake: Arc<Notify>,
         jobs: Handle,
@@ -97,6 +100,7 @@ impl Workers {
         Self {
             metadata,
             store,
+            vault,
             memory: Arc::new(FairSpillPool::new(limit)),
             options,
             wake,
@@ -248,11 +252,29 @@ impl Workers {
     ) -> tokio::task::JoinHandle<Result<Publication, planner::Error>> {
         let metadata = self.metadata.clone();
         let store = self.store.clone();
+        let vault = self.vault.clone();
         let options = self.options.clone();
         let memory = Arc::clone(&self.memory);
         let (job, output) = (claim.job.clone(), claim.output.clone());
         let jobs = self.jobs.clone();
         tokio::spawn(async move {
+            let usual = match metadata.kind() {
+                "sqlite" => 10_000,
+                _ => 100_000,
+            };
+            let kept = options.provenance_limit.unwrap_or(usual);
+            if let Some(of) = reviewed_job(&job.spec) {
+                let earlier = Earlier::find(&metadata, &job, of).await?;
+                let from = store.place(earlier.location());
+                let to = store.place(&output);
+                progress.enter(Phase::Write, 0)?;
+                let done = tokio::task::spawn_blocking(move || {
+                    earlier.revise(&from, (&to, &output), job.id, kept)
+                });
+                return done
+                    .await
+                    .map_err(|_| planner::Error::Bug("the job panicked"))?;
+            }
             let spec = JobSpec::from_value(job.spec.clone(), "spec")?;
             let mut spec = resolve(&metadata, &store, job.tenant_id, spec).await?;
             spec.output.location = store.place(&output).to_string();
@@ -267,17 +289,18 @@ impl Workers {
             run.memory = Some(memory);
             run.progress = progress;
             let bytes = job.source_bytes.unwrap_or(0);
-            let usual = match metadata.kind() {
-                "sqlite" => 10_000,
-                _ => 100_000,
-            };
-            let kept = options.provenance_limit.unwrap_or(usual);
             let done = jobs.spawn(async move {
                 let finished: Finished = run.run().await?;
-                publication(&finished, &output, bytes, kept)
+                let place = finished.output.clone();
+                Ok((publication(&finished, &output, bytes, kept)?, place))
             });
-            done.await
-                .map_err(|_| planner::Error::Bug("the job panicked"))?
+            let done: planner::Result<_> = done
+                .await
+                .map_err(|_| planner::Error::Bug("the job panicked"))?;
+            let (publication, place) = done?;
+            // Nobody sees a token that cannot be turned back.
+            vault.take(job.tenant_id, job.id, place).await?;
+            Ok(publication)
         })
     }
 
@@ -409,7 +432,8 @@ pub(crate) fn progress_document(progress: &Progress, elapsed: Duration) -> Value
     let (_, rows, _) = progress.now();
     // Writing takes about as long as learning.
     let done = (learned + written) / 2.0;
-    let left = (done > 0.02).then(|| elapsed.as_secs_f64() * (1.0 - done) / done);
+    // Early on, one pass says little of the others.
+    let left = (done > 0.15).then(|| elapsed.as_secs_f64() * (1.0 - done) / done);
     json!({
         "pass1_progress": rounded(learned),
         "pass2_progress": rounded(written),

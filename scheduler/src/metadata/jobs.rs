@@ -167,6 +167,8 @@ pub struct Job {
     pub output: Option<String>,
     /// Digest of the tables of its output.
     pub manifest_digest: Option<String>,
+    /// The version of the dataset that it made.
+    pub version: Option<i64>,
 }
 
 /// A try at a job.
@@ -239,6 +241,7 @@ pub(super) fn read(row: &Record) -> Result<Job> {
         error: row.opt_json("error")?,
         output: row.opt_text("output")?,
         manifest_digest: row.opt_text("manifest_digest")?,
+        version: row.opt_int("version")?,
     })
 }
 
@@ -252,6 +255,12 @@ pub(super) async fn dataset_named(
         return Err(MetadataError::Invalid(
             "a dataset's name has 1 to 200 bytes, no slash and no control characters".to_owned(),
         ));
+    }
+    // These mean something else in a path.
+    if matches!(name, "." | ".." | "ingest") || Uuid::parse_str(name).is_ok() {
+        return Err(MetadataError::Invalid(format!(
+            "{name:?} cannot be the name of a dataset"
+        )));
     }
     transaction
         .execute(

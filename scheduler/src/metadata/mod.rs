@@ -17,6 +17,7 @@ mod provenance;
 mod publish;
 mod queue;
 mod record;
+mod reviews;
 mod sqlite;
 mod tenants;
 mod uploads;
@@ -38,6 +39,7 @@ pub use provenance::{Cell, CellFilter, CellPage, ColumnCount};
 pub use publish::{Imputed, IndexPointer, Publication};
 pub use queue::{Beat, Claim, Ending, Fence, Reaped};
 pub use record::{Param, Record};
+pub use reviews::{ReviewDecision, Reviewed};
 pub use tenants::{Limits, Tenant, Usage};
 pub use uploads::{Upload, UploadPart};
 

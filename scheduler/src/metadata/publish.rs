@@ -153,6 +153,12 @@ impl MetadataStore {
             .int("version")?;
         transaction
             .execute(
+                "UPDATE jobs SET version = $2 WHERE id = $1",
+                params![job, version],
+            )
+            .await?;
+        transaction
+            .execute(
                 "INSERT INTO cleaned_datasets (id, tenant_id, dataset_id, version, job_id, location, checksum, rows, bytes,
                    transformations, contract, sources, created_at)
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, {now})",

@@ -251,7 +251,7 @@ impl MetadataStore {
         if before.text("status")? != status.name() {
             let data = json!({"status": status.name()});
             let (tenant, job) = (fence.tenant_id, fence.job_id);
-            events::add(transaction.as_mut(), tenant, job, "progress", data).await?;
+            events::add(transaction.as_mut(), tenant, job, "status", data).await?;
         }
         transaction.commit().await?;
         Ok(beat)

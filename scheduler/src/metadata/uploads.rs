@@ -157,6 +157,20 @@ impl MetadataStore {
         Ok(upload)
     }
 
+    /// Whether a job that has not ended reads an upload.
+    pub async fn needs_upload(&self, tenant: Uuid, id: Uuid) -> Result<bool> {
+        let mut transaction = self.read(Scope::Tenant(tenant)).await?;
+        let row = transaction
+            .optional(
+                "SELECT id FROM jobs WHERE tenant_id = $1 AND status IN ('queued', 'pass1_running', 'pass2_running')
+                   AND CAST(spec AS TEXT) LIKE $2 LIMIT 1",
+                params![tenant, format!("%upload:{id}%")],
+            )
+            .await?;
+        transaction.commit().await?;
+        Ok(row.is_some())
+    }
+
     /// Forgets an upload that no job needs.
     pub async fn forget_upload(&self, tenant: Uuid, id: Uuid) -> Result<()> {
         let mut transaction = self.write(Scope::Tenant(tenant)).await?;

@@ -48,6 +48,25 @@ pub(crate) fn rows(
     from: RowPlace,
     limit: usize,
 ) -> planner::Result<Rows> {
+    if filter.row_id.is_none() {
+        return some(parts, filter, from, limit);
+    }
+    // One row of the source has few: they are found anew, and counted.
+    let all = some(parts, filter, RowPlace::default(), usize::MAX)?.rows;
+    let end = from.row.saturating_add(limit);
+    let next = RowPlace { part: 0, row: end };
+    Ok(Rows {
+        next: (all.len() > end).then_some(next),
+        rows: all.into_iter().skip(from.row).take(limit).collect(),
+    })
+}
+
+fn some(
+    parts: &[Place],
+    filter: &RowFilter,
+    from: RowPlace,
+    limit: usize,
+) -> planner::Result<Rows> {
     let mut found = Rows::default();
     for (number, part) in parts.iter().enumerate().skip(from.part) {
         let unreadable = |source| planner::Error::Io {
@@ -58,8 +77,7 @@ pub(crate) fn rows(
         let mut builder = ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(BATCH);
         let mut before = 0;
         if let Some(row_id) = filter.row_id {
-            // Of the whole part only the groups that may hold the row; places count all rows, so
-            // they begin at the first of these.
+            // Of the whole part only the groups that may hold the row.
             let groups = builder.metadata().row_groups();
             let held: Vec<usize> = (0..groups.len())
                 .filter(|group| may_hold(&groups[*group], row_id))

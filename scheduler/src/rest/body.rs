@@ -36,6 +36,10 @@ impl From<WriteError<BodyError>> for Problem {
     fn from(error: WriteError<BodyError>) -> Self {
         match error {
             WriteError::Content(error) => error.into(),
+            WriteError::Damaged => {
+                let problem = "what arrived has another SHA-256; send the part again";
+                Problem::field("X-Content-SHA256", problem)
+            }
             WriteError::Store(error) => Problem::of_store(&error),
         }
     }

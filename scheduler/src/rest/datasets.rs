@@ -310,6 +310,9 @@ pub(crate) async fn add_contract(
         None => dataset,
     };
     caller.needs_dataset(&name)?;
+    if !contract.is_object() {
+        return Err(Problem::invalid("expected an object"));
+    }
     check_part(&app, serde_json::json!({"dataset": contract}))?;
     let added = app
         .metadata

@@ -8,6 +8,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::{App, Problem};
 use crate::access::{Action, Caller};
@@ -19,8 +20,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Document<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match axum::Json::<T>::from_request(request, state).await {
-            Ok(axum::Json(document)) => Ok(Self(document)),
+        match axum::Json::<Value>::from_request(request, state).await {
+            Ok(axum::Json(document)) => read(document).map(Self),
             Err(JsonRejection::JsonDataError(error)) => {
                 Err(Problem::invalid(reason(&error.body_text())))
             }
@@ -33,6 +34,20 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Document<T> {
             Err(error) => Err(Problem::bad_request(reason(&error.body_text()))),
         }
     }
+}
+
+/// A document of the API; all of them are objects.
+fn read<T: DeserializeOwned>(document: Value) -> Result<T, Problem> {
+    if !document.is_object() {
+        return Err(Problem::invalid("expected an object"));
+    }
+    serde_path_to_error::deserialize(document).map_err(|error| {
+        let path = error.path().to_string();
+        match path.as_str() {
+            "." => Problem::invalid(error.inner().to_string()),
+            _ => Problem::field(path, error.inner().to_string()),
+        }
+    })
 }
 
 /// The text behind the last prefix that axum puts before an error.

@@ -13,16 +13,19 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::body::{file_name, limited};
-use super::extract::{Document, Named, Params};
+use super::extract::{Named, Params};
 use super::problem::Problems;
 use super::{App, Problem};
 use crate::access::{Action, Caller};
 use crate::lifecycle::{overlay, spec_of_upload, upload_of, version_of};
-use crate::metadata::{JobStatus, NewJob, Submission};
+use crate::metadata::{Job, JobStatus, NewJob, Submission};
 use crate::storage::{Stored, hexadecimal};
 
 /// Most bytes of a field that is no file.
 const FIELD_BYTES: usize = 1 << 20;
+
+/// Most bytes of a job spec.
+const SPEC_BYTES: usize = 2 << 20;
 
 /// Priorities that a job may have among those of its tenant.
 const PRIORITIES: std::ops::RangeInclusive<i64> = -100..=100;
@@ -78,6 +81,18 @@ pub(crate) struct Accepted {
     estimated_completion_ms: u64,
 }
 
+impl Accepted {
+    /// A job that is short.
+    pub(super) fn soon(job: &Job) -> Self {
+        Self {
+            job_id: job.id,
+            dataset_id: job.dataset_id,
+            status: job.status,
+            estimated_completion_ms: 1000,
+        }
+    }
+}
+
 /// Takes a job into the queue. When this answers, the job is not forgotten, whatever dies.
 ///
 /// The same `Idempotency-Key` with the same request gives the same job, however often it comes.
@@ -89,8 +104,6 @@ pub(crate) struct Accepted {
     responses((status = 202, body = Accepted, headers(("Location" = String, description = "The job"),
             ("Retry-After" = i64, description = "Seconds until a look at the job may be worth it"))),
         (status = 408, body = Problem, content_type = "application/problem+json", description = "Nothing was sent for too long"),
-        (status = 413, body = Problem, content_type = "application/problem+json", description = "The file is too large"),
-        (status = 415, body = Problem, content_type = "application/problem+json", description = "Neither a form nor JSON"),
         (status = 507, body = Problem, content_type = "application/problem+json", description = "The store is full"),
         Problems))]
 pub(crate) async fn ingest(
@@ -104,6 +117,12 @@ pub(crate) async fn ingest(
     caller.needs_tenant(&tenant)?;
     caller.needs(Action::SubmitJobs)?;
     let key = idempotency_key(&headers)?;
+    if params.deadline_seconds == Some(0) {
+        return Err(Problem::field(
+            "deadline_seconds",
+            "a deadline is 1 second away, or more",
+        ));
+    }
     if !PRIORITIES.contains(&params.priority.unwrap_or(0)) {
         return Err(Problem::field("priority", "a priority is from -100 to 100"));
     }
@@ -118,8 +137,11 @@ pub(crate) async fn ingest(
             from_form(&app, &caller, form, &params).await?
         }
         "application/json" => {
-            let Document(spec) = Document::<Value>::from_request(request, &app).await?;
-            from_spec(spec, &params)?
+            let content = axum::body::to_bytes(request.into_body(), SPEC_BYTES).await;
+            let content = content.map_err(|_| Problem::too_large("a job spec may have 2 MiB"))?;
+            let spec = serde_json::from_slice(&content);
+            let spec = spec.map_err(|error| Problem::bad_request(error.to_string()))?;
+            from_spec(&app, &caller, spec, &params).await?
         }
         _ => {
             return Err(Problem::media_type(
@@ -185,7 +207,12 @@ fn digest_of(parts: &[(&str, &str)]) -> String {
 }
 
 /// The order that a spec is.
-fn from_spec(spec: Value, params: &IngestParams) -> Result<Order, Problem> {
+async fn from_spec(
+    app: &App,
+    caller: &Caller,
+    spec: Value,
+    params: &IngestParams,
+) -> Result<Order, Problem> {
     if !spec.is_object() {
         return Err(Problem::invalid(
             "expected a job spec: an object with a source",
@@ -200,7 +227,19 @@ fn from_spec(spec: Value, params: &IngestParams) -> Result<Order, Problem> {
             )
         })?
         .to_owned();
-    let text = spec.to_string();
+    let mut text = spec.to_string();
+    // What was sent counts, and not what its upload is called: whoever sends it again means the same job.
+    let location = &spec["source"]["location"];
+    let named = location
+        .as_array()
+        .cloned()
+        .unwrap_or_else(|| vec![location.clone()]);
+    for id in named.iter().filter_map(Value::as_str).filter_map(upload_of) {
+        let upload = app.metadata.upload(caller.tenant_id(), id).await?;
+        if let Some(digest) = upload.and_then(|upload| upload.sha256) {
+            text = text.replace(&format!("upload:{id}"), &format!("sha256:{digest}"));
+        }
+    }
     let rules = params.rules.as_deref();
     let digest = digest_of(&[
         ("spec", &text),

@@ -107,6 +107,8 @@ pub(crate) struct JobView {
     error: Option<JobFailure>,
     /// Digest of the tables of its output: the same for every run of the job.
     manifest_digest: Option<String>,
+    /// The version of the dataset that it made.
+    version: Option<i64>,
 }
 
 fn read<T: serde::de::DeserializeOwned>(document: Option<Value>) -> Option<T> {
@@ -145,6 +147,7 @@ impl From<Job> for JobView {
             metrics,
             error: read(job.error),
             manifest_digest: job.manifest_digest,
+            version: job.version,
         }
     }
 }
@@ -154,6 +157,7 @@ impl From<Job> for JobView {
 #[into_params(parameter_in = Query)]
 pub(crate) struct JobsParams {
     /// In this state.
+    #[param(inline)]
     status: Option<JobStatus>,
     /// Of the dataset with this name.
     dataset_name: Option<String>,

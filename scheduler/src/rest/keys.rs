@@ -7,10 +7,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::extract::{Document, Named};
+use super::extract::{Document, Named, Params};
 use super::problem::Problems;
 use super::{App, Problem};
 use crate::access::{Action, Caller};
@@ -147,6 +147,21 @@ pub(crate) async fn create(
         }
         None => caller.tenant_id(),
     };
+    if request.expires_at.is_some_and(|at| at <= Utc::now()) {
+        return Err(Problem::field(
+            "expires_at",
+            "the key would have ended already",
+        ));
+    }
+    let mut beyond = request.actions.iter().flatten();
+    if let Some(action) = beyond.find(|action| !action.is_of(request.role)) {
+        let problem = format!(
+            "{} is no action of the role {}",
+            action.name(),
+            request.role.name()
+        );
+        return Err(Problem::field("actions", problem));
+    }
     let actions = request.actions.map(|actions| {
         let names = actions.iter().map(|action| action.name().to_owned());
         names.collect::<Vec<String>>()
@@ -167,17 +182,35 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, Json(secret)))
 }
 
+/// Whose key is taken back.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct RevokeParams {
+    /// Another tenant than one's own, by name or identifier; only for operators.
+    tenant: Option<String>,
+}
+
 /// Takes a key back, at once.
 #[utoipa::path(delete, path = "/keys/{key_id}", tag = "access",
-    params(("key_id" = String, Path, description = "The public part of the key")),
+    params(("key_id" = String, Path, description = "The public part of the key"), RevokeParams),
     responses((status = 204, description = "Nobody comes in with it any more"), Problems))]
 pub(crate) async fn revoke(
     State(app): State<Arc<App>>,
     caller: Caller,
     Named(id): Named<String>,
+    Params(params): Params<RevokeParams>,
 ) -> Result<StatusCode, Problem> {
-    caller.needs(Action::ManageKeys)?;
-    let tenant = caller.tenant_id();
+    let tenant = match &params.tenant {
+        Some(name) => {
+            caller.needs_operator()?;
+            let tenant = app.metadata.find_tenant(name).await?;
+            tenant.ok_or_else(|| Problem::not_found("tenant"))?.id
+        }
+        None => {
+            caller.needs(Action::ManageKeys)?;
+            caller.tenant_id()
+        }
+    };
     app.metadata.revoke_key(tenant, &id, &caller.actor).await?;
     Ok(StatusCode::NO_CONTENT)
 }

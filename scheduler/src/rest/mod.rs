@@ -13,7 +13,9 @@ mod keys;
 mod page;
 mod problem;
 mod results;
+mod review;
 mod tenants;
+mod tokens;
 mod uploads;
 
 use std::sync::Arc;
@@ -27,7 +29,9 @@ use axum::routing::get;
 use tokio::sync::Notify;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, ServerBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -38,11 +42,14 @@ use crate::access::{JwtVerifier, Rates};
 use crate::lifecycle::SpecPolicy;
 use crate::metadata::MetadataStore;
 use crate::storage::Store;
+use crate::vault::Vault;
 
 /// What handlers work with.
 pub(crate) struct App {
     pub(crate) metadata: MetadataStore,
     pub(crate) store: Store,
+    /// What tokens stand for.
+    pub(crate) vault: Vault,
     pub(crate) specs: SpecPolicy,
     pub(crate) jwt: Option<JwtVerifier>,
     pub(crate) rates: Rates,
@@ -85,6 +92,8 @@ fn routes() -> (Router<Arc<App>>, OpenApi) {
         .routes(routes!(results::file))
         .routes(routes!(results::part))
         .routes(routes!(results::provenance))
+        .routes(routes!(review::fixes, review::decide))
+        .routes(routes!(review::publish))
         .routes(routes!(results::removed))
         .routes(routes!(results::quarantine))
         .routes(routes!(datasets::list))
@@ -99,7 +108,7 @@ fn routes() -> (Router<Arc<App>>, OpenApi) {
             datasets::delete_rule
         ))
         .routes(routes!(uploads::begin))
-        .routes(routes!(uploads::show))
+        .routes(routes!(uploads::show, uploads::remove))
         .routes(routes!(uploads::complete))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
@@ -107,7 +116,8 @@ fn routes() -> (Router<Arc<App>>, OpenApi) {
         .routes(routes!(tenants::list, tenants::create))
         .routes(routes!(tenants::update))
         .routes(routes!(keys::list, keys::create))
-        .routes(routes!(keys::revoke));
+        .routes(routes!(keys::revoke))
+        .routes(routes!(tokens::reveal));
     // These stream, and have limits of their own.
     let streams = OpenApiRouter::new()
         .routes(routes!(ingest::ingest))
@@ -142,19 +152,21 @@ fn document() -> OpenApi {
         .build();
     let mut components = utoipa::openapi::Components::new();
     components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    let key =
+        ApiKeyValue::with_description("X-API-Key", "The same API key, in a header of its own");
+    components.add_security_scheme("key", SecurityScheme::ApiKey(ApiKey::Header(key)));
     document.components = Some(components);
-    document.security = Some(vec![utoipa::openapi::SecurityRequirement::new(
-        "bearer",
-        Vec::<String>::new(),
-    )]);
+    let either = ["bearer", "key"];
+    let either = either.map(|name| SecurityRequirement::new(name, Vec::<String>::new()));
+    document.security = Some(either.to_vec());
     document
 }
 
 /// The whole API.
 pub(crate) fn router(app: Arc<App>) -> Router {
     let (router, document) = routes();
-    let text = document.to_json().unwrap_or_default();
-    let described = move || {
+    let text = described(&document).unwrap_or_default();
+    let document = move || {
         let kind = [(header::CONTENT_TYPE, "application/json")];
         let text = text.clone();
         async move { (kind, text) }
@@ -163,7 +175,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
     };
     router
-        .route("/api/v1/openapi.json", get(described))
+        .route("/api/v1/openapi.json", get(document))
         .fallback(|| async { Problem::not_found("path") })
         .method_not_allowed_fallback(|| async { Problem::method() })
         .layer(CatchPanicLayer::custom(panicked))
@@ -172,6 +184,41 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .layer(header(header::X_FRAME_OPTIONS, "DENY"))
         .layer(header(header::REFERRER_POLICY, "no-referrer"))
         .with_state(app)
+}
+
+/// The OpenAPI document, with what its maker leaves out: a name of its own for each operation, and a word on each
+/// answer.
+fn described(document: &OpenApi) -> serde_json::Result<String> {
+    let mut document = serde_json::to_value(document)?;
+    let paths = document["paths"].as_object_mut();
+    let operations = paths
+        .into_iter()
+        .flat_map(|paths| paths.values_mut())
+        .filter_map(|path| path.as_object_mut())
+        .flat_map(|path| path.values_mut());
+    for operation in operations {
+        let name = |field: &serde_json::Value| field.as_str().unwrap_or_default().to_owned();
+        let own = name(&operation["operationId"]);
+        operation["operationId"] = match name(&operation["tags"][0]).as_str() {
+            tag if tag == own => own,
+            tag => format!("{tag}_{own}"),
+        }
+        .into();
+        let answers = operation["responses"].as_object_mut();
+        for (status, answer) in answers.into_iter().flatten() {
+            let said = answer["description"].as_str().unwrap_or_default();
+            if said.is_empty() {
+                answer["description"] = match status.as_str() {
+                    "200" => "What was asked for",
+                    "201" => "It is made",
+                    "202" => "It is accepted",
+                    _ => "What is wrong",
+                }
+                .into();
+            }
+        }
+    }
+    serde_json::to_string(&document)
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {

@@ -259,6 +259,12 @@ pub(crate) enum Problems {
     /// Something stands in the way.
     #[response(status = 409, content_type = "application/problem+json")]
     Conflict(#[to_schema] Problem),
+    /// The document is too large.
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooLarge(#[to_schema] Problem),
+    /// The body is not what is expected here.
+    #[response(status = 415, content_type = "application/problem+json")]
+    MediaType(#[to_schema] Problem),
     /// The request asks for what cannot be.
     #[response(status = 422, content_type = "application/problem+json")]
     Invalid(#[to_schema] Problem),

@@ -1,13 +1,17 @@
 //! What came of a job: its report, its files, and rows of its tables.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use arrow::record_batch::RecordBatchReader;
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use planner::sink::Manifest;
+use planner::sink::{FileEntry, Manifest};
 use planner::storage::Place;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -21,9 +25,13 @@ use super::jobs::find;
 use super::problem::Problems;
 use super::{App, Problem, page};
 use crate::access::{Action, Caller};
+use crate::lifecycle::open_table;
 use crate::metadata::{AuditEntry, Cell, CellFilter, ColumnCount, Job, JobStatus};
 use crate::output::{Format, RowFilter, RowPlace, rows, send};
 use crate::storage::blocking;
+
+/// What tokens stand for is sealed, and nobody's to fetch.
+const SEALED: &str = "tokens/";
 
 /// A job that was published, and where its output lies.
 struct Output {
@@ -100,6 +108,7 @@ pub(crate) enum ReportFormat {
 #[into_params(parameter_in = Query)]
 pub(crate) struct ReportParams {
     /// `json` (the default) or `html`.
+    #[param(inline)]
     format: Option<ReportFormat>,
 }
 
@@ -186,11 +195,14 @@ pub(crate) enum Formulas {
 #[into_params(parameter_in = Query)]
 pub(crate) struct DownloadParams {
     /// `parquet` (the default), `csv` or `jsonl`.
+    #[param(inline)]
     format: Option<Format>,
     /// `data` (the default), `provenance`, `removed`, `quarantine` or `clusters`.
+    #[param(inline)]
     table: Option<Table>,
     /// `escape` (the default) puts an apostrophe before texts in CSV that a spreadsheet would run as a formula; `keep`
     /// leaves them.
+    #[param(inline)]
     formulas: Option<Formulas>,
 }
 
@@ -263,12 +275,17 @@ pub(crate) async fn files(
     caller.needs(Action::ReadData)?;
     let output = output(&app, &caller, id).await?;
     let manifest = output.manifest(&app).await?;
-    let files = manifest.files.into_iter().map(|entry| FileView {
-        path: entry.path,
-        rows: entry.rows,
-        bytes: entry.bytes,
-        sha256: entry.sha256,
-    });
+    let told = |entry: &FileEntry| !entry.path.starts_with(SEALED);
+    let files = manifest
+        .files
+        .into_iter()
+        .filter(told)
+        .map(|entry| FileView {
+            path: entry.path,
+            rows: entry.rows,
+            bytes: entry.bytes,
+            sha256: entry.sha256,
+        });
     Ok(Json(Files {
         files: files.collect(),
     }))
@@ -309,7 +326,10 @@ async fn send_file(app: &App, caller: &Caller, id: Uuid, path: &str) -> Result<R
     let output = output(app, caller, id).await?;
     let manifest = output.manifest(app).await?;
     // Only names of the list: no path leads anywhere else.
-    let found = manifest.files.iter().find(|entry| entry.path == path);
+    let found = manifest
+        .files
+        .iter()
+        .find(|entry| entry.path == path && !path.starts_with(SEALED));
     let found = found.ok_or_else(|| Problem::not_found("file"))?;
     record(app, caller, id, "data_downloaded", json!({"file": path})).await?;
     let name = format!("{}/{}", output.location, found.path);
@@ -331,7 +351,7 @@ async fn send_file(app: &App, caller: &Caller, id: Uuid, path: &str) -> Result<R
 pub(crate) struct ProvenanceParams {
     /// Number of the row in the source, from 0.
     #[param(minimum = 0)]
-    row_id: Option<i64>,
+    row_id: Option<u64>,
     /// The column.
     column: Option<String>,
     /// The transformation, such as `t-3`.
@@ -369,50 +389,86 @@ pub(crate) async fn provenance(
     Params(params): Params<ProvenanceParams>,
 ) -> Result<Json<ProvenanceView>, Problem> {
     caller.needs(Action::ReadProvenance)?;
-    let limit = page::limit(params.limit)?;
-    let output = output(&app, &caller, id).await?;
+    let below = params.confidence_below;
+    if below.is_some_and(|below| !(0.0..=1.0).contains(&below)) {
+        return Err(Problem::field(
+            "confidence_below",
+            "a confidence is from 0 to 1",
+        ));
+    }
+    let wanted = Cells {
+        row_id: params.row_id,
+        column: params.column,
+        transformation_id: params.transformation_id,
+        below,
+        limit: params.limit,
+        cursor: params.cursor,
+    };
+    let (cells, next_cursor) = cells_of(&app, &caller, id, wanted).await?;
+    let counts = app.metadata.provenance_counts(caller.tenant_id(), id);
+    Ok(Json(ProvenanceView {
+        counts: counts.await?,
+        cells,
+        next_cursor,
+    }))
+}
+
+/// Which changed cells are wanted.
+#[derive(Debug, Default)]
+pub(super) struct Cells {
+    pub(super) row_id: Option<u64>,
+    pub(super) column: Option<String>,
+    pub(super) transformation_id: Option<String>,
+    pub(super) below: Option<f64>,
+    pub(super) limit: Option<u32>,
+    pub(super) cursor: Option<String>,
+}
+
+/// Changed cells of a job, and where the next page begins. Reading of columns with personal data is recorded.
+pub(super) async fn cells_of(
+    app: &App,
+    caller: &Caller,
+    id: Uuid,
+    wanted: Cells,
+) -> Result<(Vec<Cell>, Option<String>), Problem> {
+    let limit = page::limit(wanted.limit)?;
+    let output = output(app, caller, id).await?;
     let tenant = caller.tenant_id();
-    let private = private_columns(&app, &caller, &output).await?;
+    let private = private_columns(app, caller, &output).await?;
     let read: Vec<&String> = private
         .iter()
-        .filter(|name| params.column.as_ref().is_none_or(|column| column == *name))
+        .filter(|name| wanted.column.as_ref().is_none_or(|column| column == *name))
         .collect();
     if !read.is_empty() {
-        let details = json!({"columns": read, "row_id": params.row_id});
-        record(&app, &caller, id, "pii_provenance_read", details).await?;
+        let details = json!({"columns": read, "row_id": wanted.row_id});
+        record(app, caller, id, "pii_provenance_read", details).await?;
     }
     let counts = app.metadata.provenance_counts(tenant, id).await?;
     if counts.iter().all(|count| count.complete) {
         let filter = CellFilter {
-            row_id: params.row_id,
-            column: params.column,
-            transformation_id: params.transformation_id,
-            below: params.confidence_below,
-            after: page::place(params.cursor.as_deref())?,
+            row_id: wanted.row_id.map(numbered),
+            column: wanted.column,
+            transformation_id: wanted.transformation_id,
+            below: wanted.below,
+            after: page::place(wanted.cursor.as_deref())?,
         };
         let found = app.metadata.cells(tenant, id, &filter, limit).await?;
         let last = found.cells.last().filter(|_| found.more);
-        let next_cursor =
-            last.and_then(|cell| page::cursor(&(cell.row_id, cell.column_name.clone())));
-        return Ok(Json(ProvenanceView {
-            counts,
-            cells: found.cells,
-            next_cursor,
-        }));
+        let next = last.and_then(|cell| page::cursor(&(cell.row_id, cell.column_name.clone())));
+        return Ok((found.cells, next));
     }
     // There are more cells than the store holds: they are read from the output.
     let text = |name: &'static str, value: Option<String>| value.map(|value| (name, value));
     let texts = [
-        text("column_name", params.column),
-        text("transformation_id", params.transformation_id),
+        text("column_name", wanted.column),
+        text("transformation_id", wanted.transformation_id),
     ];
     let filter = RowFilter {
-        row_id: params.row_id,
+        row_id: wanted.row_id.map(numbered),
         texts: texts.into_iter().flatten().collect(),
-        below: params.confidence_below,
+        below: wanted.below,
     };
-    let (found, next_cursor) =
-        some_rows(&app, &output, "provenance", filter, params.cursor, limit).await?;
+    let (found, next) = some_rows(app, &output, "provenance", filter, wanted.cursor, limit).await?;
     let cells = found.into_iter().map(|row| {
         let text = |name: &str| row.get(name).and_then(Value::as_str).map(str::to_owned);
         Cell {
@@ -428,11 +484,40 @@ pub(crate) async fn provenance(
             source: text("source").unwrap_or_default(),
         }
     });
-    Ok(Json(ProvenanceView {
-        counts,
-        cells: cells.collect(),
-        next_cursor,
-    }))
+    Ok((cells.collect(), next))
+}
+
+/// A job that was published, if whoever asks may see it.
+pub(super) async fn published_job(app: &App, caller: &Caller, id: Uuid) -> Result<Job, Problem> {
+    Ok(output(app, caller, id).await?.job)
+}
+
+/// Columns of the cleaned data without personal data, with their types.
+pub(super) async fn column_types(
+    app: &App,
+    caller: &Caller,
+    id: Uuid,
+) -> Result<BTreeMap<String, DataType>, Problem> {
+    let output = output(app, caller, id).await?;
+    let private = private_columns(app, caller, &output).await?;
+    let parts = output.parts(app, "data").await?;
+    let first = parts.into_iter().next().ok_or_else(Problem::internal)?;
+    let schema = blocking(move || Ok(open_table(&first).map(|reader| reader.schema()))).await;
+    let schema = schema.map_err(|error| Problem::of_store(&error))?;
+    let schema = schema.map_err(|error| {
+        tracing::error!(%error, "an output cannot be read");
+        Problem::internal()
+    })?;
+    let columns = schema.fields().iter();
+    Ok(columns
+        .filter(|field| !private.contains(field.name()))
+        .map(|field| (field.name().clone(), field.data_type().clone()))
+        .collect())
+}
+
+/// A number of a row as tables have it.
+fn numbered(row_id: u64) -> i64 {
+    i64::try_from(row_id).unwrap_or(i64::MAX)
 }
 
 /// Columns of an output with personal data.
@@ -488,7 +573,7 @@ async fn some_rows(
 pub(crate) struct LostParams {
     /// Number of the row in the source, from 0.
     #[param(minimum = 0)]
-    row_id: Option<i64>,
+    row_id: Option<u64>,
     /// Why it is not in the cleaned data, such as `duplicate`.
     reason: Option<String>,
     /// How many at most, 1 to 1000; 100 when left out.
@@ -519,7 +604,7 @@ async fn lost(
     let limit = page::limit(params.limit)?;
     let output = output(app, caller, id).await?;
     let filter = RowFilter {
-        row_id: params.row_id,
+        row_id: params.row_id.map(numbered),
         texts: params
             .reason
             .into_iter()

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -70,23 +70,56 @@ pub(crate) struct Tenants {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct LimitsRequest {
     /// Jobs that run at the same time, at most.
-    #[schema(minimum = 0, nullable = false)]
+    #[schema(minimum = 0)]
+    #[serde(deserialize_with = "whole")]
     max_running: Option<i64>,
     /// Jobs that wait, at most.
-    #[schema(minimum = 0, nullable = false)]
+    #[schema(minimum = 0)]
+    #[serde(deserialize_with = "whole")]
     max_queued: Option<i64>,
     /// Share of the workers beside that of others.
-    #[schema(minimum = 0.001, nullable = false)]
+    #[schema(minimum = 0.001)]
     weight: Option<f64>,
-    /// Rows of sources in a month, at most.
-    #[schema(minimum = 0, nullable = false)]
-    rows_per_month: Option<i64>,
+    /// Rows of sources in a month, at most; null for no limit.
+    #[schema(minimum = 0, value_type = Option<i64>)]
+    #[serde(deserialize_with = "given")]
+    rows_per_month: Option<Option<i64>>,
     /// Calls of the API in a second, in the mean.
-    #[schema(minimum = 0.001, nullable = false)]
+    #[schema(minimum = 0.001)]
     calls_per_second: Option<f64>,
     /// Whether nobody comes in for it, and its jobs wait.
-    #[schema(nullable = false)]
     suspended: Option<bool>,
+}
+
+/// Limits by name; a list of values is none.
+fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LimitsRequest, D::Error> {
+    let fields = serde_json::Map::deserialize(deserializer)?;
+    serde_json::from_value(fields.into()).map_err(serde::de::Error::custom)
+}
+
+/// A whole number, however it is written: `5` and `5.0` are the same in JSON Schema.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    let number = Option::<serde_json::Number>::deserialize(deserializer)?;
+    let Some(number) = number else {
+        return Ok(None);
+    };
+    let rounded = || {
+        number
+            .as_f64()
+            .filter(|number| number.fract() == 0.0 && number.abs() < 9e15)
+    };
+    // A float without a fraction, below 2^53.
+    let whole = number
+        .as_i64()
+        .or_else(|| rounded().map(|number| number as i64));
+    whole
+        .map(Some)
+        .ok_or_else(|| serde::de::Error::custom("expected a whole number"))
+}
+
+/// A whole number or null, either of which says something.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64>>, D::Error> {
+    whole(deserializer).map(Some)
 }
 
 impl LimitsRequest {
@@ -95,7 +128,7 @@ impl LimitsRequest {
             max_running: self.max_running.unwrap_or(limits.max_running),
             max_queued: self.max_queued.unwrap_or(limits.max_queued),
             weight: self.weight.unwrap_or(limits.weight),
-            rows_per_month: self.rows_per_month.or(limits.rows_per_month),
+            rows_per_month: self.rows_per_month.unwrap_or(limits.rows_per_month),
             calls_per_second: self.calls_per_second.unwrap_or(limits.calls_per_second),
         }
     }
@@ -109,7 +142,7 @@ pub(crate) struct TenantRequest {
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     name: String,
     /// What it may use.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     limits: LimitsRequest,
 }
 
@@ -137,10 +170,16 @@ pub(crate) async fn create(
 ) -> Result<(StatusCode, Json<TenantView>), Problem> {
     caller.needs_operator()?;
     let limits = request.limits.over(Limits::default());
-    let tenant = app
+    let mut tenant = app
         .metadata
         .create_tenant(&request.name, &limits, &caller.actor)
         .await?;
+    if request.limits.suspended == Some(true) {
+        tenant = app
+            .metadata
+            .update_tenant(tenant.id, &limits, true, &caller.actor)
+            .await?;
+    }
     Ok((StatusCode::CREATED, Json(tenant.into())))
 }
 

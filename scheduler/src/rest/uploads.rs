@@ -18,6 +18,7 @@ use super::problem::Problems;
 use super::{App, Problem};
 use crate::access::{Action, Caller};
 use crate::metadata::{Upload, UploadPart};
+use crate::storage::WriteError;
 
 /// Most parts of an upload.
 const PARTS: i64 = 10_000;
@@ -82,6 +83,9 @@ pub(crate) async fn begin(
     Document(request): Document<UploadRequest>,
 ) -> Result<(StatusCode, Json<UploadView>), Problem> {
     caller.needs(Action::SubmitJobs)?;
+    if !(1..=1000).contains(&request.name.chars().count()) {
+        return Err(Problem::field("name", "a name has 1 to 1000 characters"));
+    }
     let id = Uuid::now_v7();
     let name = file_name(Some(&request.name));
     let location = format!("uploads/{}/{id}/{name}", caller.tenant_id());
@@ -112,7 +116,10 @@ pub(crate) async fn show(
         ("number" = i64, Path, minimum = 1, maximum = 10000, description = "Number of the part, from 1"),
         ("X-Content-SHA256" = Option<String>, Header, description = "SHA-256 of the part, in hexadecimal")),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 200, body = UploadPart), Problems))]
+    responses((status = 200, body = UploadPart),
+        (status = 408, body = Problem, content_type = "application/problem+json", description = "Nothing was sent for too long"),
+        (status = 507, body = Problem, content_type = "application/problem+json", description = "The store is full"),
+        Problems))]
 pub(crate) async fn put_part(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -133,17 +140,9 @@ pub(crate) async fn put_part(
     }
     let name = part_name(&upload, number);
     let body = limited(body.into_data_stream(), app.options.max_upload_bytes);
-    let stored = app.store.write(&name, body).await?;
     let expected = headers.get("x-content-sha256");
-    if let Some(expected) = expected
-        && !expected
-            .as_bytes()
-            .eq_ignore_ascii_case(stored.sha256.as_bytes())
-    {
-        let _ = app.store.remove(&name).await;
-        let problem = "what arrived has another SHA-256; send the part again";
-        return Err(Problem::field("X-Content-SHA256", problem));
-    }
+    let expected = expected.map(|digest| String::from_utf8_lossy(digest.as_bytes()).into_owned());
+    let stored = app.store.write_checked(&name, body, expected).await?;
     let part = UploadPart {
         number,
         bytes: i64::try_from(stored.bytes).unwrap_or(i64::MAX),
@@ -198,11 +197,21 @@ pub(crate) async fn complete(
         Err(error) => futures::stream::iter([Err(error)]).right_stream(),
     });
     let written = app.store.write(&upload.location, content).await;
-    let stored = written.map_err(|error| match error {
-        crate::storage::WriteError::Content(error) | crate::storage::WriteError::Store(error) => {
-            Problem::of_store(&error)
+    let stored = match written {
+        Ok(stored) => stored,
+        Err(WriteError::Content(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+            // Another call has put them together, and removed them.
+            let upload = find(&app, &caller, id).await?;
+            return match upload.completed_at {
+                Some(_) => Ok(Json(upload.into())),
+                None => Err(Problem::conflict("a part is gone; send it again")),
+            };
         }
-    })?;
+        Err(WriteError::Content(error) | WriteError::Store(error)) => {
+            return Err(Problem::of_store(&error));
+        }
+        Err(WriteError::Damaged) => return Err(Problem::internal()),
+    };
     let bytes = i64::try_from(stored.bytes).unwrap_or(i64::MAX);
     let done = app
         .metadata
@@ -219,4 +228,29 @@ pub(crate) async fn complete(
         .remove(&format!("{}.parts", upload.location))
         .await;
     Ok(Json(done.into()))
+}
+
+/// Removes an upload, unless a job that has not ended needs it.
+#[utoipa::path(delete, path = "/uploads/{upload_id}", tag = "uploads",
+    params(("upload_id" = Uuid, Path, description = "Identifier of the upload")),
+    responses((status = 204, description = "It is gone"), Problems))]
+pub(crate) async fn remove(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Named(id): Named<Uuid>,
+) -> Result<StatusCode, Problem> {
+    caller.needs(Action::SubmitJobs)?;
+    let upload = find(&app, &caller, id).await?;
+    let tenant = caller.tenant_id();
+    if app.metadata.needs_upload(tenant, id).await? {
+        return Err(Problem::conflict("a job that has not ended needs it"));
+    }
+    app.metadata.forget_upload(tenant, id).await?;
+    let folder = upload
+        .location
+        .rsplit_once('/')
+        .map_or("", |(folder, _)| folder);
+    let removed = app.store.remove(folder).await;
+    removed.map_err(|error| Problem::of_store(&error))?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -27,7 +27,7 @@ on_both! {
         assert_eq!(done.status, JobStatus::Success);
         assert_eq!(done.output.as_deref(), Some(claimed.output.as_str()));
         let kinds: Vec<String> = store.events(one.id, job.id, 0).await.unwrap().into_iter().map(|event| event.kind).collect();
-        assert_eq!(kinds, ["queued", "started", "progress", "success"]);
+        assert_eq!(kinds, ["queued", "started", "status", "success"]);
         let usage = store.usage(one.id).await.unwrap();
         assert_eq!((usage[0].jobs, usage[0].rows, usage[0].bytes_in, usage[0].bytes_out), (1, 10, 1000, 500));
         let second = submit(store, &one).await;

@@ -5,6 +5,7 @@ pub mod detect;
 pub mod entity;
 pub mod hash;
 pub mod redact;
+pub mod token;
 
 mod check_digits;
 mod context;
