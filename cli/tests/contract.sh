@@ -15,7 +15,7 @@ trap stop EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check "schemathesis>=4.32,<4.33"
 
-SANITIZER_LOG=error "$SANITIZER_BIN" serve --home "$folder/home" --http 127.0.0.1:0 --flight-sql 127.0.0.1:0 >"$folder/says" &
+SANITIZER_LOG=error SANITIZER_TOKEN_KEY="a key for this test only" "$SANITIZER_BIN" serve --home "$folder/home" --http 127.0.0.1:0 --flight-sql 127.0.0.1:0 >"$folder/says" &
 service=$!
 for _ in $(seq 600); do
   if grep -q "^REST API listens on" "$folder/says" && [ -s "$folder/home/first-api-key" ]; then break; fi

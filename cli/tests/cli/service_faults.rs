@@ -70,6 +70,8 @@ fn killed_at_six_points(setup: &Setup) {
     setup
         .arguments
         .extend(["--lease", "2s", "--attempts", "10"].map(str::to_owned));
+    let sweep = ("SANITIZER_API_SWEEP_AFTER".to_owned(), "3s".to_owned());
+    setup.environment.push(sweep);
     for point in 0..6 {
         let service = RestService::start(&sandbox, &setup);
         setup.key = Some(service.key.clone());
@@ -101,6 +103,14 @@ fn killed_at_six_points(setup: &Setup) {
         let service = RestService::start(&sandbox, &setup);
         is_as_it_should(&sandbox, &service.caller(), &job);
         nobody_runs(&service.caller());
+        if point == 3 {
+            // What was learned before the parts were written is not learned again.
+            let path = format!("/jobs/{job}/files/audit.json");
+            let audit = service.caller().get(&path).to_string();
+            assert!(audit.contains("learned_recalled"), "{audit}");
+            assert!(!audit.contains("pass_finished"), "{audit}");
+        }
+        wait_for("an end of what was kept", || !has(&store, "checkpoint"));
         assert!(service.stop(), "point {point}");
     }
 }

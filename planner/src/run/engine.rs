@@ -283,6 +283,56 @@ impl<'a> Engine<'a> {
         })
     }
 
+    /// What was learned, in files that outlive this process; none where some of it is not kept in files.
+    pub(super) fn stored(&self, learned: &AllLearned) -> Result<Option<Vec<Option<LearnedFile>>>> {
+        let mut files = Vec::with_capacity(learned.known.len());
+        for (op, known) in learned.known.iter().enumerate() {
+            files.push(match known {
+                Known::Nothing => None,
+                Known::Stored(file) => Some(file.clone()),
+                Known::Here(learned) => match learned.as_ref() {
+                    Learned::Repeats(repeats) => {
+                        let folder = &self.learned_folder;
+                        RepeatsFiles::write(folder, (op, 0), repeats, self.cut())?;
+                        Some(LearnedFile::Repeats(RepeatsFiles {
+                            folder: folder.clone(),
+                            op,
+                            buckets: vec![0],
+                        }))
+                    }
+                    Learned::Figures(_) | Learned::Values(_) => {
+                        Some(LearnedFile::write(&self.learned_folder, op, learned)?)
+                    }
+                    _ => return Ok(None),
+                },
+            });
+        }
+        Ok(Some(files))
+    }
+
+    /// What an earlier attempt has learned, from its files.
+    pub(super) fn recall(
+        &self,
+        files: Vec<Option<LearnedFile>>,
+        before: Vec<Option<ColumnSketch>>,
+    ) -> Result<AllLearned> {
+        let mut learned = Vec::with_capacity(files.len());
+        for file in &files {
+            learned.push(match file {
+                Some(file) if file.is_for_all() => Some(Arc::new(file.of_split(0)?)),
+                _ => None,
+            });
+        }
+        let known = files.into_iter();
+        let known = known.map(|file| file.map_or(Known::Nothing, Known::Stored));
+        Ok(AllLearned {
+            learned,
+            known: known.collect(),
+            before,
+            _memory: MemoryConsumer::new("what was learned").register(&self.memory),
+        })
+    }
+
     /// What was learned for an operation, as the workers get it.
     fn known(&self, op: usize, learned: &Arc<Learned>) -> Result<Known> {
         if self.workers.share_memory() {

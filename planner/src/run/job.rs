@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::account::{ReportParts, build_report};
 use super::audit::{Audit, now};
+use super::checkpoint::Checkpoint;
 use super::clock::Clock;
 use super::discover::{discover, open_source, source_types};
 use super::earlier::name_columns;
@@ -38,6 +39,9 @@ pub struct JobRun {
     pub cluster: Option<ClusterAddress>,
     /// Memory that the job shares with others; its own, of `options.memory_limit`, when none.
     pub memory: Option<Arc<dyn MemoryPool>>,
+    /// Where the job keeps what it learns until it is published, so that another attempt goes on from there; nowhere
+    /// when none.
+    pub checkpoint: Option<Place>,
     /// Two rows, the smaller first, of which near duplicates are to be explained; in this process only.
     pub(super) watched: Option<(u64, u64)>,
     /// Counters that the job keeps.
@@ -78,6 +82,7 @@ impl JobRun {
             base,
             cluster: None,
             memory: None,
+            checkpoint: None,
             watched: None,
             progress: Arc::default(),
         }
@@ -168,13 +173,18 @@ impl JobRun {
             "source_indexed",
             json!({"files": source.files.len(), "rows": source.total_rows, "splits": source.split_count()}),
         );
-        let contract = discover(
-            &source,
-            &self.spec.dataset,
-            self.partitions(),
-            self.looks_for_pii(),
-            &self.progress,
-        )?;
+        let checkpoint = Checkpoint::of(self, &Uuid::now_v7().simple().to_string())?;
+        let recalled = checkpoint.as_ref().and_then(Checkpoint::recall);
+        let contract = match &recalled {
+            Some(recalled) => recalled.contract.clone(),
+            None => discover(
+                &source,
+                &self.spec.dataset,
+                self.partitions(),
+                self.looks_for_pii(),
+                &self.progress,
+            )?,
+        };
         clock.lap(Phase::Infer);
         let spec = name_columns(self)?;
         let recipe = Recipe::new(spec, contract, source_types(&source));
@@ -184,8 +194,31 @@ impl JobRun {
             json!({"columns": program.contract.columns.len()}),
         );
         let recipe = Arc::new(recipe);
-        let engine = Engine::new(self, &source, recipe, attempt.learned.clone()).await?;
-        let learned = engine.learn(&mut clock, &mut audit).await?;
+        // What is kept outlives the attempt.
+        let learned_folder = match &checkpoint {
+            Some(checkpoint) => checkpoint.files.clone(),
+            None => attempt.learned.clone(),
+        };
+        let engine = Engine::new(self, &source, recipe, learned_folder).await?;
+        let learned = match recalled {
+            Some(recalled) => {
+                audit.record(
+                    "learned_recalled",
+                    json!({"passes": program.passes.len() - 1}),
+                );
+                engine.recall(recalled.known, recalled.before)?
+            }
+            None => {
+                let learned = engine.learn(&mut clock, &mut audit).await?;
+                if let Some(checkpoint) = &checkpoint
+                    && program.passes.len() > 1
+                    && let Some(known) = engine.stored(&learned)?
+                {
+                    checkpoint.keep(&program.contract, known, &learned.before);
+                }
+                learned
+            }
+        };
         let order = SinkOrder {
             folder: attempt.parts.clone(),
             job_id: job_id.to_owned(),

@@ -2,6 +2,7 @@
 
 mod account;
 mod audit;
+mod checkpoint;
 mod clock;
 mod discover;
 mod earlier;
@@ -24,4 +25,4 @@ pub use pair::{PairFinding, PairStep, explain_pair};
 pub use progress::{Phase, Progress};
 pub use relation::{LearnedRelation, Relation};
 pub use reveal::reveal;
-pub use review::{Decision, REVIEW, Verdict, revise, value_of};
+pub use review::{Decision, Reviewer, Verdict, revise, value_of};

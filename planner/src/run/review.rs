@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Float32Array, Int64Array, RecordBatch, StringArray};
 use arrow::compute::kernels::cast::{CastOptions, cast_with_options};
 use arrow::compute::{cast, interleave};
-use arrow::datatypes::{DataType, Float32Type, Int64Type, SchemaRef};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, SchemaRef};
 use arrow::error::ArrowError;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use serde_json::json;
@@ -17,9 +17,6 @@ use crate::error::{Error, Result};
 use crate::sink::{FileEntry, Manifest, Output, PartFolder, TableWriter, properties};
 use crate::spec::OutputFormat;
 use crate::storage::{ByteFile, CachedFile, Place};
-
-/// Name of the transformation in the provenance of cells that people decided on.
-pub const REVIEW: &str = "review";
 
 /// What the provenance says of them.
 const HUMAN: &str = "human_override";
@@ -46,16 +43,30 @@ pub enum Verdict {
     Edit(Option<String>),
 }
 
+/// Who makes an output of what was decided.
+#[derive(Debug, Clone, Copy)]
+pub struct Reviewer<'a> {
+    /// The job.
+    pub job_id: &'a str,
+    /// Name of the transformation in the provenance of the cells.
+    pub transformation_id: &'a str,
+}
+
 /// Writes the output at `to`: the one at `from` with what was decided. The decisions are on cells that the
 /// provenance of `from` lists, one for each cell.
 ///
 /// # Errors
 /// When a value cannot be one of its column, or `from` cannot be read.
-pub fn revise(from: &Place, to: &Place, job_id: &str, decisions: &[Decision]) -> Result<Manifest> {
+pub fn revise(
+    from: &Place,
+    to: &Place,
+    reviewer: Reviewer<'_>,
+    decisions: &[Decision],
+) -> Result<Manifest> {
     let earlier = Manifest::read(from)?;
     let output = Output::open(to)?;
     let attempt = output.begin(&Uuid::now_v7().simple().to_string())?;
-    let revised = write(from, &attempt.parts, &earlier, job_id, decisions);
+    let revised = write(from, &attempt.parts, &earlier, reviewer, decisions);
     match revised {
         Ok(manifest) => {
             output.publish(&attempt, &manifest)?;
@@ -79,14 +90,20 @@ pub fn value_of(text: Option<&str>, column: &DataType) -> Result<ArrayRef, Arrow
         safe: false,
         ..CastOptions::default()
     };
-    cast_with_options(&text, column, &strict)
+    let value = cast_with_options(&text, column, &strict)?;
+    // A text such as 1e400 is no number that anybody could write down again.
+    let finite = value.as_primitive_opt::<Float64Type>();
+    if finite.is_some_and(|value| value.iter().flatten().any(|number| !number.is_finite())) {
+        return Err(ArrowError::CastError("not a finite number".to_owned()));
+    }
+    Ok(value)
 }
 
 fn write(
     from: &Place,
     folder: &PartFolder,
     earlier: &Manifest,
-    job_id: &str,
+    reviewer: Reviewer<'_>,
     decisions: &[Decision],
 ) -> Result<Manifest> {
     let mut tables: Vec<&str> = earlier
@@ -100,7 +117,7 @@ fn write(
     let mut audit = Audit::default();
     audit.record(
         "review_started",
-        json!({"job_id": job_id, "of": earlier.job_id}),
+        json!({"job_id": reviewer.job_id, "of": earlier.job_id}),
     );
     let mut files = Vec::new();
     let mut first_row = earlier.first_row_id;
@@ -127,7 +144,7 @@ fn write(
                 first_row,
                 lost,
             };
-            let cells = provenance(&part, &file("provenance"), job_id, &own)?;
+            let cells = provenance(&part, &file("provenance"), reviewer, &own)?;
             files.push(cells.0);
             files.push(part.data(data, &cells.1)?);
         }
@@ -168,7 +185,7 @@ fn write(
     };
     files.sort_by_key(place);
     Ok(Manifest {
-        job_id: job_id.to_owned(),
+        job_id: reviewer.job_id.to_owned(),
         created_at: now(),
         files,
         ..earlier.clone()
@@ -284,7 +301,7 @@ impl Part<'_> {
 fn provenance(
     part: &Part<'_>,
     name: &str,
-    job_id: &str,
+    reviewer: Reviewer<'_>,
     decisions: &[&Decision],
 ) -> Result<(FileEntry, Cells)> {
     let (schema, reader) = open(&part.from.join(name))?;
@@ -322,8 +339,8 @@ fn provenance(
                 column.insert(rows.value(row) as u64, value.clone());
             }
             cleaned[row] = value;
-            jobs[row] = Some(job_id.to_owned());
-            steps[row] = Some(REVIEW.to_owned());
+            jobs[row] = Some(reviewer.job_id.to_owned());
+            steps[row] = Some(reviewer.transformation_id.to_owned());
             sources[row] = Some(HUMAN.to_owned());
             scores[row] = 1.0;
         }

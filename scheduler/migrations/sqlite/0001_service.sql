@@ -129,7 +129,7 @@ CREATE TABLE job_attempts (
   swept BOOLEAN NOT NULL DEFAULT FALSE,
   PRIMARY KEY (job_id, attempt)
 );
-CREATE INDEX job_attempts_to_sweep ON job_attempts (finished_at) WHERE NOT swept AND outcome <> 'published';
+CREATE INDEX job_attempts_to_sweep ON job_attempts (finished_at) WHERE NOT swept;
 
 CREATE TABLE job_events (
   job_id TEXT NOT NULL REFERENCES jobs (id),

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
+use super::worker::checkpoint_of;
 use crate::metadata::{MetadataError, MetadataStore};
 use crate::storage::Store;
 
@@ -54,11 +55,22 @@ impl Janitor {
     async fn sweep(&self) -> Result<(), MetadataError> {
         let grace = self.grace.as_secs_f64();
         for attempt in self.metadata.attempts_to_sweep(grace).await? {
-            match self.store.remove(&attempt.output).await {
+            // What was published stays.
+            let removed = match attempt.outcome.as_deref() {
+                Some("published") => Ok(()),
+                _ => self.store.remove(&attempt.output).await,
+            };
+            match removed {
                 Ok(()) => {
                     let (job, number) = (attempt.job_id, attempt.attempt);
+                    if self.metadata.has_ended(job).await? {
+                        let kept = self.store.remove(&checkpoint_of(&attempt.output)).await;
+                        if let Err(error) = kept {
+                            warn!(job_id = %job, %error, "what a job has learned was not removed");
+                        }
+                    }
                     self.metadata.mark_swept(job, number).await?;
-                    info!(job_id = %job, attempt = number, "what an attempt left was removed");
+                    debug!(job_id = %job, attempt = number, "an attempt has left nothing");
                 }
                 Err(error) => warn!(job_id = %attempt.job_id, %error, "an attempt left something"),
             }

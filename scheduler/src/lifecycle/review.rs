@@ -2,21 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use planner::run::{Decision, REVIEW, Verdict, revise};
+use planner::run::{Decision, Reviewer, Verdict, revise};
 use planner::sink::Manifest;
 use planner::storage::Place;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::account::{Columns, digest, open_table};
-use crate::metadata::{ColumnCount, Job, Lineage, MetadataStore, Publication, Reviewed, Version};
+use crate::metadata::{
+    ColumnCount, Job, Lineage, MetadataStore, Publication, ReviewDecision, Version,
+};
 
 /// The field of a stored spec that names the job whose output was reviewed.
 const OF: &str = "review_of";
 
+/// The field with what was decided.
+const DECISIONS: &str = "decisions";
+
+/// Type of the transformation.
+const REVIEW: &str = "review";
+
 /// The spec of such a job.
-pub(crate) fn spec_of_review(job: Uuid) -> Value {
-    json!({OF: job})
+pub(crate) fn spec_of_review(job: Uuid, decisions: &[ReviewDecision]) -> Value {
+    // What is decided from now on is for the next one.
+    json!({OF: job, DECISIONS: decisions})
 }
 
 /// The job whose output a stored spec reviews, if it does.
@@ -28,7 +37,7 @@ pub(super) fn reviewed_job(spec: &Value) -> Option<Uuid> {
 pub(super) struct Earlier {
     job: Job,
     lineage: Lineage,
-    decisions: Vec<Reviewed>,
+    decisions: Vec<ReviewDecision>,
 }
 
 fn lost(message: &str) -> planner::Error {
@@ -66,11 +75,7 @@ impl Earlier {
             .await
             .map_err(unavailable)?
             .ok_or_else(|| lost("the output that was reviewed is gone"))?;
-        // What is decided after the job was submitted is for the next one.
-        let decisions = metadata
-            .reviewed(tenant, of, Some(claimed.created_at))
-            .await
-            .map_err(unavailable)?;
+        let decisions = serde_json::from_value(claimed.spec[DECISIONS].clone())?;
         Ok(Self {
             job,
             lineage,
@@ -92,15 +97,30 @@ impl Earlier {
         kept: usize,
     ) -> planner::Result<Publication> {
         let decisions: Vec<Decision> = self.decisions.iter().map(decision).collect();
-        let manifest = revise(from, to, &job_id.to_string(), &decisions)?;
-        self.publication(to, &manifest, output, kept)
+        // A review of what was reviewed has a name of its own.
+        let earlier = self
+            .lineage
+            .transformations
+            .as_array()
+            .into_iter()
+            .flatten();
+        let id = match earlier.filter(|step| step["type"] == REVIEW).count() {
+            0 => REVIEW.to_owned(),
+            reviews => format!("{REVIEW}-{}", reviews + 1),
+        };
+        let reviewer = Reviewer {
+            job_id: &job_id.to_string(),
+            transformation_id: &id,
+        };
+        let manifest = revise(from, to, reviewer, &decisions)?;
+        self.publication(to, &manifest, (output, &id), kept)
     }
 
     fn publication(
         &self,
         place: &Place,
         manifest: &Manifest,
-        output: &str,
+        (output, id): (&str, &str),
         kept: usize,
     ) -> planner::Result<Publication> {
         let mut counts: BTreeMap<(String, String), (i64, i64)> = BTreeMap::new();
@@ -133,16 +153,15 @@ impl Earlier {
                 low_confidence: count.1,
                 complete,
             });
+        let counts: Vec<ColumnCount> = counts.collect();
         let mut transformations = self.lineage.transformations.clone();
         let decided = |wanted: &str| {
             let decisions = self.decisions.iter();
-            decisions
-                .filter(|one| one.decision.decision == wanted)
-                .count()
+            decisions.filter(|one| one.decision == wanted).count()
         };
         if let Some(list) = transformations.as_array_mut() {
             list.push(json!({
-                "id": REVIEW,
+                "id": id,
                 "type": REVIEW,
                 "params": {
                     "of": self.job.id,
@@ -154,6 +173,9 @@ impl Earlier {
                 "cells_modified": decided("reject") + decided("edit"),
             }));
         }
+        let mut metrics = self.job.metrics.clone().unwrap_or_default();
+        metrics["low_confidence_fixes"] =
+            json!(counts.iter().map(|count| count.low_confidence).sum::<i64>());
         let bytes = manifest.files.iter().map(|entry| entry.bytes).sum::<u64>();
         Ok(Publication {
             output: output.to_owned(),
@@ -165,17 +187,16 @@ impl Earlier {
             transformations,
             contract: self.lineage.contract.clone(),
             sources: self.lineage.sources.clone(),
-            metrics: self.job.metrics.clone().unwrap_or_default(),
+            metrics,
             imputed: Vec::new(),
             indexes: Vec::new(),
-            counts: counts.collect(),
+            counts,
             cells,
         })
     }
 }
 
-fn decision(reviewed: &Reviewed) -> Decision {
-    let one = &reviewed.decision;
+fn decision(one: &ReviewDecision) -> Decision {
     Decision {
         row_id: u64::try_from(one.row_id).unwrap_or(u64::MAX),
         column: one.column_name.clone(),

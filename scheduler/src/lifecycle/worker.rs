@@ -182,6 +182,7 @@ impl Workers {
                 match self.publish(&claim.fence, &publication, &progress).await {
                     Ok(Some(version)) => {
                         info!(%job_id, attempt, version, "a job was published");
+                        self.forget(&claim.output).await;
                         return;
                     }
                     Ok(None) => Ending::Cancelled,
@@ -202,9 +203,21 @@ impl Workers {
             .when(MetadataError::is_transient)
             .await;
         match ended {
-            Ok(status) => info!(%job_id, attempt, status = status.name(), "an attempt ended"),
+            Ok(status) => {
+                info!(%job_id, attempt, status = status.name(), "an attempt ended");
+                if status.is_final() {
+                    self.forget(&claim.output).await;
+                }
+            }
             // It is found when the lease runs out.
             Err(error) => warn!(%job_id, attempt, %error, "the end of an attempt was not written"),
+        }
+    }
+
+    /// Removes what a job has kept for its next attempt, of which there will be none.
+    async fn forget(&self, output: &str) {
+        if let Err(error) = self.store.remove(&checkpoint_of(output)).await {
+            warn!(output, %error, "what a job has learned was not removed");
         }
     }
 
@@ -288,6 +301,7 @@ impl Workers {
             run.cluster = options.cluster;
             run.memory = Some(memory);
             run.progress = progress;
+            run.checkpoint = Some(store.place(&checkpoint_of(&output)));
             let bytes = job.source_bytes.unwrap_or(0);
             let done = jobs.spawn(async move {
                 let finished: Finished = run.run().await?;
@@ -396,6 +410,12 @@ impl Workers {
             (Err(_), _) => retry(JobFailure::new("bug", "the job panicked")),
         }
     }
+}
+
+/// Where a job keeps what it learns, beside the outputs of its attempts.
+pub(super) fn checkpoint_of(output: &str) -> String {
+    let job = output.rsplit_once('/').map_or(output, |(job, _)| job);
+    format!("{job}/checkpoint")
 }
 
 /// How long the service waits for its jobs when it ends.

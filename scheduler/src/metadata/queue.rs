@@ -358,18 +358,31 @@ impl MetadataStore {
         Ok(reaped)
     }
 
-    /// Attempts that published nothing, ended so many seconds ago, and may have left something.
+    /// Attempts that ended so many seconds ago and may have left something.
     pub async fn attempts_to_sweep(&self, grace_seconds: f64) -> Result<Vec<Attempt>> {
         let mut transaction = self.read(Scope::Service).await?;
         let rows = transaction
             .fetch(
-                "SELECT * FROM job_attempts WHERE NOT swept AND outcome <> 'published'
+                "SELECT * FROM job_attempts WHERE NOT swept AND outcome IS NOT NULL
                    AND {age finished_at} > $1 ORDER BY finished_at LIMIT 256",
                 params![grace_seconds],
             )
             .await?;
         transaction.commit().await?;
         rows.iter().map(jobs::read_attempt).collect()
+    }
+
+    /// Whether a job has ended, or is gone.
+    pub async fn has_ended(&self, job: Uuid) -> Result<bool> {
+        let mut transaction = self.read(Scope::Service).await?;
+        let row = transaction
+            .optional("SELECT status FROM jobs WHERE id = $1", params![job])
+            .await?;
+        transaction.commit().await?;
+        row.map_or(Ok(true), |row| {
+            let status: JobStatus = row.text("status")?.parse()?;
+            Ok(status.is_final())
+        })
     }
 
     /// Remembers that nothing is left of an attempt.

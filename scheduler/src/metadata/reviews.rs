@@ -1,6 +1,7 @@
 //! What people decided on changed cells.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -11,7 +12,7 @@ use super::error::Result;
 use super::record::params;
 
 /// A decision on a changed cell.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewDecision {
     /// Number of the row in the source.
     pub row_id: i64,
@@ -77,20 +78,15 @@ impl MetadataStore {
         transaction.commit().await
     }
 
-    /// The decisions on the cells of a job that were made until a moment, by row and column.
-    pub async fn reviewed(
-        &self,
-        tenant: Uuid,
-        job: Uuid,
-        until: Option<DateTime<Utc>>,
-    ) -> Result<Vec<Reviewed>> {
+    /// The decisions on the cells of a job, by row and column.
+    pub async fn reviewed(&self, tenant: Uuid, job: Uuid) -> Result<Vec<Reviewed>> {
         let mut transaction = self.read(Scope::Tenant(tenant)).await?;
         let rows = transaction
             .fetch(
                 "SELECT row_id, column_name, decision, value, decided_by, decided_at FROM reviews
-                 WHERE tenant_id = $1 AND job_id = $2 AND ($3 IS NULL OR decided_at <= $3)
+                 WHERE tenant_id = $1 AND job_id = $2
                  ORDER BY row_id, column_name",
-                params![tenant, job, until],
+                params![tenant, job],
             )
             .await?;
         transaction.commit().await?;

@@ -146,7 +146,9 @@ pub(crate) async fn fixes(
         ..Cells::default()
     };
     let (found, next_cursor) = cells_of(&app, &caller, id, wanted).await?;
-    let decided = app.metadata.reviewed(caller.tenant_id(), id, None).await?;
+    let decided = app.metadata.reviewed(caller.tenant_id(), id).await?;
+    // Of personal data nobody sees the values, so nobody decides on them.
+    let open = column_types(&app, &caller, id).await?;
     let mut decided: BTreeMap<(i64, String), Reviewed> = decided
         .into_iter()
         .map(|one| {
@@ -155,7 +157,9 @@ pub(crate) async fn fixes(
         })
         .collect();
     let status = params.status.unwrap_or_default();
-    let fixes = found.into_iter().map(|cell| {
+    let found = found.into_iter();
+    let found = found.filter(|cell| open.contains_key(&cell.column_name));
+    let fixes = found.map(|cell| {
         let review = decided.remove(&(cell.row_id, cell.column_name.clone()));
         FixView {
             cell,
@@ -229,6 +233,9 @@ pub(crate) async fn decide(
             let field = format!("decisions[{number}]");
             Problem::field(field, problem.to_owned())
         };
+        if one.value.as_ref().is_some_and(|value| value.contains('\0')) {
+            return Err(wrong("a value has no NUL characters"));
+        }
         if one.value.is_some() && one.decision != DecisionKind::Edit {
             return Err(wrong("only an edit has a value"));
         }
@@ -288,14 +295,17 @@ pub(crate) async fn publish(
     caller.needs(Action::DecideReviews)?;
     let job = published_job(&app, &caller, id).await?;
     let tenant = caller.tenant_id();
-    if app.metadata.reviewed(tenant, id, None).await?.is_empty() {
+    let decided = app.metadata.reviewed(tenant, id).await?;
+    if decided.is_empty() {
         return Err(Problem::conflict("nobody has decided on anything yet"));
     }
+    let decided = decided.into_iter().map(|one| one.decision);
+    let decided: Vec<ReviewDecision> = decided.collect();
     let submission = Submission {
         job: NewJob {
             id: Uuid::now_v7(),
             dataset: job.dataset_name,
-            spec: spec_of_review(id),
+            spec: spec_of_review(id, &decided),
             source_bytes: None,
             priority: 0,
             deadline_seconds: None,

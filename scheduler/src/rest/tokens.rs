@@ -63,12 +63,15 @@ pub(crate) async fn reveal(
     if !(1..=MOST).contains(&request.tokens.len()) {
         return Err(Problem::field("tokens", "1 to 1000 tokens are expected"));
     }
-    let length = request.reason.chars().count();
-    if !(1..=1000).contains(&length) || request.reason.trim().is_empty() && length > 1 {
-        return Err(Problem::field(
-            "reason",
-            "a reason of 1 to 1000 characters is expected",
-        ));
+    let strange = |token: &String| token.len() > 100 || token.chars().any(char::is_control);
+    if let Some(number) = request.tokens.iter().position(strange) {
+        let field = format!("tokens[{number}]");
+        return Err(Problem::field(field, "this is no token"));
+    }
+    let reason = request.reason.trim();
+    if !(1..=1000).contains(&reason.chars().count()) || reason.contains('\0') {
+        let problem = "a reason of 1 to 1000 characters is expected";
+        return Err(Problem::field("reason", problem));
     }
     if caller.datasets.is_some() {
         let detail = "a key for some datasets turns no tokens back: they are those of all datasets";

@@ -62,10 +62,14 @@ on_both! {
         assert!(fenced(store.end(&late.fence, &Ending::Released).await.map(drop)));
         assert_eq!(store.publish(&current.fence, &publication(&current)).await.unwrap(), Some(1));
         assert!(fenced(store.publish(&late.fence, &publication(&late)).await.map(drop)));
-        let swept = store.attempts_to_sweep(0.0).await.unwrap();
-        assert_eq!(swept.iter().map(|attempt| attempt.attempt).collect::<Vec<_>>(), [1]);
-        store.mark_swept(job.id, 1).await.unwrap();
+        let ended = store.attempts_to_sweep(0.0).await.unwrap();
+        let ended: Vec<(i64, Option<&str>)> = ended.iter().map(|attempt| (attempt.attempt, attempt.outcome.as_deref())).collect();
+        assert_eq!(ended, [(1, Some("lost")), (2, Some("published"))]);
+        for attempt in [1, 2] {
+            store.mark_swept(job.id, attempt).await.unwrap();
+        }
         assert!(store.attempts_to_sweep(0.0).await.unwrap().is_empty());
+        assert!(store.has_ended(job.id).await.unwrap());
         let attempts = store.attempts(one.id, job.id).await.unwrap();
         let outcomes: Vec<_> = attempts.iter().map(|attempt| attempt.outcome.as_deref()).collect();
         assert_eq!(outcomes, [Some("lost"), Some("published")]);
