@@ -1,6 +1,7 @@
 //! What the tokens of a split stand for, sealed: one row for each token.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, RecordBatch, StringArray};
@@ -83,11 +84,10 @@ impl TokenWriter {
                     }
                     let value = values.value(row);
                     let token = vault.token(value);
-                    let key = (*column, token);
-                    if !self.seen.contains_key(&key) {
-                        let sealed = vault.seal(&key.1, value);
+                    if let Entry::Vacant(free) = self.seen.entry((*column, token)) {
+                        let sealed = vault.seal(&free.key().1, value);
                         let sealed = sealed.map_err(|_| Error::Bug("a value cannot be sealed"))?;
-                        self.seen.insert(key, sealed);
+                        free.insert(sealed);
                     }
                 }
             }

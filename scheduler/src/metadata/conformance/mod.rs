@@ -1,5 +1,7 @@
 //! What any database must do for the metadata, on SQLite and on Postgres alike.
 
+#![allow(clippy::panic)]
+
 mod chain;
 mod databases;
 mod isolation;

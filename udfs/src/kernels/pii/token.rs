@@ -142,7 +142,7 @@ mod tests {
             let sealed = ours.seal(&token, value).unwrap();
             assert_eq!(sealed, ours.seal(&token, value).unwrap());
             assert_eq!(ours.open(&token, &sealed).unwrap(), value);
-            assert!(!value.is_empty() == sealed.len().gt(&28));
+            assert_eq!(sealed.len(), 28 + value.len());
             assert_eq!(theirs.open(&token, &sealed), Err(NotOurs));
             assert_eq!(ours.open("tok_other", &sealed), Err(NotOurs));
             let mut changed = sealed.clone();
