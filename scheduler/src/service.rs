@@ -55,6 +55,8 @@ pub struct ServiceOptions {
     pub store_credentials: Option<Secret>,
     /// What source locations may begin with.
     pub sources: Vec<String>,
+    /// What else of the web this process may fetch: for statements, which have a list of their own.
+    pub also_fetched: Vec<String>,
     /// Whether documents may be fetched from private and local networks.
     pub private_addresses: bool,
     /// Secrets that specs may name.
@@ -86,6 +88,7 @@ impl ServiceOptions {
             store: home.join("store").to_string_lossy().into_owned(),
             store_credentials: None,
             sources: Vec::new(),
+            also_fetched: Vec::new(),
             private_addresses: false,
             secrets: SecretPolicy::default(),
             tls: None,
@@ -156,7 +159,7 @@ impl Service {
         let listener = TcpListener::bind(options.address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         restrict_web(WebPolicy {
-            allowed: options.sources.clone(),
+            allowed: [options.sources.clone(), options.also_fetched].concat(),
             private_addresses: options.private_addresses,
         });
         let jobs = tokio::runtime::Builder::new_multi_thread()

@@ -157,6 +157,7 @@ impl ApiSettings {
             store: self.store.unwrap_or(usual.store),
             store_credentials: self.store_credentials.as_ref().map(named).transpose()?,
             sources: self.sources,
+            also_fetched: Vec::new(),
             private_addresses: self.private_addresses,
             secrets,
             tls,

@@ -25,7 +25,8 @@ pub fn serve(arguments: &ServeArguments) -> anyhow::Result<()> {
     });
     let home = engine.home.clone();
     let service = ApiSettings::load(arguments.config.as_deref(), &arguments.api)?;
-    let service = service.service(&home, engine.cluster.clone(), tls)?;
+    let mut service = service.service(&home, engine.cluster.clone(), tls)?;
+    service.also_fetched = options.allow.clone();
     runtime()?.block_on(async {
         let open = flight.tls.is_none() && !flight.address.ip().is_loopback();
         let engine = Engine::open(engine).await?;

@@ -259,7 +259,7 @@ on_both! {
         assert_eq!(store.publish(&claimed.fence, &publication(&claimed)).await.unwrap(), None);
         assert_eq!(store.end(&claimed.fence, &Ending::Cancelled).await.unwrap(), JobStatus::Cancelled);
 
-        let races: Vec<_> = (0..40).map(|number| {
+        let races: Vec<_> = (0..200).map(|number| {
             let (store, one) = (store.clone(), one.clone());
             tokio::spawn(async move {
                 submit(&store, &one).await;
