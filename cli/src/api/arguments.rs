@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::period::Period;
 
 /// The REST service. What is left out comes from the environment (SANITIZER_API_ADDRESS and so on), the section
-/// [api] of the file, or the defaults.
+/// `api` of the file, or the defaults.
 #[derive(Debug, Default, Args, Serialize)]
 #[command(next_help_heading = "REST API")]
 pub struct ApiArguments {

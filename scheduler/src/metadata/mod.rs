@@ -1,6 +1,6 @@
 //! What the service must not forget: tenants, keys, datasets, jobs, versions, provenance, audit.
 //!
-//! One set of statements serves Postgres and SQLite ([`dialect`] has what differs); each change is one
+//! One set of statements serves Postgres and SQLite (`dialect.rs` has what differs); each change is one
 //! transaction, with the audit record that tells of it. Every transaction has a [`Scope`]: that of a
 //! tenant sees nothing of others, on Postgres by row-level security as well.
 

@@ -1,6 +1,6 @@
 //! The REST API, `/api/v1`: what people and programs say to the service over HTTP.
 //!
-//! Each handler says who may call it, and is listed in [`router`]; the OpenAPI document follows from the list.
+//! Each handler says who may call it, and is listed in `routes`; the OpenAPI document follows from the list.
 
 mod audit;
 mod body;
