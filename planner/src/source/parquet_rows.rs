@@ -297,6 +297,10 @@ fn raw_array(
     if array.data_type() == target {
         return Ok(Arc::clone(array));
     }
+    // A column without a type has nothing but nulls, and no bits that say so.
+    if array.data_type() == &DataType::Null {
+        return Ok(new_null_array(target, array.len()));
+    }
     if *target != DataType::Utf8View {
         return cast_with_options(array, target, &strict);
     }
@@ -371,4 +375,25 @@ fn display_text(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
         })
         .collect();
     Ok(Arc::new(text?))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use arrow::array::NullArray;
+    use arrow::datatypes::Field;
+
+    use super::*;
+
+    /// Nulls of a column without a type stay nulls.
+    #[test]
+    fn columns_without_a_type() {
+        let field: FieldRef = Arc::new(Field::new("nothing", DataType::Null, true));
+        let nothing: ArrayRef = Arc::new(NullArray::new(3));
+        for target in [DataType::Utf8View, DataType::Int64] {
+            let raw = raw_array(&field, &nothing, &target).unwrap();
+            assert_eq!((raw.data_type(), raw.null_count()), (&target, 3));
+        }
+    }
 }
