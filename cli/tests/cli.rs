@@ -27,6 +27,8 @@ mod postgres;
 mod privacy;
 #[path = "cli/prompt.rs"]
 mod prompt;
+#[path = "cli/rest_service.rs"]
+mod rest_service;
 #[path = "cli/sandbox.rs"]
 mod sandbox;
 #[path = "cli/serve.rs"]

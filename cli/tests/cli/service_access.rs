@@ -9,8 +9,8 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::rest_service::{Answer, Caller, PEOPLE, RestService, Setup};
 use super::sandbox::Sandbox;
-use super::service::{Answer, Caller, PEOPLE, RestService, Setup};
 
 /// What an operation of the API needs.
 #[derive(Clone, Copy, PartialEq, Debug)]

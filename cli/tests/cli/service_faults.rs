@@ -13,10 +13,10 @@ use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::postgres::{Database, PostgresServer};
-use super::sandbox::Sandbox;
-use super::service::{
+use super::rest_service::{
     Caller, PATIENCE, PEOPLE, RestService, Setup, address, has, tables_of, tables_of_run,
 };
+use super::sandbox::Sandbox;
 
 const ROWS: &[&str] = &["--set", "output.rows_per_file=8192"];
 

@@ -4,8 +4,6 @@
 //! SHA-256 of that text. Changing or removing a record breaks every hash behind it. Records are added
 //! in the transaction of the change that they tell of.
 
-use std::fmt::Write as _;
-
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -16,6 +14,7 @@ use super::MetadataStore;
 use super::database::{Scope, Transaction};
 use super::error::{MetadataError, Result};
 use super::record::{Record, params};
+use crate::storage::hexadecimal;
 
 /// Records that are read at a time.
 const PAGE: i64 = 5_000;
@@ -172,12 +171,7 @@ fn canonical(
 }
 
 fn digest(record: &str) -> String {
-    let digest = Sha256::digest(record.as_bytes());
-    digest.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hexadecimal(&Sha256::digest(record.as_bytes()))
 }
 
 fn read(row: &Record) -> Result<AuditRecord> {

@@ -1,7 +1,5 @@
 //! API keys: `dsk_<id>_<secret>`, of which only a hash is kept.
 
-use std::fmt::Write as _;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
@@ -17,6 +15,7 @@ use super::audit::{self, AuditEntry};
 use super::database::Scope;
 use super::error::{MetadataError, Result};
 use super::record::{Record, params};
+use crate::storage::hexadecimal;
 
 /// What every API key begins with.
 const PREFIX: &str = "dsk_";
@@ -124,14 +123,6 @@ fn read(row: &Record) -> Result<ApiKey> {
         created_at: row.time("created_at")?,
         expires_at: row.opt_time("expires_at")?,
         revoked_at: row.opt_time("revoked_at")?,
-    })
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
     })
 }
 
