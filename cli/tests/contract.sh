@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Holds the REST API against its own OpenAPI document with schemathesis, as each role: no answer with status 5xx,
-# none that the document does not describe, and nothing accepted that it forbids.
+# none that the document does not describe, and nothing accepted that it forbids. And a client that was generated from
+# the document cleans a file.
 # The program to test is SANITIZER_BIN.
 set -euo pipefail
 : "${SANITIZER_BIN:?names the program sanitizer}"
@@ -13,7 +14,8 @@ stop() {
 trap stop EXIT
 
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check "schemathesis>=4.32,<4.33"
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check "schemathesis>=4.32,<4.33" \
+  "openapi-python-client>=0.29,<0.30" "openapi-spec-validator>=0.7,<0.9"
 
 SANITIZER_LOG=error SANITIZER_TOKEN_KEY="a key for this test only" "$SANITIZER_BIN" serve --home "$folder/home" --http 127.0.0.1:0 --flight-sql 127.0.0.1:0 >"$folder/says" &
 service=$!
@@ -62,6 +64,37 @@ cat >"$folder/schemathesis.toml" <<SETTINGS
 include-name = "PATCH /api/v1/tenants/{tenant_id}"
 parameters = { "path.tenant_id" = "nobody" }
 SETTINGS
+
+call "$url/api/v1/openapi.json" >"$folder/openapi.json"
+"$folder/venv/bin/openapi-spec-validator" "$folder/openapi.json"
+# What the generator cannot read, it leaves out with a warning.
+(cd "$folder" && PATH="$folder/venv/bin:$PATH" openapi-python-client generate --path openapi.json \
+  --output-path generated --meta none --fail-on-warning >generator.log 2>&1) ||
+  { cat "$folder/generator.log"; exit 1; }
+(cd "$folder" && venv/bin/python - "$url" "$engineer" people.csv) <<'SCRIPT'
+import sys, time
+from generated import AuthenticatedClient
+from generated.api.jobs import jobs_ingest, jobs_list, jobs_show
+from generated.api.results import results_removed
+from generated.models import Accepted, IngestForm, JobStatus, Problem
+from generated.types import File
+
+url, key, path = sys.argv[1:]
+client = AuthenticatedClient(base_url=url, token=key)
+with open(path, "rb") as file:
+    form = IngestForm(file=File(payload=file, file_name="people.csv"), dataset_name="generated")
+    accepted = jobs_ingest.sync("default", client=client, body=form)
+assert isinstance(accepted, Accepted), accepted
+while (job := jobs_show.sync(accepted.job_id, client=client)).status not in (JobStatus.SUCCESS, JobStatus.FAILED):
+    time.sleep(0.1)
+assert (job.status, job.dataset_name, job.metrics.rows_dropped) == (JobStatus.SUCCESS, "generated", 1), job
+assert jobs_list.sync(client=client, dataset_name="generated").jobs[0].job_id == accepted.job_id
+removed = results_removed.sync(accepted.job_id, client=client)
+assert len(removed.rows) == 1, removed
+refused = jobs_ingest.sync("somebody", client=client, body=form)
+assert isinstance(refused, Problem) and refused.status == 404, refused
+print("a generated client cleaned a file")
+SCRIPT
 
 # A value that fits the document may still name nothing, or not go with another one: 422 says so. Events have no end.
 cd "$folder"

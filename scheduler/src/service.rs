@@ -69,6 +69,8 @@ pub struct ServiceOptions {
     pub workers: WorkerOptions,
     /// Most bytes of a file that is sent.
     pub max_upload_bytes: u64,
+    /// Time for which whoever sends something may send nothing.
+    pub body_timeout: Duration,
     /// Most bytes of a file once its compression is taken off.
     pub max_decompressed_bytes: u64,
     /// How often a job may fail for reasons that another try may mend.
@@ -95,6 +97,7 @@ impl ServiceOptions {
             jwt: JwtOptions::default(),
             workers: WorkerOptions::default(),
             max_upload_bytes: 1 << 40,
+            body_timeout: Duration::from_secs(60),
             max_decompressed_bytes: 1 << 40,
             max_attempts: 3,
             sweep_after: Duration::from_secs(600),
@@ -192,6 +195,7 @@ impl Service {
             wake: Arc::clone(&wake),
             options: ApiOptions {
                 max_upload_bytes: options.max_upload_bytes,
+                body_timeout: options.body_timeout,
                 max_attempts: options.max_attempts,
                 workers: options.workers.jobs,
             },
@@ -261,16 +265,21 @@ impl Service {
     /// Serves until the future ends; then requests and jobs have a moment to end too.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), ServiceError> {
         let handle = Handle::new();
-        let make = router(Arc::clone(&self.app)).into_make_service();
+        let make = router(Arc::clone(&self.app));
+        let make = make.into_make_service_with_connect_info::<SocketAddr>();
+        let patience = self.app.options.body_timeout;
         let api = match &self.tls {
             Some((config, files)) => {
-                let server = axum_server::from_tcp_rustls(self.listener, config.clone())?;
+                let mut server = axum_server::from_tcp_rustls(self.listener, config.clone())?;
+                let http = server.http_builder();
+                http.http1().header_read_timeout(patience);
                 tokio::spawn(reload(config.clone(), files.clone()));
-                let server = server.handle(handle.clone()).serve(make);
-                tokio::spawn(server)
+                tokio::spawn(server.handle(handle.clone()).serve(make))
             }
             None => {
-                let server = axum_server::from_tcp(self.listener)?;
+                let mut server = axum_server::from_tcp(self.listener)?;
+                let http = server.http_builder();
+                http.http1().header_read_timeout(patience);
                 tokio::spawn(server.handle(handle.clone()).serve(make))
             }
         };

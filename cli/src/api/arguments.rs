@@ -68,6 +68,10 @@ pub struct ApiArguments {
     #[arg(long, value_name = "SIZE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     max_upload: Option<ByteSize>,
+    /// Silence of a sender after which its request is given up [default: 60s]
+    #[arg(long, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_timeout: Option<Period>,
     /// Most bytes of a file once its compression is taken off [default: 1024GiB]
     #[arg(long, value_name = "SIZE")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -59,6 +59,8 @@ pub struct ApiSettings {
     pub provenance_limit: Option<usize>,
     /// Most bytes of a file that is sent.
     pub max_upload: ByteSize,
+    /// Time for which whoever sends something may send nothing.
+    pub body_timeout: Period,
     /// Most bytes of a file once its compression is taken off.
     pub max_decompressed: ByteSize,
     /// Address of the keys of an identity provider.
@@ -96,6 +98,7 @@ impl Default for ApiSettings {
             sweep_after: Period(Duration::from_secs(600)),
             provenance_limit: workers.provenance_limit,
             max_upload: ByteSize(1 << 40),
+            body_timeout: Period(Duration::from_secs(60)),
             max_decompressed: ByteSize(1 << 40),
             jwks_url: None,
             jwt_issuer: None,
@@ -177,6 +180,7 @@ impl ApiSettings {
                 threads: self.job_threads.map_or(workers.threads, NonZeroUsize::get),
             },
             max_upload_bytes: self.max_upload.0,
+            body_timeout: self.body_timeout.0,
             max_decompressed_bytes: self.max_decompressed.0,
             max_attempts: i64::from(self.attempts.max(1)),
             sweep_after: self.sweep_after.0,

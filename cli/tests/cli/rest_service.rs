@@ -35,6 +35,8 @@ pub struct Setup {
     pub environment: Vec<(String, String)>,
     /// A key of an earlier service with the same metadata.
     pub key: Option<String>,
+    /// The file that its log goes to, in the sandbox.
+    pub log: Option<String>,
 }
 
 impl Default for Setup {
@@ -44,6 +46,7 @@ impl Default for Setup {
             arguments: Vec::new(),
             environment: Vec::new(),
             key: None,
+            log: None,
         }
     }
 }
@@ -61,8 +64,11 @@ impl Setup {
 impl RestService {
     /// Starts a service whose home is in the sandbox.
     pub fn start(sandbox: &Sandbox, setup: &Setup) -> Self {
-        let mut child = sandbox
-            .command(&["serve", "--home", &setup.home])
+        let mut command = sandbox.command(&["serve", "--home", &setup.home]);
+        if let Some(log) = &setup.log {
+            command.stderr(std::fs::File::create(sandbox.path(log)).unwrap());
+        }
+        let mut child = command
             .args(["--flight-sql", "127.0.0.1:0"])
             .args(["--http", "127.0.0.1:0", "--secret", "env:TEST_SALT"])
             .args(&setup.arguments)

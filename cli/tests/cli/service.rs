@@ -340,8 +340,24 @@ fn uploads_and_keys() {
     assert_eq!(put(1, first, &digest(first)).status, 200);
     let spec =
         json!({"version": 1, "name": "people", "source": {"location": format!("upload:{id}")}});
-    let early = caller.post("/datasets/default/ingest", &spec);
-    assert_eq!(early.status, 422, "{}", early.text());
+    let send = |spec: &Value, key: &str| {
+        caller.call(Method::POST, "/datasets/default/ingest", |request| {
+            request.json(spec).header("idempotency-key", key)
+        })
+    };
+    // A job may come before its upload is complete.
+    let early = send(&spec, "early").json();
+    assert_eq!(early["status"], "pending");
+    let late = "/datasets/default/ingest?deadline_seconds=1&dataset_name=late";
+    let late = caller.post(late, &spec).json();
+    let late = caller.ended(late["job_id"].as_str().unwrap());
+    assert_eq!(
+        (&late["status"], &late["error"]["kind"]),
+        (&json!("failed"), &json!("late"))
+    );
+    let needed = caller.call(Method::DELETE, &format!("/uploads/{id}"), |request| request);
+    assert_eq!(needed.status, 409, "{}", needed.text());
+    assert_eq!(send(&spec, "early").json()["job_id"], early["job_id"]);
     let done = caller
         .post(&format!("/uploads/{id}/complete"), &json!({}))
         .json();
@@ -349,11 +365,9 @@ fn uploads_and_keys() {
         (&done["bytes"], &done["sha256"]),
         (&json!(PEOPLE.len()), &json!(digest(PEOPLE).to_lowercase()))
     );
-    let send = |spec: &Value, key: &str| {
-        caller.call(Method::POST, "/datasets/default/ingest", |request| {
-            request.json(spec).header("idempotency-key", key)
-        })
-    };
+    let early = early["job_id"].as_str().unwrap();
+    assert_eq!(caller.ended(early)["status"], "success");
+    assert_eq!(send(&spec, "early").json()["job_id"], early);
     let jobs: Vec<Value> = (0..5)
         .map(|_| send(&spec, "one").json()["job_id"].clone())
         .collect();
@@ -362,6 +376,12 @@ fn uploads_and_keys() {
     other["options"] = json!({"seed": 7});
     assert_eq!(send(&other, "one").status, 422);
     assert_eq!(caller.ended(jobs[0].as_str().unwrap())["status"], "success");
+    // A request that comes again means the same, whatever became of its upload.
+    let gone = caller.call(Method::DELETE, &format!("/uploads/{id}"), |request| request);
+    assert_eq!(gone.status, 204, "{}", gone.text());
+    assert_eq!(send(&spec, "early").json()["job_id"], early);
+    assert_eq!(send(&spec, "one").json()["job_id"], jobs[0]);
+    assert_eq!(send(&spec, "two").status, 422);
 
     for (location, status) in [
         (format!("{lake}/a.csv"), 202),
@@ -410,7 +430,7 @@ fn uploads_and_keys() {
     let tenant = caller.get("/me")["tenant_id"].as_str().unwrap().to_owned();
     let uploads = sandbox.path("home/store/uploads").join(tenant);
     let kept = std::fs::read_dir(uploads).unwrap().count();
-    assert_eq!(kept, 2, "one file for each job that was made");
+    assert_eq!(kept, 1, "the file of the job that was made");
 
     let jobs = caller.get("/jobs?limit=1");
     assert!(jobs["next_cursor"].is_string());

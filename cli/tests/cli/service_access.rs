@@ -137,6 +137,8 @@ const OPERATIONS: &[(&str, &str, Needs)] = &[
     ("get", "/api/v1/keys", Action("keys:manage")),
     ("post", "/api/v1/keys", Action("keys:manage")),
     ("delete", "/api/v1/keys/{key_id}", Action("keys:manage")),
+    ("get", "/api/v1/users", Action("keys:manage")),
+    ("patch", "/api/v1/users/{user_id}", Action("keys:manage")),
     ("post", "/api/v1/tokens/reveal", Action("tokens:reveal")),
     ("get", "/api/v1/tenants", Operator),
     ("post", "/api/v1/tenants", Operator),
@@ -181,7 +183,8 @@ fn send(caller: &Caller, (method, path): (&str, &str), things: &Things) -> Answe
         .replace("{table}/{name}", "data/part-00000.parquet")
         .replace("files/{name}", "files/report.json")
         .replace("{name}", "tidy")
-        .replace("{key_id}", "0123456789abcdef");
+        .replace("{key_id}", "0123456789abcdef")
+        .replace("{user_id}", &uuid());
     let body = match (method, path.rsplit('/').next().unwrap_or_default()) {
         ("post", "uploads") => Some(json!({"name": "a.csv"})),
         ("post", "keys") => Some(json!({"name": "k", "role": "reviewer"})),
@@ -195,7 +198,8 @@ fn send(caller: &Caller, (method, path): (&str, &str), things: &Things) -> Answe
         }
         ("post", "reveal") => Some(json!({"tokens": ["tok_x"], "reason": "a test"})),
         ("put", "tidy") => Some(json!({"steps": []})),
-        ("patch", _) => Some(json!({})),
+        ("patch", "default") => Some(json!({})),
+        ("patch", _) => Some(json!({"suspended": true})),
         _ => None,
     };
     let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
@@ -302,6 +306,7 @@ fn every_operation_by_every_role() {
             "{tenant_id}",
             "{name}",
             "{key_id}",
+            "{user_id}",
         ];
         if matches!(needs, Action(_))
             && names.iter().any(|name| path.contains(name))
@@ -491,6 +496,91 @@ fn attacks_by_size() {
     assert_eq!(caller.get("/me")["tenant"], "default");
 }
 
+/// Senders that fall asleep in the middle, or never come to an end, are sent away; they leave nothing, and a line in
+/// the log.
+#[test]
+fn attacks_by_patience() {
+    let sandbox = Sandbox::new();
+    let setup = Setup {
+        log: Some("log".to_owned()),
+        ..Setup::with(&["--body-timeout", "1s", "--max-upload", "2MiB"])
+    };
+    let service = RestService::start(&sandbox, &setup);
+    let authority = service.url.strip_prefix("http://").unwrap();
+    let key = &service.key;
+    let head = |kind: &str, more: &str| {
+        format!(
+            "POST /api/v1/datasets/default/ingest HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: {kind}\r\n{more}\r\n"
+        )
+    };
+    let form = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.csv\"\r\n\r\na,b\n1,2\n";
+    let multipart = "multipart/form-data; boundary=x";
+    let listening = || {
+        let stream = std::net::TcpStream::connect(authority).unwrap();
+        stream
+            .set_read_timeout(Some(super::rest_service::PATIENCE))
+            .unwrap();
+        stream
+    };
+    let answer_to = |sent: &str| {
+        let mut stream = listening();
+        stream.write_all(sent.as_bytes()).unwrap();
+        let mut answer = String::new();
+        // Until it hangs up.
+        let _ = stream.read_to_string(&mut answer);
+        answer
+    };
+    for (what, sent) in [
+        (
+            "a file",
+            head(multipart, "Content-Length: 100000\r\n") + form,
+        ),
+        (
+            "a form",
+            head(multipart, "Content-Length: 100000\r\n") + "--x\r\nContent-Disp",
+        ),
+        (
+            "a field",
+            head(multipart, "Content-Length: 100000\r\n") + &form.replace("file", "spec"),
+        ),
+        (
+            "a spec",
+            head("application/json", "Content-Length: 100\r\n") + "{\"version\": 1",
+        ),
+    ] {
+        let answer = answer_to(&sent);
+        assert!(answer.starts_with("HTTP/1.1 408"), "{what}: {answer}");
+    }
+    // Half a head is no request: there is nobody to answer.
+    let answer = answer_to("GET /api/v1/me HTTP/1.1\r\nHost: x\r\nX-Half");
+    assert!(!answer.contains(" 200"), "{answer}");
+
+    // One that always has something more to say.
+    let mut stream = listening();
+    let begin = head(multipart, "Transfer-Encoding: chunked\r\n");
+    stream.write_all(begin.as_bytes()).unwrap();
+    stream
+        .write_all(format!("{:x}\r\n{form}\r\n", form.len()).as_bytes())
+        .unwrap();
+    let chunk = format!("10000\r\n{}\r\n", "1,2\n".repeat(0x4000));
+    let mut sent = 0;
+    while sent < 1000 && stream.write_all(chunk.as_bytes()).is_ok() {
+        sent += 1;
+    }
+    assert!(sent < 1000, "more than 60 MB were taken");
+
+    let uploads = sandbox.path("home/store/uploads");
+    let tenants = std::fs::read_dir(&uploads).into_iter().flatten().flatten();
+    let left: usize = tenants
+        .map(|tenant| std::fs::read_dir(tenant.path()).unwrap().count())
+        .sum();
+    assert_eq!(left, 0, "what was not taken is gone");
+    assert_eq!(service.caller().get("/jobs")["jobs"], json!([]));
+    let log = std::fs::read_to_string(sandbox.path("log")).unwrap();
+    let told = |text: &str| log.lines().filter(|line| line.contains(text)).count();
+    assert_eq!((told("status=408"), told("status=413")), (4, 1), "{log}");
+}
+
 /// Tokens that are forged, stale, or signed in another way than the key's own let nobody in.
 #[test]
 fn forged_tokens() {
@@ -520,6 +610,10 @@ fn forged_tokens() {
         "--jwt-audience",
         "sanitizer",
     ]);
+    let setup = Setup {
+        log: Some("log".to_owned()),
+        ..setup
+    };
     let service = RestService::start(&sandbox, &setup);
     let now = chrono::Utc::now().timestamp();
     let claims = json!({"sub": "ann", "iss": "https://id.example.org", "aud": "sanitizer", "exp": now + 600, "tenant": "default", "role": ["other", "DataEngineer"]});
@@ -608,6 +702,52 @@ fn forged_tokens() {
             .with_key(&token)
             .call(Method::GET, "/me", |request| request);
         assert_eq!(answer.status, 401, "a token {what}: {}", answer.text());
+    }
+
+    // Who holds a good token may still be shut out, by an admin.
+    let admin = service.caller();
+    let users = admin.get("/users");
+    let ann = &users["users"][0];
+    assert_eq!(
+        (
+            &ann["subject"],
+            &ann["role"],
+            users["users"].as_array().unwrap().len()
+        ),
+        (&json!("ann"), &json!("data_engineer"), 1),
+        "{users:#}"
+    );
+    let path = format!("/users/{}", ann["id"].as_str().unwrap());
+    for (suspended, status) in [(true, 401), (false, 200)] {
+        let changed = admin.call(Method::PATCH, &path, |request| {
+            request.json(&json!({"suspended": suspended}))
+        });
+        assert_eq!(changed.json()["suspended"], suspended);
+        let answer = admin
+            .with_key(&good)
+            .call(Method::GET, "/me", |request| request);
+        assert_eq!(answer.status, status);
+    }
+    let refused = admin
+        .with_key(&good)
+        .call(Method::GET, "/users", |request| request);
+    assert_eq!(refused.status, 403);
+
+    // Refusals are in the log, and no token is.
+    let log = std::fs::read_to_string(sandbox.path("log")).unwrap();
+    let refusals = log
+        .lines()
+        .filter(|line| line.contains("a request was refused"));
+    let of = |status: &str| {
+        refusals
+            .clone()
+            .filter(|line| line.contains(status))
+            .count()
+    };
+    assert_eq!((of("status=401"), of("status=403")), (15, 1), "{log}");
+    assert!(log.contains("user:ann"), "{log}");
+    for secret in [parts[1], parts[2], &service.key] {
+        assert!(!log.contains(secret), "{log}");
     }
 }
 

@@ -294,6 +294,147 @@ fn postgres_crashes_under_load() {
     assert!(service.stop());
 }
 
+/// Two hundred jobs are cancelled at random moments: each is cancelled and has published nothing, or it was quicker
+/// and has published once.
+#[test]
+fn cancelled_at_random_moments() {
+    let sandbox = Sandbox::new();
+    let database = Database::new();
+    let mut setup = Setup::with(&["--database", &database.url(), "--jobs", "4"]);
+    let sweep = ("SANITIZER_API_SWEEP_AFTER".to_owned(), "1s".to_owned());
+    setup.environment.push(sweep);
+    let service = RestService::start(&sandbox, &setup);
+    let caller = service.caller();
+    let limits = json!({"calls_per_second": 10_000, "max_running": 4});
+    let changed = caller.call(Method::PATCH, "/tenants/default", |request| {
+        request.json(&limits)
+    });
+    assert_eq!(changed.status, 200, "{}", changed.text());
+    // How long one takes here.
+    let begun = Instant::now();
+    let first = caller.ingest("people.csv", PEOPLE, &[]);
+    assert_eq!(caller.ended(&first)["status"], "success");
+    let usual = begun.elapsed();
+    let senders: Vec<_> = (0..4_u32)
+        .map(|sender| {
+            let (url, key) = (service.url.clone(), service.key.clone());
+            std::thread::spawn(move || {
+                let caller = Caller::new(&url, &key);
+                let moments = (0..50_u32).map(|number| {
+                    let job = caller.ingest("people.csv", PEOPLE, &[]);
+                    // Spread evenly over three times as long, in an order that looks random.
+                    let share = f64::from((number * 4 + sender) * 73 % 200) / 200.0;
+                    std::thread::sleep(usual.mul_f64(3.0 * share));
+                    let path = format!("/jobs/{job}");
+                    let answer = caller.call(Method::DELETE, &path, |request| request);
+                    let status = answer.status.as_u16();
+                    assert!(matches!(status, 202 | 409), "{status}: {}", answer.text());
+                    (job, status)
+                });
+                moments.collect::<Vec<_>>()
+            })
+        })
+        .collect();
+    let asked: Vec<(String, u16)> = senders
+        .into_iter()
+        .flat_map(|sender| sender.join().unwrap())
+        .collect();
+    assert_eq!(asked.len(), 200);
+    let mut published = vec![first.clone()];
+    for (job, answer) in &asked {
+        let ended = caller.ended(job);
+        let expected = if *answer == 202 {
+            "cancelled"
+        } else {
+            "success"
+        };
+        assert_eq!(ended["status"], expected, "{ended:#}");
+        if *answer == 409 {
+            published.push(job.clone());
+        }
+    }
+    let cancelled = 201 - published.len();
+    println!("{cancelled} of 200 were cancelled");
+    assert!(cancelled > 10 && published.len() > 10, "{cancelled} of 200");
+    published.sort();
+    let versions = caller.get("/datasets/default/people/versions?limit=1000");
+    let versions = versions["versions"].as_array().unwrap().iter();
+    let mut of: Vec<&str> = versions
+        .map(|version| version["job_id"].as_str().unwrap())
+        .collect();
+    of.sort_unstable();
+    assert_eq!(of, published, "each was published once, and nothing else");
+    let data = |job: &str| {
+        let tables = tables_of(&caller, job).into_iter();
+        tables
+            .filter(|(path, _)| path.starts_with("data/"))
+            .collect::<Vec<_>>()
+    };
+    let clean = data(&first);
+    for job in &published {
+        assert_eq!(data(job), clean);
+    }
+    // Nothing is left of those that were cancelled.
+    let store = sandbox.path("home/store/cleaned");
+    wait_for("an end of what was cancelled", || {
+        count(&store, "_sanitizer") + count(&store, "metadata.json") <= 2 * published.len()
+    });
+    assert_eq!(count(&store, "metadata.json"), published.len());
+    assert_eq!(caller.get("/audit/verify")["ok"], true);
+    nobody_runs(&caller);
+    assert!(service.stop());
+}
+
+/// How many files and folders of a name are somewhere in a folder.
+fn count(folder: &std::path::Path, name: &str) -> usize {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| {
+            let below = match entry.path().is_dir() {
+                true => count(&entry.path(), name),
+                false => 0,
+            };
+            below + usize::from(entry.file_name() == name)
+        })
+        .sum()
+}
+
+/// A job that kills whoever works on it fails in the end; those that run beside it, and those that wait, succeed.
+#[test]
+fn a_poison_job() {
+    let sandbox = Sandbox::with_customers(30_000);
+    let mut setup = Setup::with(&["--lease", "2s", "--attempts", "3", "--jobs", "2"]);
+    let mut service = RestService::start(&sandbox, &setup);
+    setup.key = Some(service.key.clone());
+    let poison = submit(&sandbox, &service);
+    let others: Vec<String> = (0..5).map(|_| submit(&sandbox, &service)).collect();
+    for attempt in 1..=3 {
+        // It is really at work, and does not wait for others to end.
+        service.caller().until(&poison, |job| {
+            assert_eq!(job["status"].as_str().unwrap().find("success"), None);
+            job["attempt"] == attempt && job["progress"]["pass1_progress"].as_f64() > Some(0.0)
+        });
+        service.kill();
+        service = RestService::start(&sandbox, &setup);
+    }
+    let caller = service.caller();
+    let failed = caller.ended(&poison);
+    assert_eq!(
+        (
+            &failed["status"],
+            &failed["error"]["kind"],
+            &failed["attempt"]
+        ),
+        (&json!("failed"), &json!("unavailable"), &json!(3)),
+        "{failed:#}"
+    );
+    for job in &others {
+        is_as_it_should(&sandbox, &caller, job);
+    }
+    nobody_runs(&caller);
+    assert!(service.stop());
+}
+
 /// Between the service and Postgres: connections that can be made to hang, as through a router that forgot them.
 struct Wire {
     port: u16,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta, timezone
 
 import pandas as pd
 import pytest
 
-from conftest import Service
+from conftest import Pretender, Service, json_answer
 from data_sanitizer import (
     Client,
     ConflictError,
@@ -129,6 +130,21 @@ def test_keys(service: Service, client: Client, name: str) -> None:
     limited = client.keys.create(name, "admin", actions=["jobs:read"])
     with service.client(limited.secret) as reader:
         assert reader.me().actions == ("jobs:read",)
+
+
+def test_users(client: Client, pretender: Pretender) -> None:
+    # Nobody comes with a token here.
+    assert client.users.list() == []
+    with pytest.raises(NotFoundError):
+        client.users.suspend("01a21a23-0000-7000-8000-000000000000")
+    ann = {"id": "01", "subject": "ann", "role": "reviewer", "suspended": True, "created_at": "2026-11-26T23:00:00Z"}
+    pretender.answers = [json_answer({"users": [ann]}), json_answer({**ann, "suspended": False})]
+    with pretender.client() as other:
+        [user] = other.users.list()
+        assert (user.subject, user.suspended) == ("ann", True)
+        assert not other.users.suspend(user.id, suspended=False).suspended
+    assert (pretender.seen[1].method, pretender.seen[1].path) == ("PATCH", "/api/v1/users/01")
+    assert json.loads(pretender.seen[1].body) == {"suspended": False}
 
 
 def test_keys_of_another_tenant(service: Service, client: Client, name: str) -> None:

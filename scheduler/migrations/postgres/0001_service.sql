@@ -46,13 +46,16 @@ CREATE TABLE queue_clock (
 );
 INSERT INTO queue_clock (id, virtual_time) VALUES (1, 0);
 
+-- People of the identity provider who were here, by the subject of their tokens.
 CREATE TABLE users (
   id UUID PRIMARY KEY,
   tenant_id UUID NOT NULL REFERENCES tenants (id),
-  name TEXT NOT NULL,
+  subject TEXT NOT NULL,
   role TEXT NOT NULL,
+  suspended BOOLEAN NOT NULL DEFAULT FALSE,
   created_at TIMESTAMPTZ NOT NULL,
-  UNIQUE (tenant_id, name)
+  last_seen_at TIMESTAMPTZ NOT NULL,
+  UNIQUE (tenant_id, subject)
 );
 
 CREATE TABLE api_keys (
@@ -134,6 +137,7 @@ CREATE TABLE jobs (
   version BIGINT
 );
 CREATE INDEX jobs_to_claim ON jobs (tenant_id, priority DESC, created_at, id) WHERE status = 'queued';
+CREATE INDEX jobs_pending ON jobs (created_at) WHERE status = 'pending';
 CREATE INDEX jobs_running ON jobs (lease_until) WHERE status IN ('pass1_running', 'pass2_running');
 CREATE INDEX jobs_published ON jobs (updated_at DESC) WHERE status = 'success';
 CREATE INDEX jobs_by_tenant ON jobs (tenant_id, created_at DESC, id DESC);
@@ -167,6 +171,7 @@ CREATE TABLE job_events (
 CREATE TABLE idempotency_keys (
   tenant_id UUID NOT NULL REFERENCES tenants (id),
   key TEXT NOT NULL,
+  -- Digests of the request, apart by a space: of what was sent, and of the names of uploads.
   request_hash TEXT NOT NULL,
   job_id UUID NOT NULL REFERENCES jobs (id),
   created_at TIMESTAMPTZ NOT NULL,
@@ -272,6 +277,15 @@ CREATE TABLE uploads (
   parts JSONB NOT NULL
 );
 
+-- The uploads that a job reads: it is pending until all of them are complete.
+CREATE TABLE job_uploads (
+  job_id UUID NOT NULL REFERENCES jobs (id),
+  upload_id UUID NOT NULL,
+  tenant_id UUID NOT NULL REFERENCES tenants (id),
+  PRIMARY KEY (job_id, upload_id)
+);
+CREATE INDEX job_uploads_by_upload ON job_uploads (upload_id);
+
 CREATE TABLE usage (
   tenant_id UUID NOT NULL REFERENCES tenants (id),
   month TEXT NOT NULL,
@@ -311,7 +325,7 @@ DECLARE
 BEGIN
   FOREACH part IN ARRAY ARRAY['users', 'api_keys', 'datasets', 'contracts', 'cleaning_rules', 'jobs', 'job_attempts',
       'job_events', 'idempotency_keys', 'cleaned_datasets', 'imputation_stats', 'row_hash_indexes', 'provenance_counts',
-      'cell_provenance', 'reviews', 'uploads', 'usage', 'audit_logs', 'audit_heads', 'tenants'] LOOP
+      'cell_provenance', 'reviews', 'uploads', 'job_uploads', 'usage', 'audit_logs', 'audit_heads', 'tenants'] LOOP
     EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', part);
     EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', part);
     EXECUTE format('CREATE POLICY of_tenant ON %I TO data_sanitizer_tenant USING (%s) WITH CHECK (%s)', part,

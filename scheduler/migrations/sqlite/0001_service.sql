@@ -23,13 +23,16 @@ CREATE TABLE queue_clock (
 );
 INSERT INTO queue_clock (id, virtual_time) VALUES (1, 0);
 
+-- People of the identity provider who were here, by the subject of their tokens.
 CREATE TABLE users (
   id TEXT PRIMARY KEY,
   tenant_id TEXT NOT NULL REFERENCES tenants (id),
-  name TEXT NOT NULL,
+  subject TEXT NOT NULL,
   role TEXT NOT NULL,
+  suspended BOOLEAN NOT NULL DEFAULT FALSE,
   created_at INTEGER NOT NULL,
-  UNIQUE (tenant_id, name)
+  last_seen_at INTEGER NOT NULL,
+  UNIQUE (tenant_id, subject)
 );
 
 CREATE TABLE api_keys (
@@ -111,6 +114,7 @@ CREATE TABLE jobs (
   version INTEGER
 );
 CREATE INDEX jobs_to_claim ON jobs (tenant_id, priority DESC, created_at, id) WHERE status = 'queued';
+CREATE INDEX jobs_pending ON jobs (created_at) WHERE status = 'pending';
 CREATE INDEX jobs_running ON jobs (lease_until) WHERE status IN ('pass1_running', 'pass2_running');
 CREATE INDEX jobs_published ON jobs (updated_at DESC) WHERE status = 'success';
 CREATE INDEX jobs_by_tenant ON jobs (tenant_id, created_at DESC, id DESC);
@@ -144,6 +148,7 @@ CREATE TABLE job_events (
 CREATE TABLE idempotency_keys (
   tenant_id TEXT NOT NULL REFERENCES tenants (id),
   key TEXT NOT NULL,
+  -- Digests of the request, apart by a space: of what was sent, and of the names of uploads.
   request_hash TEXT NOT NULL,
   job_id TEXT NOT NULL REFERENCES jobs (id),
   created_at INTEGER NOT NULL,
@@ -240,6 +245,15 @@ CREATE TABLE uploads (
   sha256 TEXT,
   parts TEXT NOT NULL
 );
+
+-- The uploads that a job reads: it is pending until all of them are complete.
+CREATE TABLE job_uploads (
+  job_id TEXT NOT NULL REFERENCES jobs (id),
+  upload_id TEXT NOT NULL,
+  tenant_id TEXT NOT NULL REFERENCES tenants (id),
+  PRIMARY KEY (job_id, upload_id)
+);
+CREATE INDEX job_uploads_by_upload ON job_uploads (upload_id);
 
 CREATE TABLE usage (
   tenant_id TEXT NOT NULL REFERENCES tenants (id),

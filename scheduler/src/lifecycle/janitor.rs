@@ -1,5 +1,5 @@
-//! What must be done from time to time: jobs of lost workers given to others, files of dead attempts
-//! removed.
+//! What must be done from time to time: jobs of lost workers given to others, jobs given up whose uploads do not
+//! come, files of dead attempts removed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +16,9 @@ const REAP_EVERY: Duration = Duration::from_secs(2);
 
 /// Time between two looks for what dead attempts left.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
+/// Time for which a job waits for uploads, unless it has a deadline.
+const PENDING: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Looks after the jobs of all processes.
 pub(crate) struct Janitor {
@@ -41,6 +44,14 @@ impl Janitor {
                     self.wake.notify_one();
                 }
                 Err(error) => warn!(%error, "nobody looked for lost workers"),
+            }
+            match self.metadata.give_up_pending(PENDING.as_secs_f64()).await {
+                Ok(late) => {
+                    for job_id in late {
+                        warn!(%job_id, "the upload of a job was not complete in time");
+                    }
+                }
+                Err(error) => warn!(%error, "nobody looked for jobs whose uploads do not come"),
             }
             if swept.is_none_or(|at| at.elapsed() >= SWEEP_EVERY.min(self.grace)) {
                 swept = Some(Instant::now());

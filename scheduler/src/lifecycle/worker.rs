@@ -18,7 +18,7 @@ use planner::steps::StepSpec;
 use rand::Rng;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, RwLock};
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 use uuid::Uuid;
@@ -82,6 +82,8 @@ pub(crate) struct Workers {
     /// Tells of new jobs.
     pub(crate) wake: Arc<Notify>,
     memory: Arc<dyn MemoryPool>,
+    /// Open to all jobs at once, or to one alone.
+    gate: Arc<RwLock<()>>,
     /// Where jobs run.
     jobs: Handle,
     stopping: AtomicBool,
@@ -102,6 +104,7 @@ impl Workers {
             store,
             vault,
             memory: Arc::new(FairSpillPool::new(limit)),
+            gate: Arc::default(),
             options,
             wake,
             jobs,
@@ -139,19 +142,24 @@ impl Workers {
         let mut silent = 0_u32;
         while !self.is_stopping() {
             let woken = self.wake.notified();
+            let place = self.gate.read().await;
             match self.metadata.claim(&owner, self.lease()).await {
                 Ok(Some(claim)) => {
                     silent = 0;
                     // Another worker looks for the next one meanwhile.
                     self.wake.notify_one();
+                    let place = (!claim.alone).then_some(place);
                     self.attempt(claim).await;
+                    drop(place);
                 }
                 Ok(None) => {
+                    drop(place);
                     silent = 0;
                     let pause = IDLE.mul_f64(rand::rng().random_range(0.5..1.0));
                     let _ = tokio::time::timeout(pause, woken).await;
                 }
                 Err(error) => {
+                    drop(place);
                     warn!(%error, "no job can be claimed");
                     silent = (silent + 1).min(5);
                     let pause = Duration::from_millis(250) * 2_u32.pow(silent);
@@ -270,7 +278,13 @@ impl Workers {
         let memory = Arc::clone(&self.memory);
         let (job, output) = (claim.job.clone(), claim.output.clone());
         let jobs = self.jobs.clone();
+        let alone = claim.alone.then(|| Arc::clone(&self.gate));
         tokio::spawn(async move {
+            // It has waited until all others ended; new ones wait for it.
+            let _alone = match alone {
+                Some(gate) => Some(gate.write_owned().await),
+                None => None,
+            };
             let usual = match metadata.kind() {
                 "sqlite" => 10_000,
                 _ => 100_000,

@@ -10,7 +10,7 @@ use super::audit::{self, AuditEntry};
 use super::database::{Scope, Transaction};
 use super::error::{MetadataError, Result};
 use super::record::{Record, params};
-use super::{MetadataStore, events};
+use super::{MetadataStore, events, uploads};
 
 /// Where a job is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -88,8 +88,10 @@ pub struct NewJob {
     pub dataset: String,
     /// The spec, without a place for the output.
     pub spec: Value,
-    /// Bytes of the source, as far as they are known.
+    /// Bytes of the source, as far as they are known and are not those of uploads.
     pub source_bytes: Option<i64>,
+    /// The uploads that it reads; it waits until they are complete.
+    pub uploads: Vec<Uuid>,
     /// Jobs of a tenant with a larger number come first.
     pub priority: i64,
     /// Seconds after which it is too late.
@@ -98,13 +100,22 @@ pub struct NewJob {
     pub max_attempts: i64,
 }
 
+/// What makes a request the same as an earlier one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    /// The key that came with it.
+    pub key: String,
+    /// Digests of what it says, in several ways: it is the same when one of them is.
+    pub digests: Vec<String>,
+}
+
 /// A job and how it came.
 #[derive(Debug, Clone)]
 pub struct Submission {
     /// The job.
     pub job: NewJob,
-    /// The idempotency key and the hash of the request that it came with.
-    pub idempotency: Option<(String, String)>,
+    /// What makes it this request, where it may come again.
+    pub idempotency: Option<Idempotency>,
     /// Who submits it.
     pub actor: String,
 }
@@ -291,28 +302,18 @@ impl MetadataStore {
             .await?;
         let limits =
             limits.ok_or_else(|| MetadataError::NotFound("there is no such tenant".to_owned()))?;
-        if let Some((key, hash)) = &submission.idempotency {
-            let earlier = transaction
-                .optional(
-                    "SELECT request_hash, job_id FROM idempotency_keys WHERE tenant_id = $1 AND key = $2",
-                    params![tenant, key],
-                )
-                .await?;
-            if let Some(earlier) = earlier {
-                if earlier.text("request_hash")? != *hash {
-                    return Err(MetadataError::KeyReused);
-                }
-                let job = job_of(transaction.as_mut(), tenant, earlier.uuid("job_id")?).await?;
-                transaction.commit().await?;
-                return Ok(Submitted {
-                    job: job.ok_or_else(gone)?,
-                    repeated: true,
-                });
-            }
+        if let Some(request) = &submission.idempotency
+            && let Some(job) = made_before(transaction.as_mut(), tenant, request).await?
+        {
+            transaction.commit().await?;
+            return Ok(Submitted {
+                job,
+                repeated: true,
+            });
         }
         let queued = transaction
             .one(
-                "SELECT count(*) AS queued FROM jobs WHERE tenant_id = $1 AND status = 'queued'",
+                "SELECT count(*) AS queued FROM jobs WHERE tenant_id = $1 AND status IN ('pending', 'queued')",
                 params![tenant],
             )
             .await?
@@ -333,19 +334,24 @@ impl MetadataStore {
             }
         }
         let new = &submission.job;
+        let (status, source_bytes) = match new.uploads.is_empty() {
+            true => (JobStatus::Queued, new.source_bytes),
+            false => uploads::state_of(transaction.as_mut(), tenant, &new.uploads).await?,
+        };
         let dataset = dataset_named(transaction.as_mut(), tenant, &new.dataset).await?;
         transaction
             .execute(
                 "INSERT INTO jobs (id, tenant_id, dataset_id, dataset_name, spec, source_bytes, status, priority,
                    created_by, created_at, updated_at, not_before, deadline_at, max_attempts)
-                 VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, {now}, {now}, {now}, {after $9}, $10)",
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, {now}, {now}, {now}, {after $10}, $11)",
                 params![
                     new.id,
                     tenant,
                     dataset,
                     &new.dataset,
                     new.spec.clone(),
-                    new.source_bytes,
+                    source_bytes,
+                    status.name(),
                     new.priority,
                     &submission.actor,
                     new.deadline_seconds,
@@ -353,12 +359,21 @@ impl MetadataStore {
                 ],
             )
             .await?;
-        if let Some((key, hash)) = &submission.idempotency {
+        for upload in &new.uploads {
+            transaction
+                .execute(
+                    "INSERT INTO job_uploads (job_id, upload_id, tenant_id) VALUES ($1, $2, $3)
+                     ON CONFLICT (job_id, upload_id) DO NOTHING",
+                    params![new.id, *upload, tenant],
+                )
+                .await?;
+        }
+        if let Some(request) = &submission.idempotency {
             transaction
                 .execute(
                     "INSERT INTO idempotency_keys (tenant_id, key, request_hash, job_id, created_at)
                      VALUES ($1, $2, $3, $4, {now})",
-                    params![tenant, key, hash, new.id],
+                    params![tenant, &request.key, request.digests.join(" "), new.id],
                 )
                 .await?;
         }
@@ -366,8 +381,8 @@ impl MetadataStore {
             transaction.as_mut(),
             tenant,
             new.id,
-            "queued",
-            json!({"status": "queued"}),
+            status.name(),
+            json!({"status": status.name()}),
         )
         .await?;
         let job = job_of(transaction.as_mut(), tenant, new.id).await?;
@@ -376,7 +391,7 @@ impl MetadataStore {
             action: "job_submitted",
             subject: new.dataset.clone(),
             job_id: Some(new.id),
-            details: json!({"dataset_id": dataset, "source_bytes": new.source_bytes}),
+            details: json!({"dataset_id": dataset, "source_bytes": source_bytes}),
         };
         audit::append(transaction.as_mut(), tenant, &entry).await?;
         transaction.commit().await?;
@@ -384,6 +399,17 @@ impl MetadataStore {
             job: job.ok_or_else(gone)?,
             repeated: false,
         })
+    }
+
+    /// The job that an earlier request with the same key has made.
+    ///
+    /// # Errors
+    /// [`MetadataError::KeyReused`] when that one asked for something else.
+    pub async fn repeated(&self, tenant: Uuid, request: &Idempotency) -> Result<Option<Job>> {
+        let mut transaction = self.read(Scope::Tenant(tenant)).await?;
+        let job = made_before(transaction.as_mut(), tenant, request).await?;
+        transaction.commit().await?;
+        Ok(job)
     }
 
     /// A job of a tenant.
@@ -486,6 +512,30 @@ impl MetadataStore {
         transaction.commit().await?;
         Ok(outcome)
     }
+}
+
+/// The job of an earlier request with the same key.
+async fn made_before(
+    transaction: &mut dyn Transaction,
+    tenant: Uuid,
+    request: &Idempotency,
+) -> Result<Option<Job>> {
+    let earlier = transaction
+        .optional(
+            "SELECT request_hash, job_id FROM idempotency_keys WHERE tenant_id = $1 AND key = $2",
+            params![tenant, &request.key],
+        )
+        .await?;
+    let Some(earlier) = earlier else {
+        return Ok(None);
+    };
+    let known = earlier.text("request_hash")?;
+    let same = |digest: &str| request.digests.iter().any(|own| own == digest);
+    if !known.split(' ').any(same) {
+        return Err(MetadataError::KeyReused);
+    }
+    let job = job_of(transaction, tenant, earlier.uuid("job_id")?).await?;
+    job.map(Some).ok_or_else(gone)
 }
 
 fn gone() -> MetadataError {

@@ -21,6 +21,7 @@ mod reviews;
 mod sqlite;
 mod tenants;
 mod uploads;
+mod users;
 
 #[cfg(test)]
 mod conformance;
@@ -33,7 +34,9 @@ pub use database::{Database, Scope, Transaction};
 pub use datasets::{Contract, Dataset, Lineage, Rule, Version};
 pub use error::{MetadataError, Result};
 pub use events::JobEvent;
-pub use jobs::{Attempt, CancelOutcome, Job, JobFilter, JobStatus, NewJob, Submission, Submitted};
+pub use jobs::{
+    Attempt, CancelOutcome, Idempotency, Job, JobFilter, JobStatus, NewJob, Submission, Submitted,
+};
 pub use keys::{ApiKey, NewKey, NewSecret, Role};
 pub use provenance::{Cell, CellFilter, CellPage, ColumnCount};
 pub use publish::{Imputed, IndexPointer, Publication};
@@ -42,6 +45,7 @@ pub use record::{Param, Record};
 pub use reviews::{ReviewDecision, Reviewed};
 pub use tenants::{Limits, Tenant, Usage};
 pub use uploads::{Upload, UploadPart};
+pub use users::User;
 
 /// Where the metadata lies.
 #[derive(Debug, Clone)]

@@ -43,6 +43,9 @@ pub struct Claim {
     pub fence: Fence,
     /// Where to write, from the service's store on.
     pub output: String,
+    /// Whether it is the last try at a job whose workers were lost: it may be what kills them, and must not take
+    /// others along.
+    pub alone: bool,
 }
 
 /// What a worker hears when it prolongs its lease.
@@ -201,6 +204,14 @@ impl MetadataStore {
                 params![job.id, job.attempt, tenant, owner, &output],
             )
             .await?;
+        let lost = transaction
+            .one(
+                "SELECT count(*) AS lost FROM job_attempts WHERE job_id = $1 AND outcome = 'lost'",
+                params![job.id],
+            )
+            .await?
+            .int("lost")?;
+        let alone = lost > 0 && job.failures + 1 >= job.max_attempts;
         let data = json!({"status": "pass1_running", "attempt": job.attempt});
         events::add(transaction.as_mut(), tenant, job.id, "started", data).await?;
         transaction.commit().await?;
@@ -213,6 +224,7 @@ impl MetadataStore {
             },
             job,
             output,
+            alone,
         }))
     }
 
@@ -358,6 +370,43 @@ impl MetadataStore {
         Ok(reaped)
     }
 
+    /// Fails jobs whose uploads did not come: those past their deadline, and those that have waited for so many
+    /// seconds.
+    pub async fn give_up_pending(&self, patience_seconds: f64) -> Result<Vec<Uuid>> {
+        let mut transaction = self.read(Scope::Service).await?;
+        let late = transaction
+            .fetch(
+                "SELECT id, tenant_id FROM jobs WHERE status = 'pending'
+                   AND (deadline_at < {now} OR {age created_at} > $1) LIMIT $2",
+                params![patience_seconds, REAPED_AT_ONCE],
+            )
+            .await?;
+        transaction.commit().await?;
+        let mut given_up = Vec::new();
+        for row in late {
+            let (job, tenant) = (row.uuid("id")?, row.uuid("tenant_id")?);
+            let error = json!({"kind": "late", "message": "its upload was not complete in time"});
+            let mut transaction = self.write(Scope::Service).await?;
+            let changed = transaction
+                .execute(
+                    "UPDATE jobs SET status = 'failed', error = $2, finished_at = {now}, updated_at = {now}
+                     WHERE id = $1 AND status = 'pending'",
+                    params![job, error.clone()],
+                )
+                .await?;
+            if changed > 0 {
+                let data = json!({"status": "failed", "error": error});
+                events::add(transaction.as_mut(), tenant, job, "failed", data).await?;
+                let details = json!({"error": error});
+                let entry = audit::by_service("job_failed", job, Some(job), details);
+                audit::append(transaction.as_mut(), tenant, &entry).await?;
+                given_up.push(job);
+            }
+            transaction.commit().await?;
+        }
+        Ok(given_up)
+    }
+
     /// Attempts that ended so many seconds ago and may have left something.
     pub async fn attempts_to_sweep(&self, grace_seconds: f64) -> Result<Vec<Attempt>> {
         let mut transaction = self.read(Scope::Service).await?;
@@ -404,7 +453,7 @@ impl MetadataStore {
         let rows = transaction
             .fetch(
                 "SELECT status, count(*) AS jobs FROM jobs
-                 WHERE status IN ('queued', 'pass1_running', 'pass2_running') GROUP BY status",
+                 WHERE status IN ('pending', 'queued', 'pass1_running', 'pass2_running') GROUP BY status",
                 Vec::new(),
             )
             .await?;

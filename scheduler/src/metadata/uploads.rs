@@ -6,11 +6,12 @@ use serde_json::json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::MetadataStore;
 use super::audit::{self, AuditEntry};
-use super::database::Scope;
+use super::database::{Scope, Transaction};
 use super::error::{MetadataError, Result};
+use super::jobs::JobStatus;
 use super::record::{Record, params};
+use super::{MetadataStore, events, queue};
 
 /// A file that was sent, or is being sent.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +63,82 @@ fn read(row: &Record) -> Result<Upload> {
 
 fn gone() -> MetadataError {
     MetadataError::NotFound("there is no such upload".to_owned())
+}
+
+/// Where a job begins that reads these uploads, and their bytes as far as they are known.
+pub(super) async fn state_of(
+    transaction: &mut dyn Transaction,
+    tenant: Uuid,
+    uploads: &[Uuid],
+) -> Result<(JobStatus, Option<i64>)> {
+    let mut state = (JobStatus::Queued, 0);
+    for upload in uploads {
+        let row = transaction
+            .optional(
+                "SELECT completed_at, bytes FROM uploads WHERE tenant_id = $1 AND id = $2",
+                params![tenant, *upload],
+            )
+            .await?
+            .ok_or_else(gone)?;
+        match row.opt_time("completed_at")? {
+            Some(_) => state.1 += row.opt_int("bytes")?.unwrap_or(0),
+            None => state.0 = JobStatus::Pending,
+        }
+    }
+    Ok((state.0, Some(state.1)))
+}
+
+/// Puts jobs into the queue that waited for an upload, and for no other one.
+async fn queue_jobs_of(
+    transaction: &mut dyn Transaction,
+    tenant: Uuid,
+    upload: Uuid,
+) -> Result<()> {
+    let waiting = transaction
+        .fetch(
+            "SELECT j.id FROM job_uploads u JOIN jobs j ON j.id = u.job_id
+             WHERE u.tenant_id = $1 AND u.upload_id = $2 AND j.status = 'pending'
+             ORDER BY j.created_at, j.id",
+            params![tenant, upload],
+        )
+        .await?;
+    for row in waiting {
+        let job = row.uuid("id")?;
+        let read = transaction
+            .fetch(
+                "SELECT upload_id FROM job_uploads WHERE tenant_id = $1 AND job_id = $2",
+                params![tenant, job],
+            )
+            .await?;
+        let read = read.iter().map(|row| row.uuid("upload_id"));
+        let read = read.collect::<Result<Vec<Uuid>>>()?;
+        let (status, bytes) = match state_of(transaction, tenant, &read).await {
+            // One of the others was removed: the job says so when it runs.
+            Err(MetadataError::NotFound(_)) => (JobStatus::Queued, None),
+            state => state?,
+        };
+        if status == JobStatus::Pending {
+            continue;
+        }
+        let changed = transaction
+            .execute(
+                "UPDATE jobs SET status = 'queued', source_bytes = $3, not_before = {now}, updated_at = {now}
+                 WHERE tenant_id = $1 AND id = $2 AND status = 'pending'",
+                params![tenant, job, bytes],
+            )
+            .await?;
+        if changed > 0 {
+            events::add(
+                transaction,
+                tenant,
+                job,
+                "queued",
+                json!({"status": "queued"}),
+            )
+            .await?;
+        }
+    }
+    Ok(())
 }
 
 impl MetadataStore {
@@ -127,7 +204,7 @@ impl MetadataStore {
         Ok(upload)
     }
 
-    /// Makes an upload complete.
+    /// Makes an upload complete, and queues the jobs that waited for it.
     pub async fn complete_upload(
         &self,
         tenant: Uuid,
@@ -136,6 +213,8 @@ impl MetadataStore {
         actor: &str,
     ) -> Result<Upload> {
         let mut transaction = self.write(Scope::Tenant(tenant)).await?;
+        // One at a time: of two uploads that complete together, the later one sees the other.
+        queue::lock_tenant(transaction.as_mut(), tenant).await?;
         let row = transaction
             .optional(
                 "UPDATE uploads SET completed_at = coalesce(completed_at, {now}), bytes = $3, sha256 = $4
@@ -153,6 +232,7 @@ impl MetadataStore {
             details: json!({"bytes": bytes, "sha256": sha256}),
         };
         audit::append(transaction.as_mut(), tenant, &entry).await?;
+        queue_jobs_of(transaction.as_mut(), tenant, id).await?;
         transaction.commit().await?;
         Ok(upload)
     }
@@ -162,9 +242,10 @@ impl MetadataStore {
         let mut transaction = self.read(Scope::Tenant(tenant)).await?;
         let row = transaction
             .optional(
-                "SELECT id FROM jobs WHERE tenant_id = $1 AND status IN ('queued', 'pass1_running', 'pass2_running')
-                   AND CAST(spec AS TEXT) LIKE $2 LIMIT 1",
-                params![tenant, format!("%upload:{id}%")],
+                "SELECT j.id FROM job_uploads u JOIN jobs j ON j.id = u.job_id
+                 WHERE u.tenant_id = $1 AND u.upload_id = $2
+                   AND j.status IN ('pending', 'queued', 'pass1_running', 'pass2_running') LIMIT 1",
+                params![tenant, id],
             )
             .await?;
         transaction.commit().await?;

@@ -1,15 +1,13 @@
 //! Bodies that are streamed to the store, with limits.
 
-use std::time::Duration;
+use std::error::Error;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
+use tower_http::timeout::TimeoutError;
 
 use super::Problem;
 use crate::storage::WriteError;
-
-/// Time for which a sender may send nothing.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why a body was not taken.
 #[derive(Debug)]
@@ -32,6 +30,18 @@ impl From<BodyError> for Problem {
     }
 }
 
+/// Whether a body could not be read because its sender fell asleep.
+pub(super) fn is_asleep(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<TimeoutError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 impl From<WriteError<BodyError>> for Problem {
     fn from(error: WriteError<BodyError>) -> Self {
         match error {
@@ -45,17 +55,17 @@ impl From<WriteError<BodyError>> for Problem {
     }
 }
 
-/// A body of so many bytes at most, whose sender does not fall asleep.
-pub(super) fn limited<E>(
+/// A body of so many bytes at most.
+pub(super) fn limited<E: Error + 'static>(
     body: impl Stream<Item = Result<Bytes, E>> + Send + Unpin,
     most: u64,
 ) -> impl Stream<Item = Result<Bytes, BodyError>> + Send {
     futures::stream::try_unfold((body, 0_u64), move |(mut body, sent)| async move {
-        match tokio::time::timeout(PATIENCE, body.next()).await {
-            Err(_) => Err(BodyError::TooSlow),
-            Ok(None) => Ok(None),
-            Ok(Some(Err(_))) => Err(BodyError::Broken),
-            Ok(Some(Ok(chunk))) => {
+        match body.next().await {
+            None => Ok(None),
+            Some(Err(error)) if is_asleep(&error) => Err(BodyError::TooSlow),
+            Some(Err(_)) => Err(BodyError::Broken),
+            Some(Ok(chunk)) => {
                 let sent = sent + chunk.len() as u64;
                 if sent > most {
                     return Err(BodyError::TooLarge(most));
@@ -113,7 +123,11 @@ mod tests {
     /// What is too long is broken off.
     #[tokio::test]
     async fn limits() {
-        let chunks = || futures::stream::iter(vec![Ok::<_, ()>(Bytes::from_static(b"12345")); 3]);
+        let chunks = || {
+            futures::stream::iter(
+                [(); 3].map(|()| Ok::<_, std::io::Error>(Bytes::from_static(b"12345"))),
+            )
+        };
         let taken: Vec<_> = limited(chunks(), 15).collect().await;
         assert!(taken.iter().all(Result::is_ok));
         let taken: Vec<_> = limited(chunks(), 14).collect().await;

@@ -10,6 +10,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::access_log::Asker;
+use super::body::is_asleep;
 use super::{App, Problem};
 use crate::access::{Action, Caller};
 
@@ -31,6 +33,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Document<T> {
             Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
                 Err(Problem::too_large("a document may have 2 MiB"))
             }
+            Err(error) if is_asleep(&error) => Err(Problem::too_slow()),
             Err(error) => Err(Problem::bad_request(reason(&error.body_text()))),
         }
     }
@@ -96,6 +99,9 @@ impl FromRequestParts<Arc<App>> for Caller {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let sent = credential(&parts.headers).ok_or_else(Problem::unauthorized)?;
         let caller = admit(app, sent).await?.ok_or_else(Problem::unauthorized)?;
+        if let Some(asker) = parts.extensions.get::<Asker>() {
+            asker.is(&caller);
+        }
         let rate = caller.tenant.limits.calls_per_second;
         app.rates
             .take(caller.tenant_id(), rate)
@@ -139,8 +145,14 @@ async fn admit(app: &App, sent: &str) -> Result<Option<Caller>, Problem> {
         return Ok(None);
     };
     let tenant = app.metadata.find_tenant(&claims.tenant).await?;
-    let tenant = tenant.filter(|tenant| !tenant.suspended);
-    Ok(tenant.map(|tenant| Caller {
+    let Some(tenant) = tenant.filter(|tenant| !tenant.suspended) else {
+        return Ok(None);
+    };
+    let user = app
+        .metadata
+        .visit(tenant.id, &claims.subject, claims.role)
+        .await?;
+    Ok((!user.suspended).then(|| Caller {
         tenant,
         actor: format!("user:{}", claims.subject),
         role: claims.role,

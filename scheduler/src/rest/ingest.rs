@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::multipart::{Field, MultipartRejection};
+use axum::extract::multipart::{Field, MultipartError, MultipartRejection};
 use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use serde::{Deserialize, Serialize};
@@ -12,13 +12,13 @@ use sha2::{Digest, Sha256};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::body::{file_name, limited};
+use super::body::{file_name, is_asleep, limited};
 use super::extract::{Named, Params};
 use super::problem::Problems;
 use super::{App, Problem};
 use crate::access::{Action, Caller};
 use crate::lifecycle::{overlay, spec_of_upload, upload_of, version_of};
-use crate::metadata::{Job, JobStatus, NewJob, Submission};
+use crate::metadata::{Idempotency, Job, JobStatus, NewJob, Submission};
 use crate::storage::{Stored, hexadecimal};
 
 /// Most bytes of a field that is no file.
@@ -93,7 +93,8 @@ impl Accepted {
     }
 }
 
-/// Takes a job into the queue. When this answers, the job is not forgotten, whatever dies.
+/// Takes a job into the queue. When this answers, the job is not forgotten, whatever dies. Where an upload that it
+/// reads is not complete yet, it is pending until it is.
 ///
 /// The same `Idempotency-Key` with the same request gives the same job, however often it comes.
 #[utoipa::path(post, path = "/datasets/{tenant_id}/ingest", tag = "jobs",
@@ -103,7 +104,6 @@ impl Accepted {
         description = "A file with fields, or a job spec without `output` whose source is a URL or `upload:ID`"),
     responses((status = 202, body = Accepted, headers(("Location" = String, description = "The job"),
             ("Retry-After" = i64, description = "Seconds until a look at the job may be worth it"))),
-        (status = 408, body = Problem, content_type = "application/problem+json", description = "Nothing was sent for too long"),
         (status = 507, body = Problem, content_type = "application/problem+json", description = "The store is full"),
         Problems))]
 pub(crate) async fn ingest(
@@ -138,7 +138,10 @@ pub(crate) async fn ingest(
         }
         "application/json" => {
             let content = axum::body::to_bytes(request.into_body(), SPEC_BYTES).await;
-            let content = content.map_err(|_| Problem::too_large("a job spec may have 2 MiB"))?;
+            let content = content.map_err(|error| match is_asleep(&error) {
+                true => Problem::too_slow(),
+                false => Problem::too_large("a job spec may have 2 MiB"),
+            })?;
             let spec = serde_json::from_slice(&content);
             let spec = spec.map_err(|error| Problem::bad_request(error.to_string()))?;
             from_spec(&app, &caller, spec, &params).await?
@@ -183,11 +186,10 @@ struct Order {
     dataset: String,
     rules: Vec<String>,
     spec: Value,
-    /// Digest of everything that makes it this request.
-    digest: String,
+    /// Digests of everything that makes it this request; of an upload, its content counts or its name.
+    digests: Vec<String>,
     /// The file that came along: the upload, and its folder in the store.
     upload: Option<(Uuid, String)>,
-    bytes: Option<i64>,
 }
 
 fn names(list: Option<&str>) -> Vec<String> {
@@ -227,8 +229,10 @@ async fn from_spec(
             )
         })?
         .to_owned();
-    let mut text = spec.to_string();
-    // What was sent counts, and not what its upload is called: whoever sends it again means the same job.
+    let named_text = spec.to_string();
+    let mut text = named_text.clone();
+    // What was sent counts, whatever its upload is called: whoever sends it again means the same job. While it is
+    // not complete, and after it was removed, its name is all there is.
     let location = &spec["source"]["location"];
     let named = location
         .as_array()
@@ -241,18 +245,21 @@ async fn from_spec(
         }
     }
     let rules = params.rules.as_deref();
-    let digest = digest_of(&[
-        ("spec", &text),
-        ("dataset", &dataset),
-        ("rules", rules.unwrap_or_default()),
-    ]);
+    let digest = |text: &str| {
+        digest_of(&[
+            ("spec", text),
+            ("dataset", &dataset),
+            ("rules", rules.unwrap_or_default()),
+        ])
+    };
+    let mut digests = vec![digest(&text), digest(&named_text)];
+    digests.dedup();
     Ok(Order {
         dataset,
         rules: names(rules),
         spec,
-        digest,
+        digests,
         upload: None,
-        bytes: None,
     })
 }
 
@@ -295,6 +302,13 @@ async fn from_form(
     })
 }
 
+fn unreadable(error: MultipartError) -> Problem {
+    match is_asleep(&error) {
+        true => Problem::too_slow(),
+        false => Problem::bad_request("the form cannot be read, or ends too early"),
+    }
+}
+
 async fn take_fields(
     app: &App,
     folder: &str,
@@ -302,7 +316,6 @@ async fn take_fields(
     fields: &mut Map<String, Value>,
     file: &mut Option<(String, Stored)>,
 ) -> Result<(), Problem> {
-    let unreadable = |_| Problem::bad_request("the form cannot be read, or ends too early");
     while let Some(field) = form.next_field().await.map_err(unreadable)? {
         let name = field.name().unwrap_or_default().to_owned();
         match name.as_str() {
@@ -334,7 +347,6 @@ async fn take_fields(
 
 async fn text_of(mut field: Field<'_>) -> Result<String, Problem> {
     let mut content = Vec::new();
-    let unreadable = |_| Problem::bad_request("the form cannot be read, or ends too early");
     while let Some(chunk) = field.chunk().await.map_err(unreadable)? {
         content.extend_from_slice(&chunk);
         if content.len() > FIELD_BYTES {
@@ -399,9 +411,8 @@ fn order_of(
         rules: names(rules),
         spec: spec_of_upload(&dataset, id, &parts),
         dataset,
-        digest,
+        digests: vec![digest],
         upload: None,
-        bytes: i64::try_from(stored.bytes).ok(),
     })
 }
 
@@ -415,6 +426,16 @@ async fn submit(
 ) -> Result<(Accepted, bool), Problem> {
     caller.needs_dataset(&order.dataset)?;
     let tenant = caller.tenant_id();
+    let idempotency = key.map(|key| Idempotency {
+        key,
+        digests: order.digests,
+    });
+    // What a repeated request rests on may have changed; its job is there.
+    if let Some(request) = &idempotency
+        && let Some(job) = app.metadata.repeated(tenant, request).await?
+    {
+        return Ok((accepted(app, &job).await?, true));
+    }
     let mut document = Value::Object(Map::new());
     let known = app.metadata.dataset(tenant, &order.dataset).await?;
     // From the general to the special: the dataset's contract, the rules, the request.
@@ -432,57 +453,52 @@ async fn submit(
     overlay(&mut document, &order.spec);
     let spec = app.specs.check(document);
     let mut spec = spec.map_err(|wrong| Problem::field(wrong.field, wrong.problem))?;
-    let mut bytes = order.bytes;
-    for location in &spec.source.location.0 {
-        if let Some(id) = upload_of(location)
-            && order.upload.is_none()
-        {
-            let upload = app.metadata.upload(tenant, id).await?;
-            let upload = upload.filter(|upload| upload.completed_at.is_some());
-            let upload = upload.ok_or_else(|| {
-                Problem::field(
-                    "source.location",
-                    format!("there is no complete upload {id}"),
-                )
-            })?;
-            bytes = Some(bytes.unwrap_or(0) + upload.bytes.unwrap_or(0));
+    let locations = spec.source.location.0.iter();
+    let uploads: Vec<Uuid> = locations.filter_map(|name| upload_of(name)).collect();
+    for id in &uploads {
+        if app.metadata.upload(tenant, *id).await?.is_none() {
+            let problem = format!("there is no upload {id}");
+            return Err(Problem::field("source.location", problem));
         }
     }
     pin_versions(app, caller, &mut spec).await?;
     let spec = serde_json::to_value(&spec).map_err(|_| Problem::internal())?;
-    let (waiting, waiting_bytes, speed) = app.metadata.outlook().await?;
     let submission = Submission {
         job: NewJob {
             id: Uuid::now_v7(),
             dataset: order.dataset,
             spec,
-            source_bytes: bytes,
+            source_bytes: None,
+            uploads,
             priority: params.priority.unwrap_or(0),
             deadline_seconds: params.deadline_seconds.map(f64::from),
             max_attempts: app.options.max_attempts,
         },
-        idempotency: key.map(|key| (key, order.digest)),
+        idempotency,
         actor: caller.actor.clone(),
     };
     let submitted = app.metadata.submit(tenant, &submission).await?;
     app.wake.notify_one();
-    let job = submitted.job;
+    let answer = accepted(app, &submitted.job).await?;
+    Ok((answer, submitted.repeated))
+}
+
+/// What is said of a job that was taken into the queue.
+async fn accepted(app: &App, job: &Job) -> Result<Accepted, Problem> {
+    let (waiting, waiting_bytes, speed) = app.metadata.outlook().await?;
     let bytes = job.source_bytes.unwrap_or(0) as f64;
     // Bytes a second of a machine that nobody has measured yet.
     let speed = speed.unwrap_or(20e6).max(1.0);
     let workers = app.options.workers.max(1) as f64;
     let seconds =
         0.5 + bytes / speed + (waiting_bytes as f64 / speed + waiting as f64 * 0.2) / workers;
-    Ok((
-        Accepted {
-            job_id: job.id,
-            dataset_id: job.dataset_id,
-            status: job.status,
-            // A float becomes the nearest whole number there is.
-            estimated_completion_ms: (seconds * 1000.0) as u64,
-        },
-        submitted.repeated,
-    ))
+    Ok(Accepted {
+        job_id: job.id,
+        dataset_id: job.dataset_id,
+        status: job.status,
+        // A float becomes the nearest whole number there is.
+        estimated_completion_ms: (seconds * 1000.0) as u64,
+    })
 }
 
 /// Writes the number of the version into names of versions that leave it out, so that a job means the same

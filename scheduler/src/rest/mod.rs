@@ -2,6 +2,7 @@
 //!
 //! Each handler says who may call it, and is listed in `routes`; the OpenAPI document follows from the list.
 
+mod access_log;
 mod audit;
 mod body;
 mod datasets;
@@ -17,9 +18,11 @@ mod review;
 mod tenants;
 mod tokens;
 mod uploads;
+mod users;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -29,6 +32,7 @@ use axum::routing::get;
 use tokio::sync::Notify;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
@@ -64,6 +68,8 @@ pub(crate) struct App {
 pub(crate) struct ApiOptions {
     /// Most bytes of a file that is sent.
     pub(crate) max_upload_bytes: u64,
+    /// Time for which a sender may send nothing.
+    pub(crate) body_timeout: Duration,
     /// How often a job may fail for reasons that another try may mend.
     pub(crate) max_attempts: i64,
     /// Jobs that are worked on at the same time.
@@ -117,6 +123,8 @@ fn routes() -> (Router<Arc<App>>, OpenApi) {
         .routes(routes!(tenants::update))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
+        .routes(routes!(users::list))
+        .routes(routes!(users::update))
         .routes(routes!(tokens::reveal));
     // These stream, and have limits of their own.
     let streams = OpenApiRouter::new()
@@ -178,13 +186,18 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/api/v1/openapi.json", get(document))
         .fallback(|| async { Problem::not_found("path") })
         .method_not_allowed_fallback(|| async { Problem::method() })
+        .layer(RequestBodyTimeoutLayer::new(app.options.body_timeout))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(header(header::CACHE_CONTROL, "no-store"))
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(header::X_FRAME_OPTIONS, "DENY"))
         .layer(header(header::REFERRER_POLICY, "no-referrer"))
+        .layer(axum::middleware::from_fn(access_log::log))
         .with_state(app)
 }
+
+/// Media type of problem documents.
+const PROBLEM: &str = "application/problem+json";
 
 /// The OpenAPI document, with what its maker leaves out: a name of its own for each operation, and a word on each
 /// answer.
@@ -216,6 +229,10 @@ fn described(document: &OpenApi) -> serde_json::Result<String> {
                 }
                 .into();
             }
+            // Named once, and not spelled out for each answer.
+            if let Some(content) = answer["content"].get_mut(PROBLEM) {
+                content["schema"] = serde_json::json!({"$ref": "#/components/schemas/Problem"});
+            }
         }
     }
     serde_json::to_string(&document)
@@ -224,4 +241,25 @@ fn described(document: &OpenApi) -> serde_json::Result<String> {
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
     // The panic itself is in the log.
     Problem::internal().into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each operation has a name that no other one has: clients are made from them.
+    #[test]
+    fn operations_have_names() {
+        let document = described(&routes().1).unwrap();
+        let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+        let paths = document["paths"].as_object().unwrap().values();
+        let operations = paths.flat_map(|path| path.as_object().unwrap().values());
+        let names = operations.map(|operation| operation["operationId"].as_str().unwrap());
+        let mut names: Vec<&str> = names.collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!((names.len(), count), (50, 50));
+        assert!(document["components"]["schemas"]["Problem"].is_object());
+    }
 }

@@ -43,6 +43,11 @@ impl Problem {
         }
     }
 
+    /// The last part of its type.
+    pub(crate) fn kind(&self) -> &str {
+        self.kind.rsplit(':').next().unwrap_or_default()
+    }
+
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
         let title = "The request cannot be read";
         Self::new(StatusCode::BAD_REQUEST, "bad-request", title, detail)
@@ -236,6 +241,8 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
+        // For the log.
+        response.extensions_mut().insert(self);
         response
     }
 }
@@ -256,6 +263,9 @@ pub(crate) enum Problems {
     /// There is no such thing, or it is another tenant's.
     #[response(status = 404, content_type = "application/problem+json")]
     NotFound(#[to_schema] Problem),
+    /// Nothing was sent for too long.
+    #[response(status = 408, content_type = "application/problem+json")]
+    TooSlow(#[to_schema] Problem),
     /// Something stands in the way.
     #[response(status = 409, content_type = "application/problem+json")]
     Conflict(#[to_schema] Problem),

@@ -307,6 +307,7 @@ pub(crate) async fn publish(
             dataset: job.dataset_name,
             spec: spec_of_review(id, &decided),
             source_bytes: None,
+            uploads: Vec::new(),
             priority: 0,
             deadline_seconds: None,
             max_attempts: app.options.max_attempts,

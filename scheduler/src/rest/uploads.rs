@@ -117,7 +117,6 @@ pub(crate) async fn show(
         ("X-Content-SHA256" = Option<String>, Header, description = "SHA-256 of the part, in hexadecimal")),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 200, body = UploadPart),
-        (status = 408, body = Problem, content_type = "application/problem+json", description = "Nothing was sent for too long"),
         (status = 507, body = Problem, content_type = "application/problem+json", description = "The store is full"),
         Problems))]
 pub(crate) async fn put_part(
@@ -222,6 +221,8 @@ pub(crate) async fn complete(
             &caller.actor,
         )
         .await?;
+    // Jobs may have waited for it.
+    app.wake.notify_one();
     // What stays takes room, and nothing else.
     let _ = app
         .store

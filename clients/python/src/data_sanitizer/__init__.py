@@ -8,7 +8,7 @@ with Client("http://127.0.0.1:8080", api_key="dsk_…") as client:
     cleaned.report    # what changed, column by column
 """
 
-from ._admin import Keys, Tenants
+from ._admin import Keys, Tenants, Users
 from ._client import Client, __version__
 from ._datasets import Dataset
 from ._errors import (
@@ -69,6 +69,7 @@ from ._models import (
     Upload,
     UploadPart,
     Usage,
+    User,
 )
 
 __all__ = [
@@ -131,6 +132,8 @@ __all__ = [
     "UploadInterrupted",
     "UploadPart",
     "Usage",
+    "User",
+    "Users",
     "WaitTimeout",
     "__version__",
 ]

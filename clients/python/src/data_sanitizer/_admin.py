@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from ._http import Transport, path_of
-from ._models import ApiKey, NewApiKey, Role, Tenant, read
+from ._models import ApiKey, NewApiKey, Role, Tenant, User, read
 
 
 class _Left(Enum):
@@ -79,6 +79,36 @@ class Keys:
             NotFoundError: The tenant has no such key, or there is no such tenant.
         """
         self._transport.request("DELETE", path_of("keys", id), params={"tenant": tenant})
+
+
+class Users:
+    """People of the tenant who came with tokens of the identity provider. Whoever looks after them
+    needs the action `keys:manage`.
+
+    All methods raise `ApiError` where the service refuses, and `TransportError` where it cannot be
+    reached.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(self) -> list[User]:
+        """The people, by their subject."""
+        document = self._transport.document("GET", path_of("users"))
+        return [read(User, row) for row in document["users"]]
+
+    def suspend(self, id: str, *, suspended: bool = True) -> User:
+        """Shuts somebody out, at once, or lets them in again.
+
+        Args:
+            id: Identifier of the user.
+            suspended: Whether they are to be shut out.
+
+        Raises:
+            NotFoundError: The tenant has no such user.
+        """
+        request = {"suspended": suspended}
+        return read(User, self._transport.document("PATCH", path_of("users", id), document=request))
 
 
 class Tenants:

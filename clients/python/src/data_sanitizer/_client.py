@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import httpx
 
-from ._admin import Keys, Tenants, rfc3339
+from ._admin import Keys, Tenants, Users, rfc3339
 from ._datasets import Dataset
 from ._errors import SanitizerError
 from ._frames import frame_kind, spooled
@@ -111,6 +111,7 @@ class Client:
         )
         self.keys = Keys(self._transport)
         self.tenants = Tenants(self._transport)
+        self.users = Users(self._transport)
 
     def __repr__(self) -> str:
         return f"Client({self.url!r})"

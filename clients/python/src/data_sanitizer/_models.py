@@ -609,6 +609,27 @@ class ApiKey:
 
 
 @dataclass(frozen=True, kw_only=True)
+class User:
+    """Somebody who came with a token of the identity provider.
+
+    Attributes:
+        id: Identifier.
+        subject: Their subject (`sub`) in tokens.
+        role: Their role when they were last here; see `Role`.
+        suspended: Whether they are shut out.
+        created_at: When they first came.
+        last_seen_at: When they were last here, to a few minutes.
+    """
+
+    id: str
+    subject: str
+    role: str
+    suspended: bool = False
+    created_at: datetime | None = None
+    last_seen_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class NewApiKey(ApiKey):
     """An API key with its secret.
 

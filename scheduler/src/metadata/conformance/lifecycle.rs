@@ -121,6 +121,7 @@ on_both! {
         while status == JobStatus::Queued {
             let claimed = claim_patiently(store, 0.05).await;
             assert_eq!(claimed.job.id, poison.id);
+            assert_eq!(claimed.alone, claimed.job.attempt == 3, "the last try takes nobody along");
             tokio::time::sleep(Duration::from_millis(100)).await;
             status = store.reap().await.unwrap()[0].status;
         }

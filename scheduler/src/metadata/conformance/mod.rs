@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use self::databases::Databases;
-use super::{Claim, Job, Limits, MetadataStore, NewJob, Publication, Submission, Tenant};
+use super::{
+    Claim, Idempotency, Job, Limits, MetadataStore, NewJob, Publication, Submission, Tenant,
+};
 
 /// Runs a test on each database.
 macro_rules! on_both {
@@ -57,11 +59,15 @@ fn submission(key: Option<(&str, &str)>) -> Submission {
             dataset: "people".to_owned(),
             spec: json!({"version": 1, "source": {"location": "upload:x"}}),
             source_bytes: Some(1000),
+            uploads: Vec::new(),
             priority: 0,
             deadline_seconds: None,
             max_attempts: 3,
         },
-        idempotency: key.map(|(key, hash)| (key.to_owned(), hash.to_owned())),
+        idempotency: key.map(|(key, digest)| Idempotency {
+            key: key.to_owned(),
+            digests: vec![digest.to_owned()],
+        }),
         actor: "key:test".to_owned(),
     }
 }

@@ -4,7 +4,8 @@ use chrono::{TimeDelta, Utc};
 
 use super::*;
 use crate::metadata::{
-    Cell, CellFilter, ColumnCount, Imputed, JobFilter, MetadataError, NewKey, Role, UploadPart,
+    Cell, CellFilter, ColumnCount, Imputed, JobFilter, JobStatus, MetadataError, NewKey, Role,
+    UploadPart,
 };
 
 fn key(name: &str) -> NewKey {
@@ -148,6 +149,88 @@ on_both! {
         assert!(store.upload(stranger.id, id).await.unwrap().is_none());
         store.forget_upload(one.id, id).await.unwrap();
         assert!(store.upload(one.id, id).await.unwrap().is_none());
+    }
+
+    /// A job waits for all of its uploads, and no longer, even where they complete at the same moment.
+    async fn pending(store: &MetadataStore) {
+        let one = tenant(store, Limits { max_queued: 10, ..Limits::default() }).await;
+        let job = |uploads: &[Uuid]| {
+            let mut job = submission(None);
+            job.job.uploads = uploads.to_vec();
+            job
+        };
+        for _ in 0..5 {
+            let uploads = [Uuid::now_v7(), Uuid::now_v7()];
+            for id in uploads {
+                store.begin_upload(one.id, id, ("a.csv", "uploads/a.csv"), "test").await.unwrap();
+            }
+            let made = store.submit(one.id, &job(&uploads)).await.unwrap().job;
+            assert_eq!(made.status, JobStatus::Pending);
+            assert!(store.claim("worker", 20.0).await.unwrap().is_none());
+            assert!(store.needs_upload(one.id, uploads[0]).await.unwrap());
+            let [first, second] = uploads.map(|id| {
+                let (store, tenant) = (store.clone(), one.id);
+                tokio::spawn(async move { store.complete_upload(tenant, id, (21, "digest"), "test").await })
+            });
+            first.await.unwrap().unwrap();
+            second.await.unwrap().unwrap();
+            let claimed = claim(store, 20.0).await;
+            assert_eq!((claimed.job.id, claimed.job.source_bytes), (made.id, Some(42)));
+            store.publish(&claimed.fence, &publication(&claimed)).await.unwrap();
+            assert!(!store.needs_upload(one.id, uploads[0]).await.unwrap());
+            let kinds = store.events(one.id, made.id, 0).await.unwrap();
+            let kinds: Vec<&str> = kinds.iter().map(|event| event.kind.as_str()).collect();
+            assert_eq!(kinds, ["pending", "queued", "started", "success"]);
+        }
+        // One whose upload is there already does not wait; one that names none at all is refused.
+        let there = Uuid::now_v7();
+        store.begin_upload(one.id, there, ("a.csv", "uploads/a.csv"), "test").await.unwrap();
+        store.complete_upload(one.id, there, (7, "digest"), "test").await.unwrap();
+        let made = store.submit(one.id, &job(&[there])).await.unwrap().job;
+        assert_eq!((made.status, made.source_bytes), (JobStatus::Queued, Some(7)));
+        let none = store.submit(one.id, &job(&[Uuid::now_v7()])).await;
+        assert!(matches!(none, Err(MetadataError::NotFound(_))), "{none:?}");
+        store.cancel(one.id, made.id, "test").await.unwrap();
+
+        // Those that wait count as well; nobody waits for ever.
+        let never = Uuid::now_v7();
+        store.begin_upload(one.id, never, ("a.csv", "uploads/a.csv"), "test").await.unwrap();
+        let mut waiting = Vec::new();
+        for number in 0..10 {
+            let mut one_more = job(&[never]);
+            one_more.job.deadline_seconds = (number == 0).then_some(0.0);
+            waiting.push(store.submit(one.id, &one_more).await.unwrap().job.id);
+        }
+        let full = store.submit(one.id, &job(&[never])).await;
+        assert!(matches!(full, Err(MetadataError::QueueFull { .. })), "{full:?}");
+        assert_eq!(store.give_up_pending(60.0).await.unwrap(), waiting[..1]);
+        assert!(store.give_up_pending(60.0).await.unwrap().is_empty());
+        store.cancel(one.id, waiting[1], "test").await.unwrap();
+        let mut given_up = store.give_up_pending(-1.0).await.unwrap();
+        given_up.sort();
+        assert_eq!(given_up, waiting[2..]);
+        let failed = store.job(one.id, waiting[2]).await.unwrap().unwrap();
+        assert_eq!((failed.status, &failed.error.unwrap()["kind"]), (JobStatus::Failed, &json!("late")));
+        store.complete_upload(one.id, never, (1, "digest"), "test").await.unwrap();
+        assert!(store.claim("worker", 20.0).await.unwrap().is_none(), "what has ended does not begin");
+    }
+
+    /// People are remembered when they come, and may be shut out; each tenant has its own.
+    async fn users(store: &MetadataStore) {
+        let (one, other) = (tenant(store, Limits::default()).await, tenant(store, Limits::default()).await);
+        let ann = store.visit(one.id, "ann", Role::Reviewer).await.unwrap();
+        assert_eq!(store.visit(one.id, "ann", Role::Reviewer).await.unwrap(), ann);
+        let promoted = store.visit(one.id, "ann", Role::Admin).await.unwrap();
+        assert_eq!((promoted.id, promoted.role, promoted.suspended), (ann.id, Role::Admin, false));
+        let namesake = store.visit(other.id, "ann", Role::Admin).await.unwrap();
+        assert_ne!(namesake.id, ann.id);
+        let elsewhere = store.suspend_user(other.id, ann.id, true, "test").await;
+        assert!(matches!(elsewhere, Err(MetadataError::NotFound(_))), "{elsewhere:?}");
+        assert!(store.suspend_user(one.id, ann.id, true, "test").await.unwrap().suspended);
+        assert!(store.visit(one.id, "ann", Role::Reviewer).await.unwrap().suspended);
+        let subjects: Vec<(String, bool)> = store.users(one.id).await.unwrap().into_iter().map(|user| (user.subject, user.suspended)).collect();
+        assert_eq!(subjects, [("ann".to_owned(), true)]);
+        assert!(!store.users(other.id).await.unwrap()[0].suspended);
     }
 
     /// Names of tenants are those that paths can have; there is one of each.
