@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use cli::home::HomeArguments;
-use cli::member::{ExecutorArguments, SchedulerArguments};
+use cli::member::{ExecutorArguments, MigrateArguments, SchedulerArguments};
 use cli::serve::ServeArguments;
 use planner::cluster::ClusterAddress;
 use planner::spec::PiiStrategy;
@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Reveal(RevealArguments),
     /// Print the JSON Schema of a document
     Schema(SchemaArguments),
+    /// Make the tables of the service, or bring them up to date
+    Migrate(MigrateArguments),
     /// Start the scheduler of a cluster
     Scheduler(Box<SchedulerArguments>),
     /// Start an executor of a cluster

@@ -10,5 +10,6 @@ pub mod log;
 pub mod member;
 pub mod password;
 pub mod period;
+pub mod scrape;
 pub mod serve;
 mod settings;

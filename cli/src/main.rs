@@ -17,7 +17,6 @@ mod users;
 use std::process::ExitCode;
 
 use clap::Parser;
-use cli::log::LogFormat;
 use cli::{allocator, ending, log, member, serve};
 
 use crate::arguments::{Arguments, Command};
@@ -28,12 +27,16 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return ending::end_early(&error),
     };
-    match &arguments.command {
-        Command::Scheduler(arguments) => log::start("info", arguments.log_format),
-        Command::Executor(arguments) => log::start("info", arguments.log_format),
-        Command::Serve(arguments) => log::start("info", arguments.log_format),
-        _ => log::start("error", LogFormat::Text),
-    }
+    let traces = match &arguments.command {
+        Command::Scheduler(arguments) => log::start_process("scheduler", arguments.log_format),
+        Command::Executor(arguments) => log::start_process("executor", arguments.log_format),
+        Command::Serve(arguments) => log::start_process("serve", arguments.log_format),
+        _ => Ok(log::start_command()),
+    };
+    let _traces = match traces {
+        Ok(traces) => traces,
+        Err(error) => return ending::end(Err(error)),
+    };
     ending::end(match arguments.command {
         Command::Run(arguments) => clean::run(&arguments),
         Command::Init(arguments) => draft::init(&arguments),
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Cancel(arguments) => client::cancel(&arguments),
         Command::Keys(arguments) => client::keys(&arguments),
         Command::Tenants(arguments) => client::tenants(&arguments),
+        Command::Migrate(arguments) => member::migrate(&arguments),
         Command::Scheduler(arguments) => member::scheduler(&arguments),
         Command::Executor(arguments) => member::executor(&arguments),
     })

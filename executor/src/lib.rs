@@ -1,6 +1,8 @@
 //! Ballista's executor with the session of Data Sanitizer.
 
+mod engine;
 mod options;
+mod pool;
 mod process;
 
 pub use options::ExecutorOptions;

@@ -15,6 +15,7 @@ use ballista_executor::health::ExecutorHealth;
 use ballista_executor::shutdown::Shutdown;
 use planner::cluster::{ClusterAddress, MAX_MESSAGE_BYTES, SanitizerCodec};
 use planner::session::{member_config, member_session};
+use planner::telemetry::METRICS;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
@@ -22,6 +23,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::health_reporter;
 
 use crate::ExecutorOptions;
+use crate::engine::MeteredEngine;
 
 /// Share of the machine's or container's memory that tasks may take.
 const MEMORY_SHARE: f64 = 0.75;
@@ -91,6 +93,13 @@ impl Executor {
             }
         };
         let state = member_session(member_config()).map_err(BallistaError::from)?;
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let slots = if options.slots == 0 {
+            cores
+        } else {
+            options.slots
+        };
+        METRICS.task_slots.set([], slots as f64);
         let health = ExecutorHealth::new();
         let config = ExecutorProcessConfig {
             bind_host: options.bind_host.to_string(),
@@ -109,6 +118,7 @@ impl Executor {
             executor_heartbeat_interval_seconds: options.heartbeat_seconds,
             memory_pool_size: options.memory_limit.map(|limit| limit.0),
             memory_pool_fraction: MEMORY_SHARE,
+            override_execution_engine: Some(Arc::new(MeteredEngine::new())),
             override_function_registry: Some(Arc::new(BallistaFunctionRegistry::from(&state))),
             override_config_producer: Some(Arc::new(member_config)),
             override_physical_codec: Some(Arc::new(SanitizerCodec::default())),

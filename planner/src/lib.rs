@@ -18,5 +18,6 @@ pub mod source;
 pub mod spec;
 pub mod steps;
 pub mod storage;
+pub mod telemetry;
 
 pub use error::{Error, ErrorKind, Result};

@@ -12,6 +12,7 @@ use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder}
 use datafusion::prelude::SessionConfig;
 
 use crate::operators::BATCH_ROWS;
+use crate::telemetry::TraceOptions;
 
 /// A session with the cleaning functions.
 pub fn session() -> SessionContext {
@@ -39,7 +40,9 @@ pub fn session_in(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionCon
 
 /// The settings of a session on a member of a cluster.
 pub fn member_config() -> SessionConfig {
-    SessionConfig::new_with_ballista().with_batch_size(BATCH_ROWS)
+    SessionConfig::new_with_ballista()
+        .with_batch_size(BATCH_ROWS)
+        .with_option_extension(TraceOptions::default())
 }
 
 /// The session of a member of a cluster: Ballista's, with the cleaning functions.

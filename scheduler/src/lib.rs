@@ -19,4 +19,4 @@ mod service;
 mod storage;
 mod vault;
 
-pub use service::{Service, ServiceError, ServiceOptions, TlsFiles};
+pub use service::{Figures, Service, ServiceError, ServiceOptions, TlsFiles, migrate};

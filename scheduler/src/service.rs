@@ -10,12 +10,13 @@ use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use planner::source::{WebPolicy, restrict_web};
 use planner::spec::Secret;
+use planner::telemetry::METRICS;
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use crate::access::{JwtOptions, JwtVerifier, Rates};
 use crate::lifecycle::{Janitor, SecretPolicy, SpecPolicy, WorkerOptions, Workers, farewell};
-use crate::metadata::{Limits, MetadataError, MetadataStore, NewKey, Role};
+use crate::metadata::{JobStatus, Limits, MetadataError, MetadataStore, NewKey, Role};
 use crate::rest::{ApiOptions, App, router};
 use crate::storage::Store;
 use crate::vault::Vault;
@@ -25,6 +26,9 @@ const STACK_BYTES: usize = 8 << 20;
 
 /// Time that requests have to end when the service ends.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// Time for which a scrape of the metrics waits for the database.
+const SCRAPE: Duration = Duration::from_secs(3);
 
 /// Time between two looks at the certificate.
 const CERTIFICATE_EVERY: Duration = Duration::from_secs(10);
@@ -130,6 +134,13 @@ pub enum ServiceError {
     Io(#[from] std::io::Error),
 }
 
+/// Makes the tables of the service, or brings them up to date.
+pub async fn migrate(database: &str, token_database: &str) -> Result<(), ServiceError> {
+    MetadataStore::open(database).await?;
+    Vault::open(token_database, Secret::token_key()).await?;
+    Ok(())
+}
+
 /// A service that listens.
 pub struct Service {
     address: SocketAddr,
@@ -215,6 +226,14 @@ impl Service {
             },
             jobs,
         })
+    }
+
+    /// What brings the figures of the service up to date that nobody counts.
+    pub fn figures(&self) -> Figures {
+        Figures {
+            metadata: self.app.metadata.clone(),
+            workers: Arc::clone(&self.workers),
+        }
     }
 
     /// Where the API listens.
@@ -307,6 +326,45 @@ impl Service {
             Ok(served) => Ok(served?),
             Err(_) => Err(ServiceError::Io(std::io::Error::other("the API panicked"))),
         }
+    }
+}
+
+/// What brings figures up to date that nobody counts: they lie in the database, or belong to somebody else.
+#[derive(Clone)]
+pub struct Figures {
+    metadata: MetadataStore,
+    workers: Arc<Workers>,
+}
+
+impl Figures {
+    /// Brings them up to date.
+    pub async fn refresh(&self) {
+        self.workers.refresh();
+        let asked = tokio::time::timeout(SCRAPE, self.metadata.queue_depth()).await;
+        let connections = self.metadata.connections();
+        METRICS
+            .database_connections
+            .set(["busy"], connections.busy as f64);
+        METRICS
+            .database_connections
+            .set(["idle"], connections.idle as f64);
+        METRICS
+            .database_connections_max
+            .set([], f64::from(connections.most));
+        let Ok(Ok((counts, oldest))) = asked else {
+            METRICS.database_up.set([], 0.0);
+            return;
+        };
+        METRICS.database_up.set([], 1.0);
+        for status in JobStatus::ALL
+            .into_iter()
+            .filter(|status| !status.is_final())
+        {
+            let jobs = counts.iter().find(|(known, _)| *known == status);
+            let jobs = jobs.map_or(0, |(_, jobs)| *jobs);
+            METRICS.jobs.set([status.name()], jobs as f64);
+        }
+        METRICS.queue_oldest.set([], oldest);
     }
 }
 

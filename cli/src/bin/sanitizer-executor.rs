@@ -20,6 +20,9 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments.member,
         Err(error) => return ending::end_early(&error),
     };
-    log::start("info", arguments.log_format);
+    let _traces = match log::start_process("executor", arguments.log_format) {
+        Ok(traces) => traces,
+        Err(error) => return ending::end(Err(error)),
+    };
     ending::end(member::executor(&arguments))
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::api::ApiArguments;
 use crate::log::LogFormat;
+use crate::scrape::ScrapeArguments;
 
 /// Start the scheduler of a cluster; with --database, jobs over REST too, which the executors of the cluster work
 /// on. What is left out comes from the environment (SANITIZER_SCHEDULER_BIND and
@@ -23,6 +24,10 @@ pub struct SchedulerArguments {
     #[arg(long, value_enum, default_value_t, env = "SANITIZER_LOG_FORMAT")]
     #[serde(skip)]
     pub log_format: LogFormat,
+    /// Where metrics are told.
+    #[command(flatten)]
+    #[serde(skip)]
+    pub scrape: ScrapeArguments,
     /// Address to listen on; port 0 takes a free one [default: 0.0.0.0:50050]
     #[arg(long, value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,6 +58,27 @@ pub struct SchedulerArguments {
     pub api: ApiArguments,
 }
 
+/// Make the tables of the service, or bring them up to date. It is safe to run at any time, and more than once.
+#[derive(Debug, Args)]
+pub struct MigrateArguments {
+    /// Where jobs, keys and the audit log are kept: postgres://USER@HOST/NAME
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "SANITIZER_API_DATABASE",
+        hide_env_values = true
+    )]
+    pub database: String,
+    /// Where what tokens stand for is kept, sealed [default: the schema token_vault of --database]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "SANITIZER_API_TOKEN_DATABASE",
+        hide_env_values = true
+    )]
+    pub token_database: Option<String>,
+}
+
 /// Start an executor of a cluster. What is left out comes from the environment (SANITIZER_EXECUTOR_SLOTS and
 /// so on), the file, or the defaults.
 #[derive(Debug, Args, Serialize)]
@@ -65,6 +91,10 @@ pub struct ExecutorArguments {
     #[arg(long, value_enum, default_value_t, env = "SANITIZER_LOG_FORMAT")]
     #[serde(skip)]
     pub log_format: LogFormat,
+    /// Where metrics are told.
+    #[command(flatten)]
+    #[serde(skip)]
+    pub scrape: ScrapeArguments,
     /// The scheduler [default: df://localhost:50050]
     #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]

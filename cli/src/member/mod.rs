@@ -3,15 +3,18 @@
 mod arguments;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use executor::{Executor, ExecutorOptions};
 use planner::cluster::ClusterAddress;
+use planner::telemetry::Role;
 use scheduler::Service;
 use scheduler::ballista::{Scheduler, SchedulerOptions};
 
-pub use self::arguments::{ExecutorArguments, SchedulerArguments};
+pub use self::arguments::{ExecutorArguments, MigrateArguments, SchedulerArguments};
 use crate::api::{self, ApiSettings};
 use crate::ending::UsageError;
+use crate::scrape::{self, Refresh};
 use crate::settings::{asked_to_stop, runtime, say, settings};
 
 /// Runs a scheduler until it is interrupted or terminated.
@@ -30,7 +33,13 @@ pub fn scheduler(arguments: &SchedulerArguments) -> anyhow::Result<()> {
         let scheduler = Scheduler::bind(&options).await?;
         let address = scheduler.address();
         say(&format!("scheduler listens on {address}"));
+        let members = scheduler.members();
         if api.database.is_none() {
+            let refresh: Refresh = Arc::new(move || {
+                let members = members.clone();
+                Box::pin(async move { members.refresh().await })
+            });
+            scrape::listen(&arguments.scrape, Role::Scheduler, refresh).await?;
             return Ok(scheduler.serve(asked_to_stop()?).await?);
         }
         // The jobs of the API go to this very scheduler.
@@ -40,6 +49,15 @@ pub fn scheduler(arguments: &SchedulerArguments) -> anyhow::Result<()> {
             .map_err(|error: String| UsageError(format!("external_host: {error}")))?;
         let service = api.service(Path::new("."), Some(cluster), None)?;
         let service = Service::bind(service).await?;
+        let figures = service.figures();
+        let refresh: Refresh = Arc::new(move || {
+            let (members, figures) = (members.clone(), figures.clone());
+            Box::pin(async move {
+                members.refresh().await;
+                figures.refresh().await;
+            })
+        });
+        scrape::listen(&arguments.scrape, Role::Scheduler, refresh).await?;
         api::announce(&service, None).await?;
         let ballista = tokio::spawn(scheduler.serve(std::future::pending()));
         let stop = asked_to_stop()?;
@@ -48,6 +66,15 @@ pub fn scheduler(arguments: &SchedulerArguments) -> anyhow::Result<()> {
             ended = ballista => Ok(ended??),
         }
     })
+}
+
+/// Makes the tables of the service, or brings them up to date. A scheduler does so too when it starts.
+pub fn migrate(arguments: &MigrateArguments) -> anyhow::Result<()> {
+    let tokens = arguments.token_database.as_ref();
+    let tokens = tokens.unwrap_or(&arguments.database);
+    runtime()?.block_on(scheduler::migrate(&arguments.database, tokens))?;
+    say("the tables are up to date");
+    Ok(())
 }
 
 /// Runs an executor until it is interrupted or terminated.
@@ -61,6 +88,8 @@ pub fn executor(arguments: &ExecutorArguments) -> anyhow::Result<()> {
         let executor = Executor::bind(&options).await?;
         let address = executor.address();
         say(&format!("executor listens on {address}"));
+        let refresh: Refresh = Arc::new(|| Box::pin(async {}));
+        scrape::listen(&arguments.scrape, Role::Executor, refresh).await?;
         Ok(executor.run().await?)
     })
 }

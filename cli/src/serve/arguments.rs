@@ -12,6 +12,7 @@ use crate::api::ApiArguments;
 use crate::home::HomeArguments;
 use crate::log::LogFormat;
 use crate::period::Period;
+use crate::scrape::ScrapeArguments;
 
 /// Start the service of one machine: jobs over REST, for those who have an API key, and Flight SQL for those whom
 /// `sanitizer users` lets in. What is left out comes from the environment (SANITIZER_SERVE_FLIGHT_SQL and so on),
@@ -26,6 +27,10 @@ pub struct ServeArguments {
     #[arg(long, value_enum, default_value_t, env = "SANITIZER_LOG_FORMAT")]
     #[serde(skip)]
     pub log_format: LogFormat,
+    /// Where metrics are told.
+    #[command(flatten)]
+    #[serde(skip)]
+    pub scrape: ScrapeArguments,
     /// The folder of the catalog.
     #[command(flatten)]
     #[serde(skip)]

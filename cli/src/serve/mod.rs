@@ -3,6 +3,9 @@
 mod arguments;
 mod options;
 
+use std::sync::Arc;
+
+use planner::telemetry::Role;
 use scheduler::{Service, TlsFiles};
 use sql::{Engine, FlightServer};
 use tokio::sync::watch;
@@ -11,6 +14,7 @@ use tracing::warn;
 pub use self::arguments::ServeArguments;
 pub use self::options::ServeOptions;
 use crate::api::{self, ApiSettings};
+use crate::scrape::{self, Refresh};
 use crate::settings::{asked_to_stop, runtime, say, settings};
 
 /// Runs the service until it is interrupted or terminated.
@@ -41,6 +45,12 @@ pub fn serve(arguments: &ServeArguments) -> anyhow::Result<()> {
         if nobody {
             warn!("nobody can come in over Flight SQL yet; see: sanitizer users add --help");
         }
+        let figures = service.figures();
+        let refresh: Refresh = Arc::new(move || {
+            let figures = figures.clone();
+            Box::pin(async move { figures.refresh().await })
+        });
+        scrape::listen(&arguments.scrape, Role::Service, refresh).await?;
         api::announce(&service, Some(&home)).await?;
         // Both end when the program is asked to, and when either fails.
         let (ending, ended) = watch::channel(false);

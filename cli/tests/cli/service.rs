@@ -353,7 +353,7 @@ fn uploads_and_keys() {
     let late = caller.ended(late["job_id"].as_str().unwrap());
     assert_eq!(
         (&late["status"], &late["error"]["kind"]),
-        (&json!("failed"), &json!("late"))
+        (&json!("failed"), &json!("incomplete"))
     );
     let needed = caller.call(Method::DELETE, &format!("/uploads/{id}"), |request| request);
     assert_eq!(needed.status, 409, "{}", needed.text());

@@ -540,7 +540,7 @@ fn clocks_two_hours_off() {
         "--store",
         store.to_str().unwrap(),
         "--lease",
-        "3s",
+        "60s",
     ]);
     let first = RestService::start(&sandbox, &setup);
     let library = [

@@ -36,6 +36,7 @@ use super::progress::StageWatch;
 use super::{ClusterAddress, SanitizerCodec};
 use crate::error::{Error, Result};
 use crate::run::Progress;
+use crate::telemetry::{TraceOptions, traceparent};
 
 /// Bytes of the longest message between the members of a cluster: the log of a split for one
 /// operation is one value of a column.
@@ -174,9 +175,11 @@ impl Cluster {
             key: key.to_owned(),
             value: Some(value.to_owned()),
         };
+        let parent = traceparent().unwrap_or_default();
         let mut request = Request::new(ExecuteQueryParams {
             session_id: Uuid::now_v7().to_string(),
             settings: vec![
+                setting(TraceOptions::PARENT, &parent),
                 setting(BALLISTA_JOB_NAME, &name),
                 // The adaptive planner has given wrong results, and there is nothing to adapt.
                 setting(BALLISTA_ADAPTIVE_PLANNER_ENABLED, "false"),

@@ -1,7 +1,8 @@
 //! How far a job is, for people who watch it, and the wish to stop it.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::time::Instant;
 
 use crate::error::{Error, Result};
 
@@ -41,6 +42,7 @@ pub struct Progress {
     learning_passes: AtomicU64,
     cancelled: AtomicBool,
     phase: Mutex<Option<Phase>>,
+    writing_since: OnceLock<Instant>,
 }
 
 impl Progress {
@@ -49,6 +51,9 @@ impl Progress {
         self.check()?;
         self.rows.store(0, Ordering::Relaxed);
         self.total.store(total, Ordering::Relaxed);
+        if phase == Phase::Write {
+            self.writing_since.get_or_init(Instant::now);
+        }
         *self
             .phase
             .lock()
@@ -102,6 +107,11 @@ impl Progress {
             self.rows.load(Ordering::Relaxed),
             self.total.load(Ordering::Relaxed),
         )
+    }
+
+    /// When it began to write, if it has.
+    pub fn writing_since(&self) -> Option<Instant> {
+        self.writing_since.get().copied()
     }
 
     /// Asks the job to stop at the next batch.

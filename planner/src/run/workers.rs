@@ -9,12 +9,14 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::prelude::SessionConfig;
 use futures::StreamExt;
+use tracing::{Instrument, info_span};
 
 use super::Progress;
 use super::clock::Clock;
 use crate::cluster::{Cluster, ClusterAddress};
 use crate::error::{Error, Result};
 use crate::session::session_in;
+use crate::telemetry::METRICS;
 
 /// Who runs the tasks of a plan.
 pub(super) enum Workers {
@@ -69,10 +71,19 @@ impl Workers {
         clock: &mut Clock,
         take: impl FnMut(RecordBatch) -> Result<()>,
     ) -> Result<()> {
+        let phase = progress.now().0.map(|phase| phase.name());
+        let span = info_span!(
+            "pass",
+            phase = phase.unwrap_or_default(),
+            splits = splits.len()
+        );
         match self {
             Self::Here { context, .. } => {
                 let plan = plan(&splits)?;
-                run_here(&plan, context, progress, take).await?;
+                run_here(&plan, context, progress, take)
+                    .instrument(span)
+                    .await?;
+                METRICS.spilled_bytes.add([], spilled(plan.as_ref()) as f64);
                 clock.add_metrics(plan.as_ref());
                 Ok(())
             }
@@ -80,10 +91,18 @@ impl Workers {
                 let measured = |name: &str, time| clock.add_time(name, time);
                 cluster
                     .run((splits, alone), plan, progress, measured, take)
+                    .instrument(span)
                     .await
             }
         }
     }
+}
+
+/// Bytes that the operators of a plan have written to disk for lack of memory.
+fn spilled(plan: &dyn ExecutionPlan) -> usize {
+    let own = plan.metrics().and_then(|metrics| metrics.spilled_bytes());
+    let below = plan.children().into_iter();
+    own.unwrap_or(0) + below.map(|child| spilled(child.as_ref())).sum::<usize>()
 }
 
 /// Runs every partition of a plan as a task of its own.
@@ -99,7 +118,7 @@ async fn run_here(
         let mut stream = plan.execute(partition, Arc::clone(context))?;
         let sender = sender.clone();
         let progress = Arc::clone(progress);
-        tasks.spawn(async move {
+        let task = async move {
             while let Some(batch) = stream.next().await {
                 let batch = batch.map_err(Error::from).and_then(|batch| {
                     progress.check()?;
@@ -110,7 +129,8 @@ async fn run_here(
                     return;
                 }
             }
-        });
+        };
+        tasks.spawn(task.in_current_span());
     }
     drop(sender);
     while let Some(batch) = receiver.recv().await {

@@ -11,7 +11,9 @@ use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::{ObjectStore, RetryConfig};
 use tokio::runtime::Runtime;
+use tracing::Instrument;
 
+use super::metered::MeteredStore;
 use crate::spec::Secret;
 
 /// Threads that requests to stores run on.
@@ -45,10 +47,11 @@ pub(crate) fn transfer<T: Send + 'static>(
     work: impl Future<Output = io::Result<T>> + Send + 'static,
 ) -> io::Result<T> {
     let (sender, receiver) = mpsc::sync_channel(1);
-    requests()?.spawn(async move {
+    let work = async move {
         // Nobody waits any more: the answer is as well lost.
         let _ = sender.send(work.await);
-    });
+    };
+    requests()?.spawn(work.in_current_span());
     receiver
         .recv()
         .map_err(|_| io::Error::other("a transfer ended without an answer"))?
@@ -98,6 +101,7 @@ pub(super) fn client(
         return Ok(Arc::clone(known));
     }
     let made = build(bucket, &settings(credentials)?)?;
+    let made: Arc<dyn ObjectStore> = Arc::new(MeteredStore(made));
     clients.insert(key, Arc::clone(&made));
     Ok(made)
 }

@@ -6,6 +6,7 @@
 
 mod client;
 mod file;
+mod metered;
 mod place;
 mod read;
 mod write;

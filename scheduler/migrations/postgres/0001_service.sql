@@ -17,9 +17,14 @@ BEGIN
         NULL;
       END;
     END IF;
-    IF NOT pg_has_role(current_user, role, 'MEMBER') THEN
+    -- Whoever makes a role is a member of it from Postgres 16 on, and yet may not take it on without this.
+    BEGIN
       EXECUTE format('GRANT %I TO %I', role, current_user);
-    END IF;
+    EXCEPTION WHEN insufficient_privilege THEN
+      IF NOT pg_has_role(current_user, role, 'MEMBER') THEN
+        RAISE;
+      END IF;
+    END;
   END LOOP;
 END $$;
 
@@ -133,6 +138,8 @@ CREATE TABLE jobs (
   error JSONB,
   output TEXT,
   manifest_digest TEXT,
+  -- The request that submitted it, as W3C traceparent.
+  traceparent TEXT,
   -- The version of the dataset that it made.
   version BIGINT
 );

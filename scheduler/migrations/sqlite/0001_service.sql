@@ -110,6 +110,8 @@ CREATE TABLE jobs (
   error TEXT,
   output TEXT,
   manifest_digest TEXT,
+  -- The request that submitted it, as W3C traceparent.
+  traceparent TEXT,
   -- The version of the dataset that it made.
   version INTEGER
 );

@@ -2,6 +2,7 @@
 
 mod options;
 mod server;
+mod watch;
 
 pub use options::SchedulerOptions;
-pub use server::{Scheduler, SchedulerError};
+pub use server::{Members, Scheduler, SchedulerError};

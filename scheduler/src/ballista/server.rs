@@ -4,16 +4,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ballista_core::error::BallistaError;
+use ballista_core::serde::{BallistaCodec, BallistaLogicalExtensionCodec};
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::SchedulerConfig;
-use ballista_scheduler::scheduler_process::{create_scheduler, start_grpc_service_with_listener};
+use ballista_scheduler::scheduler_process::start_grpc_service_with_listener;
 use ballista_scheduler::scheduler_server::SchedulerServer;
+use ballista_scheduler::state::SchedulerState;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use planner::cluster::{MAX_MESSAGE_BYTES, SanitizerCodec};
 use planner::session::{member_config, member_session};
+use planner::telemetry::METRICS;
 use tokio::net::TcpListener;
 
 use super::SchedulerOptions;
+use super::watch::ClusterWatch;
 
 /// What can go wrong with a scheduler.
 #[derive(Debug, thiserror::Error)]
@@ -50,11 +54,24 @@ impl Scheduler {
         let config = config(options, address);
         config.validate()?;
         let cluster = BallistaCluster::new_from_config(&config).await?;
+        let codec = BallistaCodec::new(
+            Arc::new(BallistaLogicalExtensionCodec::default()),
+            Arc::new(SanitizerCodec::default()),
+        );
+        let endpoint = config.scheduler_endpoint();
+        let watch = Arc::new(ClusterWatch);
+        let mut server = SchedulerServer::new(endpoint, cluster, codec, Arc::new(config), watch);
+        server.init().await?;
         Ok(Self {
             address,
             listener,
-            server: create_scheduler(cluster, Arc::new(config)).await?,
+            server,
         })
+    }
+
+    /// Who knows the executors.
+    pub fn members(&self) -> Members {
+        Members(Arc::clone(&self.server.state))
     }
 
     /// Where it listens.
@@ -67,6 +84,19 @@ impl Scheduler {
         tokio::select! {
             ended = start_grpc_service_with_listener(self.listener, self.server) => Ok(ended?),
             () = stop => Ok(()),
+        }
+    }
+}
+
+/// The executors of a cluster.
+#[derive(Clone)]
+pub struct Members(Arc<SchedulerState<LogicalPlanNode, PhysicalPlanNode>>);
+
+impl Members {
+    /// Brings the number of those that live up to date. One that is silent for too long is taken off the list.
+    pub async fn refresh(&self) {
+        if let Ok(executors) = self.0.executor_manager.get_executors_state().await {
+            METRICS.executors.set([], executors.len() as f64);
         }
     }
 }

@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 /// Why a job failed. Holds no value of the data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobFailure {
-    /// What kind of wrong it is: invalid, not_found, conflict, exhausted, unavailable, refused, late or bug.
+    /// What kind of wrong it is: invalid, not_found, conflict, exhausted, unavailable, refused, late
+    /// (past its deadline), incomplete (its upload did not come) or bug.
     pub kind: String,
     /// What is wrong, and where.
     pub message: String,

@@ -4,11 +4,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use planner::telemetry::METRICS;
+use serde_json::json;
 use tokio::sync::Notify;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
+use super::watch::job_ended;
 use super::worker::checkpoint_of;
-use crate::metadata::{MetadataError, MetadataStore};
+use crate::metadata::{MetadataError, MetadataStore, Reaped};
 use crate::storage::Store;
 
 /// Time between two looks for lost workers.
@@ -19,6 +22,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
 /// Time for which a job waits for uploads, unless it has a deadline.
 const PENDING: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Time between two verifications of the audit logs.
+const VERIFY_EVERY: Duration = Duration::from_secs(3600);
 
 /// Looks after the jobs of all processes.
 pub(crate) struct Janitor {
@@ -33,6 +39,7 @@ impl Janitor {
     /// Works until it is dropped.
     pub(crate) async fn run(self) {
         let mut swept: Option<Instant> = None;
+        let mut verified: Option<Instant> = None;
         loop {
             match self.metadata.reap().await {
                 Ok(reaped) if reaped.is_empty() => {}
@@ -40,6 +47,8 @@ impl Janitor {
                     for job in reaped {
                         let status = job.status.name();
                         warn!(job_id = %job.job_id, status, "the worker of a job was lost");
+                        METRICS.job_attempts.count(["lost"]);
+                        self.count(&job, "unavailable").await;
                     }
                     self.wake.notify_one();
                 }
@@ -47,8 +56,9 @@ impl Janitor {
             }
             match self.metadata.give_up_pending(PENDING.as_secs_f64()).await {
                 Ok(late) => {
-                    for job_id in late {
-                        warn!(%job_id, "the upload of a job was not complete in time");
+                    for job in late {
+                        warn!(job_id = %job.job_id, "the upload of a job was not complete in time");
+                        self.count(&job, "incomplete").await;
                     }
                 }
                 Err(error) => warn!(%error, "nobody looked for jobs whose uploads do not come"),
@@ -59,8 +69,41 @@ impl Janitor {
                     warn!(%error, "what dead attempts left was not removed");
                 }
             }
+            if verified.is_none_or(|at| at.elapsed() >= VERIFY_EVERY) {
+                verified = Some(Instant::now());
+                if let Err(error) = self.verify().await {
+                    warn!(%error, "the audit log was not verified");
+                }
+            }
             tokio::time::sleep(REAP_EVERY).await;
         }
+    }
+
+    async fn count(&self, job: &Reaped, kind: &str) {
+        let tenant = self.metadata.find_tenant(&job.tenant_id.to_string()).await;
+        let name = tenant.ok().flatten().map(|tenant| tenant.name);
+        let error = json!({"kind": kind});
+        job_ended(&name.unwrap_or_default(), job.status, Some(&error));
+    }
+
+    /// Looks whether what was done can still be told as it was.
+    async fn verify(&self) -> Result<(), MetadataError> {
+        let mut intact = true;
+        for tenant in self.metadata.tenants().await? {
+            let (_, problem) = self.metadata.verify_audit(tenant.id, None).await?;
+            if let Some(problem) = problem {
+                intact = false;
+                let (seq, problem) = (problem.seq, problem.problem);
+                error!(
+                    tenant = tenant.name,
+                    seq, problem, "the audit log is not whole"
+                );
+            }
+        }
+        METRICS.audit_intact.set([], f64::from(u8::from(intact)));
+        let now = chrono::Utc::now().timestamp() as f64;
+        METRICS.audit_checked.set([], now);
+        Ok(())
     }
 
     async fn sweep(&self) -> Result<(), MetadataError> {

@@ -6,6 +6,7 @@ mod janitor;
 mod review;
 mod secrets;
 mod spec;
+mod watch;
 mod worker;
 
 pub(crate) use account::open_table;
@@ -14,5 +15,6 @@ pub(crate) use janitor::Janitor;
 pub(crate) use review::spec_of_review;
 pub use secrets::SecretPolicy;
 pub(crate) use spec::{SpecPolicy, overlay, spec_of_upload, upload_of, version_of};
+pub(crate) use watch::job_ended;
 pub use worker::WorkerOptions;
 pub(crate) use worker::{Workers, farewell};

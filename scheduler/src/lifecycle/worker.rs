@@ -15,18 +15,20 @@ use planner::cluster::ClusterAddress;
 use planner::run::{Finished, JobRun, Phase, Progress};
 use planner::spec::{ByteSize, JobSpec, Partitions};
 use planner::steps::StepSpec;
+use planner::telemetry::METRICS;
 use rand::Rng;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, RwLock};
 use tokio::task::JoinSet;
-use tracing::{error, info, warn};
+use tracing::{Instrument, Span, error, info, warn};
 use uuid::Uuid;
 
 use super::account::publication;
 use super::failure::{JobFailure, retry_delay};
 use super::review::{Earlier, reviewed_job};
 use super::spec::{upload_of, version_of};
+use super::watch::{AttemptWatch, attempt_span, job_ended};
 use crate::metadata::{
     Claim, Ending, Fence, JobStatus, MetadataError, MetadataStore, Publication, Upload,
 };
@@ -149,7 +151,8 @@ impl Workers {
                     // Another worker looks for the next one meanwhile.
                     self.wake.notify_one();
                     let place = (!claim.alone).then_some(place);
-                    self.attempt(claim).await;
+                    let span = attempt_span(&claim);
+                    self.attempt(claim).instrument(span).await;
                     drop(place);
                 }
                 Ok(None) => {
@@ -175,27 +178,35 @@ impl Workers {
 
     /// Runs one attempt at a job, from claim to end.
     async fn attempt(&self, claim: Claim) {
-        let (job_id, attempt) = (claim.job.id, claim.fence.attempt);
-        info!(%job_id, attempt, "a job begins");
+        let tenant = self.tenant_name(claim.job.tenant_id).await;
         let progress = Arc::new(Progress::default());
+        let watch = AttemptWatch::begin(&claim.job, &tenant, Arc::clone(&progress));
+        info!("a job begins");
         let begun = Instant::now();
         let run = self.start(&claim, Arc::clone(&progress));
         let outcome = self.watch(&claim.fence, run, &progress, begun).await;
         let ending = match outcome {
             Outcome::Lost => {
-                warn!(%job_id, attempt, "the lease was lost; nothing of this attempt counts");
+                warn!("the lease was lost; nothing of this attempt counts");
+                METRICS.leases_lost.count([]);
+                watch.ends("failed");
                 return;
             }
             Outcome::Finished(publication) => {
                 match self.publish(&claim.fence, &publication, &progress).await {
                     Ok(Some(version)) => {
-                        info!(%job_id, attempt, version, "a job was published");
+                        info!(version, "a job was published");
+                        watch.published(&publication);
                         self.forget(&claim.output).await;
                         return;
                     }
                     Ok(None) => Ending::Cancelled,
                     Err(error) => {
-                        warn!(%job_id, attempt, %error, "a job could not be published");
+                        warn!(%error, "a job could not be published");
+                        if matches!(error, MetadataError::Fenced) {
+                            METRICS.fenced_writes.count([]);
+                        }
+                        watch.ends("failed");
                         return;
                     }
                 }
@@ -203,8 +214,15 @@ impl Workers {
             Outcome::Ended(ending) => ending,
         };
         if let Ending::Failed(failure) | Ending::Retry { error: failure, .. } = &ending {
-            warn!(%job_id, attempt, error = %failure, "an attempt failed");
+            let kind = failure["kind"].as_str().unwrap_or_default();
+            warn!(error_kind = kind, error = %failure["message"], "an attempt failed");
         }
+        let (outcome, status) = match &ending {
+            Ending::Cancelled => ("cancelled", "cancelled"),
+            Ending::Released => ("released", "cancelled"),
+            Ending::Failed(_) | Ending::Retry { .. } => ("failed", "failed"),
+        };
+        watch.ends(status);
         let end = || self.metadata.end(&claim.fence, &ending);
         let ended = end
             .retry(self.patience())
@@ -212,14 +230,41 @@ impl Workers {
             .await;
         match ended {
             Ok(status) => {
-                info!(%job_id, attempt, status = status.name(), "an attempt ended");
+                info!(status = status.name(), "an attempt ended");
+                METRICS.job_attempts.count([outcome]);
+                let error = match &ending {
+                    Ending::Failed(error) | Ending::Retry { error, .. } => Some(error),
+                    Ending::Cancelled | Ending::Released => None,
+                };
+                job_ended(&tenant, status, error);
                 if status.is_final() {
                     self.forget(&claim.output).await;
                 }
             }
             // It is found when the lease runs out.
-            Err(error) => warn!(%job_id, attempt, %error, "the end of an attempt was not written"),
+            Err(error) => {
+                if matches!(error, MetadataError::Fenced) {
+                    METRICS.fenced_writes.count([]);
+                }
+                warn!(%error, "the end of an attempt was not written");
+            }
         }
+    }
+
+    /// The name of a tenant, for people who look at metrics and logs.
+    async fn tenant_name(&self, id: Uuid) -> String {
+        let tenant = self.metadata.find_tenant(&id.to_string()).await;
+        let name = tenant.ok().flatten().map(|tenant| tenant.name);
+        name.unwrap_or_else(|| id.to_string())
+    }
+
+    /// Brings figures up to date that nobody counts.
+    pub(crate) fn refresh(&self) {
+        METRICS.job_slots.set([], self.options.jobs as f64);
+        let reserved = self.memory.reserved() as f64;
+        METRICS.memory_pool.set(["reserved"], reserved);
+        let limit = self.options.memory_limit as f64;
+        METRICS.memory_pool.set(["limit"], limit);
     }
 
     /// Removes what a job has kept for its next attempt, of which there will be none.
@@ -279,7 +324,7 @@ impl Workers {
         let (job, output) = (claim.job.clone(), claim.output.clone());
         let jobs = self.jobs.clone();
         let alone = claim.alone.then(|| Arc::clone(&self.gate));
-        tokio::spawn(async move {
+        let work = async move {
             // It has waited until all others ended; new ones wait for it.
             let _alone = match alone {
                 Some(gate) => Some(gate.write_owned().await),
@@ -295,8 +340,9 @@ impl Workers {
                 let from = store.place(earlier.location());
                 let to = store.place(&output);
                 progress.enter(Phase::Write, 0)?;
+                let span = Span::current();
                 let done = tokio::task::spawn_blocking(move || {
-                    earlier.revise(&from, (&to, &output), job.id, kept)
+                    span.in_scope(|| earlier.revise(&from, (&to, &output), job.id, kept))
                 });
                 return done
                     .await
@@ -317,11 +363,12 @@ impl Workers {
             run.progress = progress;
             run.checkpoint = Some(store.place(&checkpoint_of(&output)));
             let bytes = job.source_bytes.unwrap_or(0);
-            let done = jobs.spawn(async move {
+            let run = async move {
                 let finished: Finished = run.run().await?;
                 let place = finished.output.clone();
                 Ok((publication(&finished, &output, bytes, kept)?, place))
-            });
+            };
+            let done = jobs.spawn(run.in_current_span());
             let done: planner::Result<_> = done
                 .await
                 .map_err(|_| planner::Error::Bug("the job panicked"))?;
@@ -329,7 +376,8 @@ impl Workers {
             // Nobody sees a token that cannot be turned back.
             vault.take(job.tenant_id, job.id, place).await?;
             Ok(publication)
-        })
+        };
+        tokio::spawn(work.in_current_span())
     }
 
     /// Keeps the lease of a job that runs, until it ends.
@@ -373,13 +421,14 @@ impl Workers {
                         }
                     }
                     Ok(Err(MetadataError::Fenced)) => {
+                        METRICS.fenced_writes.count([]);
                         stop = Some(Stop::Lost);
                         progress.cancel();
                     }
                     Ok(Err(error)) => {
-                        warn!(job_id = %fence.job_id, %error, "a lease was not prolonged")
+                        warn!(%error, "a lease was not prolonged")
                     }
-                    Err(_) => warn!(job_id = %fence.job_id, "a lease was not prolonged in time"),
+                    Err(_) => warn!("a lease was not prolonged in time"),
                 }
             }
             if Instant::now() >= lease_ends && stop != Some(Stop::Lost) {

@@ -17,11 +17,25 @@ pub enum Scope {
     Service,
 }
 
+/// Connections of this process to a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// Those that somebody uses.
+    pub busy: usize,
+    /// Those that nobody uses.
+    pub idle: usize,
+    /// As many as there may be.
+    pub most: u32,
+}
+
 /// A database with the tables of the service.
 #[async_trait]
 pub trait Database: fmt::Debug + Send + Sync {
     /// Its name in logs.
     fn kind(&self) -> &'static str;
+
+    /// Its connections.
+    fn connections(&self) -> Connections;
 
     /// Begins a transaction, which may change something only where it `writes`.
     async fn begin(&self, scope: Scope, writes: bool) -> Result<Box<dyn Transaction>>;

@@ -1,5 +1,7 @@
 //! What can go wrong with the metadata.
 
+use planner::telemetry::METRICS;
+
 /// An error of the metadata store.
 #[derive(Debug, thiserror::Error)]
 pub enum MetadataError {
@@ -55,6 +57,18 @@ impl MetadataError {
 
 impl From<sqlx::Error> for MetadataError {
     fn from(error: sqlx::Error) -> Self {
+        let error = Self::of(error);
+        match &error {
+            Self::Unavailable(_) => METRICS.database_errors.count(["unavailable"]),
+            Self::Failed(_) => METRICS.database_errors.count(["failed"]),
+            _ => {}
+        }
+        error
+    }
+}
+
+impl MetadataError {
+    fn of(error: sqlx::Error) -> Self {
         match &error {
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)

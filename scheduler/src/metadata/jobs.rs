@@ -178,6 +178,8 @@ pub struct Job {
     pub output: Option<String>,
     /// Digest of the tables of its output.
     pub manifest_digest: Option<String>,
+    /// The request that submitted it, as W3C `traceparent`.
+    pub traceparent: Option<String>,
     /// The version of the dataset that it made.
     pub version: Option<i64>,
 }
@@ -252,6 +254,7 @@ pub(super) fn read(row: &Record) -> Result<Job> {
         error: row.opt_json("error")?,
         output: row.opt_text("output")?,
         manifest_digest: row.opt_text("manifest_digest")?,
+        traceparent: row.opt_text("traceparent")?,
         version: row.opt_int("version")?,
     })
 }
@@ -342,8 +345,8 @@ impl MetadataStore {
         transaction
             .execute(
                 "INSERT INTO jobs (id, tenant_id, dataset_id, dataset_name, spec, source_bytes, status, priority,
-                   created_by, created_at, updated_at, not_before, deadline_at, max_attempts)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, {now}, {now}, {now}, {after $10}, $11)",
+                   created_by, created_at, updated_at, not_before, deadline_at, max_attempts, traceparent)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, {now}, {now}, {now}, {after $10}, $11, $12)",
                 params![
                     new.id,
                     tenant,
@@ -356,6 +359,7 @@ impl MetadataStore {
                     &submission.actor,
                     new.deadline_seconds,
                     new.max_attempts,
+                    planner::telemetry::traceparent().as_deref(),
                 ],
             )
             .await?;

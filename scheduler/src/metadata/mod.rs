@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use audit::{AuditEntry, AuditFilter, AuditHead, AuditRecord, ChainProblem};
-pub use database::{Database, Scope, Transaction};
+pub use database::{Connections, Database, Scope, Transaction};
 pub use datasets::{Contract, Dataset, Lineage, Rule, Version};
 pub use error::{MetadataError, Result};
 pub use events::JobEvent;
@@ -81,6 +81,11 @@ impl MetadataStore {
         let mut transaction = self.read(Scope::Service).await?;
         transaction.fetch("SELECT 1 AS one", Vec::new()).await?;
         transaction.commit().await
+    }
+
+    /// The connections of this process.
+    pub fn connections(&self) -> Connections {
+        self.database.connections()
     }
 
     /// Name of the kind of database.

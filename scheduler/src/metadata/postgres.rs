@@ -12,7 +12,7 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Connection, Postgres};
 use tracing::warn;
 
-use super::database::{Database, Scope, Transaction};
+use super::database::{Connections, Database, Scope, Transaction};
 use super::dialect::{Dialect, translated};
 use super::error::{MetadataError, Result};
 use super::record::{Param, Record};
@@ -74,6 +74,15 @@ impl PostgresDatabase {
 impl Database for PostgresDatabase {
     fn kind(&self) -> &'static str {
         "postgres"
+    }
+
+    fn connections(&self) -> Connections {
+        let idle = self.pool.num_idle();
+        Connections {
+            busy: (self.pool.size() as usize).saturating_sub(idle),
+            idle,
+            most: self.pool.options().get_max_connections(),
+        }
     }
 
     async fn begin(&self, scope: Scope, writes: bool) -> Result<Box<dyn Transaction>> {

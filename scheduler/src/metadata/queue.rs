@@ -75,9 +75,11 @@ pub enum Ending {
     Released,
 }
 
-/// A job whose worker was lost.
+/// A job whose worker was lost, or whose uploads did not come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reaped {
+    /// Whose job it is.
+    pub tenant_id: Uuid,
     /// The job.
     pub job_id: Uuid,
     /// What becomes of it.
@@ -363,6 +365,7 @@ impl MetadataStore {
             .await?;
             transaction.commit().await?;
             reaped.push(Reaped {
+                tenant_id: tenant,
                 job_id: job,
                 status,
             });
@@ -372,7 +375,7 @@ impl MetadataStore {
 
     /// Fails jobs whose uploads did not come: those past their deadline, and those that have waited for so many
     /// seconds.
-    pub async fn give_up_pending(&self, patience_seconds: f64) -> Result<Vec<Uuid>> {
+    pub async fn give_up_pending(&self, patience_seconds: f64) -> Result<Vec<Reaped>> {
         let mut transaction = self.read(Scope::Service).await?;
         let late = transaction
             .fetch(
@@ -385,7 +388,8 @@ impl MetadataStore {
         let mut given_up = Vec::new();
         for row in late {
             let (job, tenant) = (row.uuid("id")?, row.uuid("tenant_id")?);
-            let error = json!({"kind": "late", "message": "its upload was not complete in time"});
+            let error =
+                json!({"kind": "incomplete", "message": "its upload was not complete in time"});
             let mut transaction = self.write(Scope::Service).await?;
             let changed = transaction
                 .execute(
@@ -400,7 +404,11 @@ impl MetadataStore {
                 let details = json!({"error": error});
                 let entry = audit::by_service("job_failed", job, Some(job), details);
                 audit::append(transaction.as_mut(), tenant, &entry).await?;
-                given_up.push(job);
+                given_up.push(Reaped {
+                    tenant_id: tenant,
+                    job_id: job,
+                    status: JobStatus::Failed,
+                });
             }
             transaction.commit().await?;
         }
@@ -446,20 +454,24 @@ impl MetadataStore {
         transaction.commit().await
     }
 
-    /// How many jobs of all tenants are in each state that does not last, and how old the oldest
-    /// waiting one is, in seconds.
+    /// How many jobs of all tenants are in each state that does not last, and how old the oldest waiting one is, in
+    /// seconds. Queued are those that could begin: not those of suspended tenants, nor those that wait for their next
+    /// try.
     pub async fn queue_depth(&self) -> Result<(Vec<(JobStatus, i64)>, f64)> {
         let mut transaction = self.read(Scope::Service).await?;
         let rows = transaction
             .fetch(
-                "SELECT status, count(*) AS jobs FROM jobs
-                 WHERE status IN ('pending', 'queued', 'pass1_running', 'pass2_running') GROUP BY status",
+                "SELECT j.status, count(*) AS jobs FROM jobs j JOIN tenants t ON t.id = j.tenant_id
+                 WHERE j.status IN ('pending', 'pass1_running', 'pass2_running')
+                    OR (j.status = 'queued' AND j.not_before <= {now} AND NOT t.suspended AND t.max_running > 0)
+                 GROUP BY j.status",
                 Vec::new(),
             )
             .await?;
         let oldest = transaction
             .one(
-                "SELECT coalesce(max({age created_at}), 0.0) AS age FROM jobs WHERE status = 'queued'",
+                "SELECT coalesce(max({age j.created_at}), 0.0) AS age FROM jobs j JOIN tenants t ON t.id = j.tenant_id
+                 WHERE j.status = 'queued' AND j.not_before <= {now} AND NOT t.suspended AND t.max_running > 0",
                 Vec::new(),
             )
             .await?;

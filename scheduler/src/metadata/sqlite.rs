@@ -12,7 +12,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{AssertSqlSafe, Sqlite};
 
-use super::database::{Database, Scope, Transaction};
+use super::database::{Connections, Database, Scope, Transaction};
 use super::dialect::{Dialect, translated};
 use super::error::{MetadataError, Result};
 use super::record::{Param, Record};
@@ -67,6 +67,15 @@ impl SqliteDatabase {
 impl Database for SqliteDatabase {
     fn kind(&self) -> &'static str {
         "sqlite"
+    }
+
+    fn connections(&self) -> Connections {
+        let idle = self.pool.num_idle();
+        Connections {
+            busy: (self.pool.size() as usize).saturating_sub(idle),
+            idle,
+            most: self.pool.options().get_max_connections(),
+        }
     }
 
     async fn begin(&self, _scope: Scope, writes: bool) -> Result<Box<dyn Transaction>> {

@@ -20,7 +20,7 @@ use super::extract::{Named, Params};
 use super::problem::Problems;
 use super::{App, Problem, page};
 use crate::access::{Action, Caller};
-use crate::lifecycle::JobFailure;
+use crate::lifecycle::{JobFailure, job_ended};
 use crate::metadata::{CancelOutcome, Job, JobFilter, JobStatus, MetadataError};
 
 /// Time between two looks at a job that somebody watches.
@@ -109,6 +109,8 @@ pub(crate) struct JobView {
     manifest_digest: Option<String>,
     /// The version of the dataset that it made.
     version: Option<i64>,
+    /// The trace that the job is part of, from the request that submitted it on; null where nobody traces.
+    trace_id: Option<String>,
 }
 
 fn read<T: serde::de::DeserializeOwned>(document: Option<Value>) -> Option<T> {
@@ -148,6 +150,10 @@ impl From<Job> for JobView {
             error: read(job.error),
             manifest_digest: job.manifest_digest,
             version: job.version,
+            // The second part of version-trace-span-flags.
+            trace_id: job
+                .traceparent
+                .and_then(|parent| parent.split('-').nth(1).map(str::to_owned)),
         }
     }
 }
@@ -244,6 +250,10 @@ pub(crate) async fn cancel(
         return Err(Problem::conflict(detail));
     }
     let job = find(&app, &caller, id).await?;
+    if job.attempt == 0 {
+        // No worker will tell.
+        job_ended(&caller.tenant.name, job.status, None);
+    }
     Ok((StatusCode::ACCEPTED, Json(job.into())))
 }
 

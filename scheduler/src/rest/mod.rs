@@ -230,7 +230,8 @@ fn described(document: &OpenApi) -> serde_json::Result<String> {
                 .into();
             }
             // Named once, and not spelled out for each answer.
-            if let Some(content) = answer["content"].get_mut(PROBLEM) {
+            let content = answer.get_mut("content");
+            if let Some(content) = content.and_then(|content| content.get_mut(PROBLEM)) {
                 content["schema"] = serde_json::json!({"$ref": "#/components/schemas/Problem"});
             }
         }

@@ -2,8 +2,9 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use planner::telemetry::trace_id;
 use serde::Serialize;
-use tracing::error;
+use tracing::{Span, error};
 use utoipa::ToSchema;
 
 use crate::metadata::MetadataError;
@@ -26,6 +27,10 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub field: Option<String>,
+    /// The trace of the request, by which it is found in the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub trace_id: Option<String>,
     /// Seconds until another try may succeed.
     #[serde(skip)]
     pub retry_after: Option<u64>,
@@ -39,6 +44,7 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             field: None,
+            trace_id: trace_id(&Span::current()),
             retry_after: None,
         }
     }

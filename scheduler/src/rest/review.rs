@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
 use chrono::{DateTime, Utc};
+use planner::telemetry::METRICS;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -276,6 +277,12 @@ pub(crate) async fn decide(
     app.metadata
         .decide(caller.tenant_id(), id, &decisions, &caller.actor)
         .await?;
+    let tenant = METRICS.tenant(&caller.tenant.name);
+    for one in &decisions {
+        METRICS
+            .review_decisions
+            .count([tenant, one.decision.as_str()]);
+    }
     Ok(Json(Decided {
         decided: decisions.len(),
     }))

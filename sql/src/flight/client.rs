@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use arrow::datatypes::Schema;
 use arrow_flight::FlightInfo;
+use planner::telemetry::{Held, METRICS};
 use tokio::sync::watch;
 use tonic::Status;
 
@@ -27,6 +28,7 @@ pub(super) struct Client {
     checked: Mutex<Instant>,
     calls: AtomicUsize,
     closed: watch::Sender<bool>,
+    _counted: Held,
 }
 
 /// A call, or a stream of rows, that keeps a session from being idle.
@@ -45,6 +47,7 @@ impl Client {
             checked: Mutex::new(now),
             calls: AtomicUsize::new(0),
             closed: watch::Sender::new(false),
+            _counted: METRICS.flight_sql_sessions.hold(),
         }
     }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use arrow_flight::BasicAuth;
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use prost::Message;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
@@ -117,6 +118,12 @@ impl Entrance {
     }
 }
 
+/// The encoding of user and password. Clients in Go leave the padding away.
+const BASIC: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
 impl Shown {
     /// Reads the value of an `authorization` header.
     fn of(header: &str) -> Result<Self, Status> {
@@ -138,7 +145,7 @@ impl Shown {
 
     fn basic(value: &str) -> Result<Self, Status> {
         let unreadable = || Status::unauthenticated("the Basic header cannot be read");
-        let text = STANDARD.decode(value).map_err(|_| unreadable())?;
+        let text = BASIC.decode(value).map_err(|_| unreadable())?;
         let text = String::from_utf8(text).map_err(|_| unreadable())?;
         let (user, password) = text.split_once(':').ok_or_else(unreadable)?;
         Ok(Self::Password {
@@ -166,4 +173,29 @@ fn header(headers: &MetadataMap) -> Result<Option<&str>, Status> {
         .map(|value| value.to_str())
         .transpose()
         .map_err(|_| Status::unauthenticated("the authorization header is not ASCII text"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// User and password are read with padding and without, whatever their length.
+    #[test]
+    fn basic_headers() {
+        for header in [
+            "Basic YWRhOmE=",
+            "Basic YWRhOmE",
+            "basic YWRhOmFi",
+            "Basic YWRhOmFiYw==",
+            "Basic YWRhOmFiYw",
+        ] {
+            let Ok(Shown::Password { user, password }) = Shown::of(header) else {
+                unreachable!("{header}");
+            };
+            assert_eq!(user, "ada");
+            assert!("abc".starts_with(&password), "{password}");
+        }
+        assert!(Shown::of("Basic YWRh").is_err(), "no colon");
+        assert!(Shown::of("Digest YWRhOmE=").is_err());
+    }
 }

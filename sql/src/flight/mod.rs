@@ -11,6 +11,7 @@ mod gate;
 mod ingest;
 mod metadata;
 mod options;
+mod outcome;
 mod parameters;
 mod poll;
 mod prepared;

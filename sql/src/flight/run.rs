@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tonic::Status;
 
+use super::outcome::Outcome;
 use super::status::status;
 use super::wire::{Rows, wire_rows, wire_schema};
 use crate::error::Error;
@@ -78,6 +79,21 @@ impl Run {
     /// Starts it and gives its rows. Rows are made as they are taken. Their schema is the one that
     /// was planned, unless the values of parameters of open types decided about it.
     pub(super) async fn rows(self: Arc<Self>) -> Result<Rows, Status> {
+        let mut outcome = Outcome::begin();
+        let rows = self.begin_rows().await;
+        match rows {
+            Ok(Rows { schema, batches }) => Ok(Rows {
+                schema,
+                batches: outcome.follow(batches),
+            }),
+            failed => {
+                outcome.is(&failed);
+                failed
+            }
+        }
+    }
+
+    async fn begin_rows(self: Arc<Self>) -> Result<Rows, Status> {
         let first = match Arc::clone(&self).answer(0).await? {
             Answer::Rows(rows) => rows,
             Answer::Written(_) | Answer::Done => return Ok(Rows::none(Arc::clone(&self.schema))),
@@ -101,6 +117,13 @@ impl Run {
 
     /// Runs it for the sake of what it changes. Gives the number of rows written, if it writes any.
     pub(super) async fn write(self: Arc<Self>) -> Result<Option<u64>, Status> {
+        let mut outcome = Outcome::begin();
+        let written = self.write_all().await;
+        outcome.is(&written);
+        written
+    }
+
+    async fn write_all(self: Arc<Self>) -> Result<Option<u64>, Status> {
         let mut written = None;
         for turn in 0..self.values.len() {
             let answer = Arc::clone(&self).answer(turn).await?;

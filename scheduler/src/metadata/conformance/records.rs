@@ -4,8 +4,8 @@ use chrono::{TimeDelta, Utc};
 
 use super::*;
 use crate::metadata::{
-    Cell, CellFilter, ColumnCount, Imputed, JobFilter, JobStatus, MetadataError, NewKey, Role,
-    UploadPart,
+    Cell, CellFilter, ColumnCount, Imputed, JobFilter, JobStatus, MetadataError, NewKey, Reaped,
+    Role, UploadPart,
 };
 
 fn key(name: &str) -> NewKey {
@@ -203,14 +203,15 @@ on_both! {
         }
         let full = store.submit(one.id, &job(&[never])).await;
         assert!(matches!(full, Err(MetadataError::QueueFull { .. })), "{full:?}");
-        assert_eq!(store.give_up_pending(60.0).await.unwrap(), waiting[..1]);
+        let ids = |given_up: Vec<Reaped>| given_up.into_iter().map(|job| job.job_id).collect::<Vec<Uuid>>();
+        assert_eq!(ids(store.give_up_pending(60.0).await.unwrap()), waiting[..1]);
         assert!(store.give_up_pending(60.0).await.unwrap().is_empty());
         store.cancel(one.id, waiting[1], "test").await.unwrap();
-        let mut given_up = store.give_up_pending(-1.0).await.unwrap();
+        let mut given_up = ids(store.give_up_pending(-1.0).await.unwrap());
         given_up.sort();
         assert_eq!(given_up, waiting[2..]);
         let failed = store.job(one.id, waiting[2]).await.unwrap().unwrap();
-        assert_eq!((failed.status, &failed.error.unwrap()["kind"]), (JobStatus::Failed, &json!("late")));
+        assert_eq!((failed.status, &failed.error.unwrap()["kind"]), (JobStatus::Failed, &json!("incomplete")));
         store.complete_upload(one.id, never, (1, "digest"), "test").await.unwrap();
         assert!(store.claim("worker", 20.0).await.unwrap().is_none(), "what has ended does not begin");
     }

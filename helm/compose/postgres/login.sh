@@ -1,0 +1,12 @@
+#!/bin/sh
+# The login of the service, and its database. It is a member of the two roles under which the service works, so that
+# it needs to create none: it is neither a superuser nor may it make roles.
+set -eu
+psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username="$POSTGRES_USER" --dbname=postgres \
+  --set=password="$DATABASE_PASSWORD" <<'SQL'
+CREATE ROLE data_sanitizer_tenant NOLOGIN NOINHERIT;
+CREATE ROLE data_sanitizer_service NOLOGIN NOINHERIT;
+CREATE ROLE sanitizer LOGIN PASSWORD :'password';
+GRANT data_sanitizer_tenant, data_sanitizer_service TO sanitizer;
+CREATE DATABASE sanitizer OWNER sanitizer;
+SQL

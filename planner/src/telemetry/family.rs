@@ -1,0 +1,217 @@
+//! Kinds of metrics: each is a family of series, one for each combination of its labels.
+
+use prometheus::core::Collector;
+use prometheus::{CounterVec, GaugeVec, HistogramOpts, HistogramVec, Opts, Registry};
+
+/// Bounds of the buckets of seconds, from a fast answer to a long job.
+const SECONDS: &[f64] = &[
+    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0,
+    300.0, 600.0, 1800.0, 3600.0, 7200.0,
+];
+
+/// What kind of metric it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Grows and falls.
+    Gauge,
+    /// How many values are below each bound, their sum and their count.
+    Histogram,
+}
+
+impl Kind {
+    /// Its name in Prometheus.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// Which processes have a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// `sanitizer serve` and `sanitizer scheduler`.
+    Service,
+    /// `sanitizer scheduler`.
+    Scheduler,
+    /// `sanitizer executor`.
+    Executor,
+    /// All of them.
+    All,
+}
+
+impl Role {
+    /// Whether a process of a role has the metrics of another.
+    pub(super) fn has(self, metric: Role) -> bool {
+        metric == self
+            || metric == Self::All
+            || (self == Self::Scheduler && metric == Self::Service)
+    }
+}
+
+/// What is known of a metric beforehand.
+#[derive(Debug, Clone, Copy)]
+pub struct Metric {
+    /// Its name, with the prefix.
+    pub name: &'static str,
+    /// What kind it is.
+    pub kind: Kind,
+    /// Its labels, each with the values that it may have; none where they are not known beforehand.
+    pub labels: &'static [(&'static str, &'static [&'static str])],
+    /// Who has it.
+    pub role: Role,
+    /// What it counts, and in which unit.
+    pub help: &'static str,
+}
+
+impl Metric {
+    /// All combinations of values of the labels; none where they are not known.
+    pub(super) fn known(&self) -> Vec<Vec<&'static str>> {
+        self.labels
+            .iter()
+            .fold(vec![Vec::new()], |rows, (_, values)| {
+                let longer = rows.iter().flat_map(|row| {
+                    values.iter().map(move |value| {
+                        let mut row = row.clone();
+                        row.push(*value);
+                        row
+                    })
+                });
+                longer.collect()
+            })
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        self.labels.iter().map(|(name, _)| *name).collect()
+    }
+}
+
+/// A family of series.
+pub(super) trait Family: Sized {
+    const KIND: Kind;
+
+    /// A family of the registry.
+    fn make(metric: &Metric, registry: &Registry) -> prometheus::Result<Self>;
+
+    /// Lets a series appear, with nothing in it yet.
+    fn touch(&self, labels: &[&str]);
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, made: C) -> prometheus::Result<C> {
+    registry.register(Box::new(made.clone()))?;
+    Ok(made)
+}
+
+/// A count that only grows, with `N` labels.
+#[derive(Debug)]
+pub struct Counter<const N: usize>(CounterVec);
+
+impl<const N: usize> Counter<N> {
+    /// Adds to a series; with 0, it appears.
+    pub fn add(&self, labels: [&str; N], amount: f64) {
+        if amount >= 0.0
+            && let Ok(series) = self.0.get_metric_with_label_values(&labels)
+        {
+            series.inc_by(amount);
+        }
+    }
+
+    /// Adds one to a series.
+    pub fn count(&self, labels: [&str; N]) {
+        self.add(labels, 1.0);
+    }
+}
+
+impl<const N: usize> Family for Counter<N> {
+    const KIND: Kind = Kind::Counter;
+
+    fn make(metric: &Metric, registry: &Registry) -> prometheus::Result<Self> {
+        let options = Opts::new(metric.name, metric.help);
+        register(registry, CounterVec::new(options, &metric.names())?).map(Self)
+    }
+
+    fn touch(&self, labels: &[&str]) {
+        let _ = self.0.get_metric_with_label_values(labels);
+    }
+}
+
+/// A figure that grows and falls, with `N` labels.
+#[derive(Debug)]
+pub struct Gauge<const N: usize>(GaugeVec);
+
+impl<const N: usize> Gauge<N> {
+    /// Sets a series.
+    pub fn set(&self, labels: [&str; N], value: f64) {
+        if let Ok(series) = self.0.get_metric_with_label_values(&labels) {
+            series.set(value);
+        }
+    }
+
+    /// Adds to a series, or takes away from it.
+    pub fn add(&self, labels: [&str; N], amount: f64) {
+        if let Ok(series) = self.0.get_metric_with_label_values(&labels) {
+            series.add(amount);
+        }
+    }
+}
+
+impl Gauge<0> {
+    /// Counts one more for as long as the guard lives.
+    pub fn hold(&'static self) -> Held {
+        self.add([], 1.0);
+        Held(self)
+    }
+}
+
+/// One that a gauge counts.
+#[derive(Debug)]
+pub struct Held(&'static Gauge<0>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.add([], -1.0);
+    }
+}
+
+impl<const N: usize> Family for Gauge<N> {
+    const KIND: Kind = Kind::Gauge;
+
+    fn make(metric: &Metric, registry: &Registry) -> prometheus::Result<Self> {
+        let options = Opts::new(metric.name, metric.help);
+        register(registry, GaugeVec::new(options, &metric.names())?).map(Self)
+    }
+
+    fn touch(&self, labels: &[&str]) {
+        let _ = self.0.get_metric_with_label_values(labels);
+    }
+}
+
+/// How seconds are spread, with `N` labels.
+#[derive(Debug)]
+pub struct Histogram<const N: usize>(HistogramVec);
+
+impl<const N: usize> Histogram<N> {
+    /// Adds a value, in seconds.
+    pub fn observe(&self, labels: [&str; N], seconds: f64) {
+        if let Ok(series) = self.0.get_metric_with_label_values(&labels) {
+            series.observe(seconds.max(0.0));
+        }
+    }
+}
+
+impl<const N: usize> Family for Histogram<N> {
+    const KIND: Kind = Kind::Histogram;
+
+    fn make(metric: &Metric, registry: &Registry) -> prometheus::Result<Self> {
+        let options = HistogramOpts::new(metric.name, metric.help).buckets(SECONDS.to_vec());
+        register(registry, HistogramVec::new(options, &metric.names())?).map(Self)
+    }
+
+    fn touch(&self, labels: &[&str]) {
+        let _ = self.0.get_metric_with_label_values(labels);
+    }
+}
