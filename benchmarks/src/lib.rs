@@ -10,6 +10,7 @@ pub mod measure;
 pub mod near_duplicates;
 pub mod object_server;
 pub mod quality;
+pub mod record;
 pub mod speed;
 pub mod standard_job;
 pub mod workspace;

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use benchmarks::commands::{
-    demo, determinism, distribution, flight_sql, generate, near_dup_quality, near_dup_speed,
-    quality, soak, speed,
+    all, compare, demo, determinism, distribution, flight_sql, generate, near_dup_quality,
+    near_dup_speed, quality, soak, speed,
 };
 use clap::{Parser, Subcommand};
 
@@ -27,6 +27,8 @@ enum Command {
     Distribution(distribution::DistributionArgs),
     FlightSql(flight_sql::FlightSqlArgs),
     Soak(soak::SoakArgs),
+    All(all::AllArgs),
+    Compare(compare::CompareArgs),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +43,8 @@ fn main() -> ExitCode {
         Command::Distribution(args) => distribution::run(&args),
         Command::FlightSql(args) => flight_sql::run(&args),
         Command::Soak(args) => soak::run(&args),
+        Command::All(args) => all::run(&args),
+        Command::Compare(args) => compare::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

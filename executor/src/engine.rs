@@ -18,7 +18,7 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
-use planner::telemetry::{METRICS, TraceOptions, continue_trace, trace_id};
+use planner::telemetry::{METRICS, TraceOptions, continue_trace, trace_id, traceparent};
 use tracing::{Instrument, Span, field, info_span};
 
 use crate::pool::ConnectionPool;
@@ -96,6 +96,28 @@ impl Drop for Ended {
     }
 }
 
+impl MeteredTask {
+    /// The context of the task, whose operators make their spans children of its own: they run in other tasks of the
+    /// runtime, which know nothing of the span.
+    fn told_of(&self, context: &TaskContext) -> Arc<TaskContext> {
+        let own = self.span.in_scope(traceparent).unwrap_or_default();
+        let mut config = context.session_config().clone();
+        if let Some(options) = config.options_mut().extensions.get_mut::<TraceOptions>() {
+            options.parent = own;
+        }
+        Arc::new(TaskContext::new(
+            context.task_id(),
+            context.session_id(),
+            config,
+            context.scalar_functions().clone(),
+            context.higher_order_functions().clone(),
+            context.aggregate_functions().clone(),
+            context.window_functions().clone(),
+            context.runtime_env(),
+        ))
+    }
+}
+
 #[async_trait]
 impl QueryStageExecutor for MeteredTask {
     async fn execute_query_stage(
@@ -110,7 +132,7 @@ impl QueryStageExecutor for MeteredTask {
         };
         let result = self
             .task
-            .execute_query_stage(task_id, context)
+            .execute_query_stage(task_id, self.told_of(&context))
             .instrument(self.span.clone())
             .await;
         ended.outcome = match &result {

@@ -1,5 +1,7 @@
 //! The subcommands of the binary, one file each.
 
+pub mod all;
+pub mod compare;
 mod data_sets;
 pub mod demo;
 pub mod determinism;

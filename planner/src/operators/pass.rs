@@ -24,6 +24,7 @@ use crate::cluster::tell;
 use crate::error::{Error, Result};
 use crate::program::Frame;
 use crate::source::Source;
+use crate::telemetry::{in_span, partition_span};
 
 /// What a pass does, the same in every partition.
 pub trait PassWork: Send + Sync + 'static {
@@ -147,6 +148,8 @@ impl<W: PassWork> ExecutionPlan for PassExec<W> {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> EngineResult<SendableRecordBatchStream> {
+        let span = partition_span(&context, partition);
+        let _in = span.enter();
         let elsewhere = self.work.state().elsewhere;
         let told = move |error: Error| if elsewhere { tell(error) } else { error.into() };
         let source = split_scan(&self.input)?.source();
@@ -156,9 +159,11 @@ impl<W: PassWork> ExecutionPlan for PassExec<W> {
             .map_err(told)?;
         let input = self.input.execute(partition, context)?;
         let mut take = move |batch: EngineResult<RecordBatch>| worker.take(to_frame(batch?)?);
-        let given = input
-            .map(move |batch| take(batch).map_err(told))
-            .try_filter_map(|given| futures::future::ready(Ok(given)));
+        let given = in_span(
+            span.clone(),
+            input.map(move |batch| take(batch).map_err(told)),
+        )
+        .try_filter_map(|given| futures::future::ready(Ok(given)));
         Ok(Box::pin(RecordBatchStreamAdapter::new(
             self.work.schema(),
             given,

@@ -12,3 +12,4 @@ mod trace;
 pub use family::{Counter, Gauge, Held, Histogram, Kind, Metric, Role};
 pub use metrics::{METRICS, Metrics};
 pub use trace::{TraceOptions, continue_trace, trace_id, traceparent};
+pub(crate) use trace::{in_span, partition_span};

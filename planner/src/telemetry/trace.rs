@@ -1,32 +1,68 @@
 //! The trace that something belongs to, and how it goes on in another process: W3C Trace Context.
 
+use std::any::Any;
 use std::collections::HashMap;
 
-use datafusion::common::extensions_options;
-use datafusion::config::ConfigExtension;
+use datafusion::common::config_err;
+use datafusion::config::{ConfigEntry, ConfigExtension, ExtensionOptions};
+use datafusion::execution::TaskContext;
+use futures::{Stream, StreamExt};
 use opentelemetry::global::get_text_map_propagator;
 use opentelemetry::trace::TraceContextExt;
-use tracing::Span;
+use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// Name of the header, of the column and of the setting.
 const TRACEPARENT: &str = "traceparent";
 
-extensions_options! {
-    /// What a task of a cluster is told of the trace that it belongs to.
-    pub struct TraceOptions {
-        /// The span that the task is part of, as W3C `traceparent`; empty for none.
-        pub parent: String, default = String::new()
-    }
+/// What a task of a cluster is told of the trace that it belongs to.
+///
+/// The macro of the engine would leave the prefix away where settings are listed, and members list them for each other.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TraceOptions {
+    /// The span that the task is part of, as W3C `traceparent`; empty for none.
+    pub parent: String,
+}
+
+impl TraceOptions {
+    /// Name of the setting.
+    pub const PARENT: &'static str = "trace.parent";
 }
 
 impl ConfigExtension for TraceOptions {
     const PREFIX: &'static str = "trace";
 }
 
-impl TraceOptions {
-    /// Name of the setting.
-    pub const PARENT: &'static str = "trace.parent";
+impl ExtensionOptions for TraceOptions {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn cloned(&self) -> Box<dyn ExtensionOptions> {
+        Box::new(self.clone())
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> datafusion::error::Result<()> {
+        match key {
+            "parent" => {
+                value.clone_into(&mut self.parent);
+                Ok(())
+            }
+            _ => config_err!("there is no setting trace.{key}"),
+        }
+    }
+
+    fn entries(&self) -> Vec<ConfigEntry> {
+        vec![ConfigEntry {
+            key: Self::PARENT.to_owned(),
+            value: Some(self.parent.clone()),
+            description: "the span that a task is part of",
+        }]
+    }
 }
 
 /// The current span, as other processes are told of it; none where nobody traces.
@@ -35,6 +71,29 @@ pub fn traceparent() -> Option<String> {
     let mut carrier = HashMap::new();
     get_text_map_propagator(|propagator| propagator.inject_context(&context, &mut carrier));
     carrier.remove(TRACEPARENT)
+}
+
+/// The span of a partition of a task, in the trace of the task that it is told of; a span of nothing on the driver, whose
+/// tasks are in the span of their pass already.
+pub(crate) fn partition_span(context: &TaskContext, partition: usize) -> Span {
+    let options = context.session_config().options();
+    let told = options.extensions.get::<TraceOptions>();
+    match told.filter(|told| !told.parent.is_empty()) {
+        Some(told) => {
+            let span = info_span!("partition", partition);
+            continue_trace(&span, &told.parent);
+            span
+        }
+        None => Span::none(),
+    }
+}
+
+/// A stream whose items are made in a span.
+pub(crate) fn in_span<S: Stream + Unpin>(span: Span, mut stream: S) -> impl Stream<Item = S::Item> {
+    futures::stream::poll_fn(move |context| {
+        let _in = span.enter();
+        stream.poll_next_unpin(context)
+    })
 }
 
 /// Makes a span part of the trace of a `traceparent`, if it is one.
@@ -53,4 +112,27 @@ pub fn trace_id(span: &Span) -> Option<String> {
     let span = context.span();
     let context = span.span_context();
     context.is_valid().then(|| context.trace_id().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::member_config;
+    use ballista_core::extension::SessionConfigHelperExt;
+
+    /// What the driver sets reaches executors as members tell each other their settings.
+    #[test]
+    fn members_are_told() {
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let mut scheduler = member_config();
+        scheduler
+            .options_mut()
+            .set(TraceOptions::PARENT, parent)
+            .unwrap();
+        let told = scheduler.to_key_value_pairs();
+        let executor = member_config().update_from_key_value_pair(&told);
+        let options = executor.options().extensions.get::<TraceOptions>();
+        assert_eq!(options.unwrap().parent, parent);
+        assert!(scheduler.options_mut().set("trace.other", "x").is_err());
+    }
 }

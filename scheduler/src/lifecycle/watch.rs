@@ -59,6 +59,17 @@ impl<'a> AttemptWatch<'a> {
         for metric in of_tenants() {
             metric.add([tenant], 0.0);
         }
+        for kind in ["exact", "near"] {
+            METRICS.duplicates_flagged.add([tenant, kind], 0.0);
+        }
+        for decision in ["approve", "reject", "edit"] {
+            METRICS.review_decisions.add([tenant, decision], 0.0);
+        }
+        for step in job.spec["steps"].as_array().into_iter().flatten() {
+            let kind = step["type"].as_str().unwrap_or_default();
+            METRICS.rows_removed.add([tenant, kind], 0.0);
+            METRICS.cells_modified.add([tenant, kind], 0.0);
+        }
         Self {
             tenant,
             progress,

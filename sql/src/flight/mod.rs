@@ -32,9 +32,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
+use planner::telemetry::{continue_trace, trace_id};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::codegen::http::Request;
 use tonic::transport::{Identity as Certified, Server, ServerTlsConfig};
+use tower_http::trace::TraceLayer;
+use tracing::{Span, field, info_span};
 
 use self::entrance::Entrance;
 use self::gate::Gate;
@@ -149,7 +153,14 @@ impl FlightServer {
         let failed = |error: &dyn std::fmt::Display| {
             Error::Invalid(format!("Flight SQL on {}: {error}", self.address))
         };
+        // Answers are part of the span to their last row.
+        let traced = TraceLayer::new_for_grpc()
+            .make_span_with(span_of)
+            .on_request(())
+            .on_response(())
+            .on_failure(());
         let mut server = Server::builder()
+            .layer(traced)
             .tcp_nodelay(true)
             .http2_keepalive_interval(Some(Duration::from_secs(60)));
         if let Some(tls) = self.tls {
@@ -173,6 +184,25 @@ impl FlightServer {
         sweeping.abort();
         served.map_err(|error| failed(&error))
     }
+}
+
+/// The span of a call, in the trace of whoever makes it.
+fn span_of<B>(call: &Request<B>) -> Span {
+    let span = info_span!(
+        "flight_sql",
+        otel.name = call.uri().path(),
+        otel.kind = "server",
+        rpc.system = "grpc",
+        trace_id = field::Empty,
+    );
+    let parent = call.headers().get("traceparent");
+    if let Some(parent) = parent.and_then(|parent| parent.to_str().ok()) {
+        continue_trace(&span, parent);
+    }
+    if let Some(trace) = trace_id(&span) {
+        span.record("trace_id", trace);
+    }
+    span
 }
 
 /// Forgets what has expired, now and then; nothing that has expired is used in between.

@@ -10,6 +10,7 @@ use planner::run::Progress;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tonic::Status;
+use tracing::Instrument;
 
 use super::client::Client;
 use super::run::{Run, Values, plan, was_cancelled};
@@ -58,13 +59,14 @@ impl Polled {
             Work::Statement(statement) => Arc::clone(statement.progress()),
             Work::Planned(planned) => Arc::clone(planned.statement().progress()),
         };
-        let task = tokio::spawn(async move {
+        let work = async move {
             let last = match run(work, values, &told).await {
                 Ok(done) => done,
                 Err(status) => Stage::Failed(status),
             };
             told.send_replace(last);
-        });
+        };
+        let task = tokio::spawn(work.in_current_span());
         Arc::new(Self {
             handle: OnceLock::new(),
             stage,

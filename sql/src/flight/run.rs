@@ -12,6 +12,7 @@ use planner::run::Progress;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tonic::Status;
+use tracing::Instrument;
 
 use super::outcome::Outcome;
 use super::status::status;
@@ -221,7 +222,7 @@ pub(super) async fn apart<T: Send + 'static>(
     progress: &Arc<Progress>,
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Status> {
-    let task = tokio::spawn(work);
+    let task = tokio::spawn(work.in_current_span());
     let mut wait = Wait {
         task: task.abort_handle(),
         progress: Arc::clone(progress),
