@@ -11,8 +11,8 @@ missing=()
 compgen -G "/usr/lib/*/faketime/libfaketime.so.1" >/dev/null || missing+=(libfaketime)
 compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || missing+=(postgresql)
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
-for program in curl openssl psql npm; do command -v "$program" >/dev/null || missing+=("$program"); done
-missing=("${missing[@]/psql/postgresql-client}")
+for program in curl openssl npm; do command -v "$program" >/dev/null || missing+=("$program"); done
+command -v psql >/dev/null || missing+=(postgresql-client)
 if [ "${#missing[@]}" -gt 0 ]; then
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}"

@@ -81,9 +81,12 @@ from generated.types import File
 
 url, key, path = sys.argv[1:]
 client = AuthenticatedClient(base_url=url, token=key)
-with open(path, "rb") as file:
-    form = IngestForm(file=File(payload=file, file_name="people.csv"), dataset_name="generated")
-    accepted = jobs_ingest.sync("default", client=client, body=form)
+def send(tenant):
+    with open(path, "rb") as file:
+        form = IngestForm(file=File(payload=file, file_name="people.csv"), dataset_name="generated")
+        return jobs_ingest.sync(tenant, client=client, body=form)
+
+accepted = send("default")
 assert isinstance(accepted, Accepted), accepted
 while (job := jobs_show.sync(accepted.job_id, client=client)).status not in (JobStatus.SUCCESS, JobStatus.FAILED):
     time.sleep(0.1)
@@ -91,7 +94,7 @@ assert (job.status, job.dataset_name, job.metrics.rows_dropped) == (JobStatus.SU
 assert jobs_list.sync(client=client, dataset_name="generated").jobs[0].job_id == accepted.job_id
 removed = results_removed.sync(accepted.job_id, client=client)
 assert len(removed.rows) == 1, removed
-refused = jobs_ingest.sync("somebody", client=client, body=form)
+refused = send("somebody")
 assert isinstance(refused, Problem) and refused.status == 404, refused
 print("a generated client cleaned a file")
 SCRIPT

@@ -137,7 +137,13 @@ def test_users(client: Client, pretender: Pretender) -> None:
     assert client.users.list() == []
     with pytest.raises(NotFoundError):
         client.users.suspend("01a21a23-0000-7000-8000-000000000000")
-    ann = {"id": "01", "subject": "ann", "role": "reviewer", "suspended": True, "created_at": "2026-11-26T23:00:00Z"}
+    ann = {
+        "id": "01",
+        "subject": "ann",
+        "role": "reviewer",
+        "suspended": True,
+        "created_at": "2026-11-26T23:00:00Z",
+    }
     pretender.answers = [json_answer({"users": [ann]}), json_answer({**ann, "suspended": False})]
     with pretender.client() as other:
         [user] = other.users.list()

@@ -230,5 +230,5 @@ def test_another_tenant(client: Client, other_tenant: Client, name: str) -> None
     assert other_tenant.me().tenant != client.me().tenant
     with pytest.raises(NotFoundError):
         other_tenant.job(job.id)
-    with pytest.raises(UnprocessableError, match="no complete upload"):
+    with pytest.raises(UnprocessableError, match="no upload"):
         other_tenant.submit(client.upload(csv()).location, dataset="x")

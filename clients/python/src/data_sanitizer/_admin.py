@@ -82,8 +82,9 @@ class Keys:
 
 
 class Users:
-    """People of the tenant who came with tokens of the identity provider. Whoever looks after them
-    needs the action `keys:manage`.
+    """People of the tenant who came with tokens of the identity provider.
+
+    Whoever looks after them needs the action `keys:manage`.
 
     All methods raise `ApiError` where the service refuses, and `TransportError` where it cannot be
     reached.
