@@ -111,6 +111,8 @@ pub fn html_page(record: &Record) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::super::{Machine, Section, tables_of};
     use super::*;
 

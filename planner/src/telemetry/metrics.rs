@@ -176,6 +176,8 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     /// Names are those of Prometheus' conventions, none is there twice, and each says what it counts.

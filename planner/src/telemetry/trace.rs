@@ -116,6 +116,8 @@ pub fn trace_id(span: &Span) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::session::member_config;
     use ballista_core::extension::SessionConfigHelperExt;

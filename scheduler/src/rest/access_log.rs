@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use axum::extract::{ConnectInfo, MatchedPath, Request};
+use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
 use planner::telemetry::{METRICS, continue_trace, trace_id};
@@ -31,13 +32,27 @@ impl Asker {
 pub(super) async fn log(mut request: Request, next: Next) -> Response {
     let asker = Asker::default();
     request.extensions_mut().insert(asker.clone());
-    let method = request.method().as_str().to_owned();
+    let method = known(request.method());
     let route = request.extensions().get::<MatchedPath>();
     // Paths that nobody serves are many.
     let route = route.map_or("other", MatchedPath::as_str).to_owned();
-    let span = span_of(&request, &method, &route);
-    let answered = answer(request, next, asker, (&method, &route));
+    let span = span_of(&request, method, &route);
+    let answered = answer(request, next, asker, (method, &route));
     answered.instrument(span).await
+}
+
+/// The name of a method; anybody may make up others, and metrics must have an end.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
 }
 
 /// The span of a request, in the trace of whoever sends it.

@@ -14,10 +14,11 @@ use crate::metadata::MetadataError;
 pub struct Problem {
     /// Kind of the problem, `urn:data-sanitizer:problem:…`.
     #[serde(rename = "type")]
-    #[schema(example = "urn:data-sanitizer:problem:queue-full")]
-    pub kind: String,
+    #[schema(value_type = String, example = "urn:data-sanitizer:problem:queue-full")]
+    pub kind: Box<str>,
     /// The kind in words.
-    pub title: String,
+    #[schema(value_type = String)]
+    pub title: &'static str,
     /// HTTP status.
     #[schema(example = 429)]
     pub status: u16,
@@ -29,22 +30,22 @@ pub struct Problem {
     pub field: Option<String>,
     /// The trace of the request, by which it is found in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub trace_id: Option<String>,
+    #[schema(nullable = false, value_type = Option<String>)]
+    pub trace_id: Option<Box<str>>,
     /// Seconds until another try may succeed.
     #[serde(skip)]
     pub retry_after: Option<u64>,
 }
 
 impl Problem {
-    fn new(status: StatusCode, kind: &str, title: &str, detail: impl Into<String>) -> Self {
+    fn new(status: StatusCode, kind: &str, title: &'static str, detail: impl Into<String>) -> Self {
         Self {
-            kind: format!("urn:data-sanitizer:problem:{kind}"),
-            title: title.to_owned(),
+            kind: format!("urn:data-sanitizer:problem:{kind}").into(),
+            title,
             status: status.as_u16(),
             detail: detail.into(),
             field: None,
-            trace_id: trace_id(&Span::current()),
+            trace_id: trace_id(&Span::current()).map(String::into_boxed_str),
             retry_after: None,
         }
     }
