@@ -75,11 +75,7 @@ impl Executor {
         };
         let address = listener.local_addr().map_err(bound)?;
         let task_port = match options.task_port {
-            // Ballista listens by itself; the port is free a moment before.
-            0 => {
-                let free = listen(options, 0).await?;
-                free.local_addr().map_err(bound)?.port()
-            }
+            0 => free_port(options).await?,
             port => port,
         };
         let (work_dir, temporary) = match &options.work_dir {
@@ -142,6 +138,27 @@ impl Executor {
     /// are finished first.
     pub async fn run(self) -> Result<(), ExecutorError> {
         Ok(start_executor_process(Arc::new(self.config)).await?)
+    }
+}
+
+/// A port that is free, for Ballista, which listens by itself a moment later. It lies below those that the system gives
+/// to connections, so that none of them takes it meanwhile.
+async fn free_port(options: &ExecutorOptions) -> Result<u16, ExecutorError> {
+    const TRIES: usize = 64;
+    const BELOW: u16 = 32_768;
+    let mut tried = 0;
+    loop {
+        let any = listen(options, 0).await?;
+        let address = SocketAddr::new(options.bind_host, 0);
+        let failed = |source| ExecutorError::Bind { address, source };
+        let any = any.local_addr().map_err(failed)?.port();
+        let port = BELOW / 2 + any % (BELOW / 2);
+        tried += 1;
+        match listen(options, port).await {
+            Ok(_) => return Ok(port),
+            Err(error) if tried == TRIES => return Err(error),
+            Err(_) => {}
+        }
     }
 }
 
