@@ -37,8 +37,20 @@ mod serve;
 mod service;
 #[path = "cli/service_access.rs"]
 mod service_access;
+#[path = "cli/service_attacks.rs"]
+mod service_attacks;
+#[path = "cli/service_cluster_faults.rs"]
+mod service_cluster_faults;
+#[path = "cli/service_database_faults.rs"]
+mod service_database_faults;
 #[path = "cli/service_faults.rs"]
 mod service_faults;
+#[path = "cli/service_identity.rs"]
+mod service_identity;
+#[path = "cli/service_privacy.rs"]
+mod service_privacy;
+#[path = "cli/service_review.rs"]
+mod service_review;
 #[path = "cli/sql.rs"]
 mod sql;
 #[path = "cli/walk.rs"]

@@ -134,7 +134,7 @@ MUTATIONS = [
     ("documentation_is_up_to_date", "values.yaml", "replicas: 2", "replicas: 3"),
     ("documentation_is_up_to_date", "values.yaml", "  # Tasks at the same time, which share the memory evenly; from the limit of CPU, or the request, when 0\n", ""),
     ("documentation_is_up_to_date", "README.md", "ci/tls.yaml", "ci/https.yaml"),
-    ("nothing_private_is_inside", "values.yaml", "# Address of Prometheus", "# Address of Prometheus, see /root/notes"),
+    ("nothing_private_is_inside", "values.yaml", "# Address of Prometheus", "# Address of Prometheus, see /" + "root/notes"),
     ("nothing_private_is_inside", "values.yaml", "registry: ghcr.io", "registry: registry.internal"),
     ("the_queue_is_counted", "files/scaler.sql", "CREATE POLICY", "-- CREATE POLICY"),
     ("the_queue_is_counted", "files/scaler.sql", "GRANT SELECT (status) ON jobs", "GRANT SELECT ON jobs"),

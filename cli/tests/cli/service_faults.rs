@@ -1,33 +1,28 @@
 //! The service with everything around it going wrong: nothing is lost, nothing is published twice, and what is
 //! published is what a run without faults gives.
 
-use std::io::{BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 
-use super::postgres::{Database, PostgresServer};
+use super::postgres::Database;
 use super::rest_service::{
-    Caller, PATIENCE, PEOPLE, RestService, Setup, address, has, tables_of, tables_of_run,
+    Caller, PATIENCE, PEOPLE, RestService, Setup, has, tables_of, tables_of_run,
 };
 use super::sandbox::Sandbox;
 
-const ROWS: &[&str] = &["--set", "output.rows_per_file=8192"];
+pub const ROWS: &[&str] = &["--set", "output.rows_per_file=8192"];
 
 /// Submits the sandbox's job; gives its identifier.
-fn submit(sandbox: &Sandbox, service: &RestService) -> String {
+pub fn submit(sandbox: &Sandbox, service: &RestService) -> String {
     let printed = service.succeed(sandbox, &[&["submit", "job.yaml"], ROWS].concat());
     printed.trim().to_owned()
 }
 
 /// Waits until something is there.
-fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
+pub fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !there() {
         assert!(begun.elapsed() < PATIENCE, "{what} did not come about");
@@ -37,7 +32,7 @@ fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
 
 /// What must hold of a job whatever happened to the service: it succeeded, was published once, with what a clean run
 /// gives; and the audit log is whole.
-fn is_as_it_should(sandbox: &Sandbox, caller: &Caller, job: &str) {
+pub fn is_as_it_should(sandbox: &Sandbox, caller: &Caller, job: &str) {
     let ended = caller.ended(job);
     assert_eq!(ended["status"], "success", "{ended:#}");
     assert_eq!(tables_of(caller, job), tables_of_run(sandbox, job, ROWS));
@@ -58,7 +53,7 @@ fn is_as_it_should(sandbox: &Sandbox, caller: &Caller, job: &str) {
 }
 
 /// Nobody's place is taken by a job that has ended.
-fn nobody_runs(caller: &Caller) {
+pub fn nobody_runs(caller: &Caller) {
     wait_for("an end", || caller.get("/usage")["tenant"]["running"] == 0);
 }
 
@@ -199,99 +194,6 @@ fn frozen_past_its_lease() {
     assert!(sleeper.stop());
     is_as_it_should(&sandbox, &caller, &job);
     nobody_runs(&caller);
-}
-
-/// Postgres ends as by a power cut, again and again, while jobs come and run: each job that was accepted succeeds.
-#[test]
-fn postgres_crashes_under_load() {
-    let sandbox = Sandbox::with_customers(3_000);
-    let server = PostgresServer::start();
-    let database = Database::of(&server.url());
-    let setup = Setup::with(&[
-        "--database",
-        &database.url(),
-        "--lease",
-        "4s",
-        "--attempts",
-        "20",
-    ]);
-    let service = RestService::start(&sandbox, &setup);
-    let caller = service.caller();
-    let limits = json!({"calls_per_second": 10_000, "max_queued": 100_000});
-    let changed = caller.call(Method::PATCH, "/tenants/default", |request| {
-        request.json(&limits)
-    });
-    assert_eq!(changed.status, 200, "{}", changed.text());
-    let stop = Arc::new(AtomicBool::new(false));
-    let sender = {
-        let (url, key) = (service.url.clone(), service.key.clone());
-        let stop = Arc::clone(&stop);
-        std::thread::spawn(move || {
-            let caller = Caller::new(&url, &key);
-            let mut accepted = Vec::new();
-            let (mut number, mut refused) = (0, 0);
-            while !stop.load(Ordering::Relaxed) {
-                number += 1;
-                let key = format!("job-{number}");
-                // Whoever is refused asks again, with the same key.
-                loop {
-                    let answer = caller.call(Method::POST, "/datasets/default/ingest", |request| {
-                        let file = reqwest::multipart::Part::text(PEOPLE).file_name("people.csv");
-                        request
-                            .header("idempotency-key", &key)
-                            .multipart(reqwest::multipart::Form::new().part("file", file))
-                    });
-                    match answer.status.as_u16() {
-                        202 => {
-                            accepted.push(answer.json()["job_id"].as_str().unwrap().to_owned());
-                            break;
-                        }
-                        503 => refused += 1,
-                        other => panic!("{other}: {}", answer.text()),
-                    }
-                    std::thread::sleep(Duration::from_millis(50));
-                }
-            }
-            (accepted, refused)
-        })
-    };
-    for _ in 0..3 {
-        std::thread::sleep(Duration::from_secs(3));
-        server.crash();
-        std::thread::sleep(Duration::from_secs(1));
-        server.go_on();
-    }
-    std::thread::sleep(Duration::from_secs(2));
-    stop.store(true, Ordering::Relaxed);
-    let (accepted, refused) = sender.join().unwrap();
-    assert!(
-        accepted.len() > 5,
-        "{} accepted, {refused} refused",
-        accepted.len()
-    );
-    for job in &accepted {
-        let ended = caller.ended(job);
-        assert_eq!(ended["status"], "success", "{ended:#}");
-    }
-    let mut different = accepted.clone();
-    different.sort();
-    different.dedup();
-    assert_eq!(different.len(), accepted.len());
-    let versions = caller.get("/datasets/default/people/versions?limit=1000");
-    let mut published: Vec<&str> = versions["versions"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|version| version["job_id"].as_str().unwrap())
-        .collect();
-    published.sort_unstable();
-    assert_eq!(
-        published, different,
-        "each was published once, and nothing else"
-    );
-    assert_eq!(caller.get("/audit/verify")["ok"], true);
-    nobody_runs(&caller);
-    assert!(service.stop());
 }
 
 /// Two hundred jobs are cancelled at random moments: each is cancelled and has published nothing, or it was quicker
@@ -435,99 +337,6 @@ fn a_poison_job() {
     assert!(service.stop());
 }
 
-/// Between the service and Postgres: connections that can be made to hang, as through a router that forgot them.
-struct Wire {
-    port: u16,
-    hangs: Arc<AtomicBool>,
-}
-
-impl Wire {
-    fn to(port: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let wire = Self {
-            port: listener.local_addr().unwrap().port(),
-            hangs: Arc::default(),
-        };
-        let hangs = Arc::clone(&wire.hangs);
-        std::thread::spawn(move || {
-            for near in listener.incoming() {
-                let near = near.unwrap();
-                let Ok(far) = TcpStream::connect(("127.0.0.1", port)) else {
-                    continue;
-                };
-                let dead = Arc::new(AtomicBool::new(false));
-                for (mut from, mut to) in [
-                    (near.try_clone().unwrap(), far.try_clone().unwrap()),
-                    (far, near),
-                ] {
-                    let hangs = Arc::clone(&hangs);
-                    let dead = Arc::clone(&dead);
-                    std::thread::spawn(move || {
-                        let mut buffer = [0; 16 << 10];
-                        while let Ok(count) = from.read(&mut buffer) {
-                            // What hung once stays dead, though nobody says so.
-                            while hangs.load(Ordering::Relaxed) || dead.load(Ordering::Relaxed) {
-                                dead.store(true, Ordering::Relaxed);
-                                std::thread::sleep(Duration::from_millis(50));
-                            }
-                            if count == 0 || to.write_all(&buffer[..count]).is_err() {
-                                return;
-                            }
-                        }
-                    });
-                }
-            }
-        });
-        wire
-    }
-}
-
-/// Connections to Postgres that are half open cost time, and nothing else.
-#[test]
-fn half_open_connections() {
-    let sandbox = Sandbox::with_customers(20_000);
-    let server = PostgresServer::start();
-    let database = Database::of(&server.url());
-    let wire = Wire::to(server.port());
-    let url = database
-        .url()
-        .replace(&format!(":{}/", server.port()), &format!(":{}/", wire.port));
-    let setup = Setup::with(&["--database", &url, "--lease", "4s", "--attempts", "10"]);
-    let service = RestService::start(&sandbox, &setup);
-    let caller = service.caller();
-    let job = submit(&sandbox, &service);
-    caller.until(&job, |job| job["status"] != "queued");
-    wire.hangs.store(true, Ordering::Relaxed);
-    let begun = Instant::now();
-    let answer = caller.call(Method::GET, &format!("/jobs/{job}"), |request| request);
-    assert_eq!(answer.status, 503, "{}", answer.text());
-    assert!(
-        begun.elapsed() < Duration::from_secs(40),
-        "{:?}",
-        begun.elapsed()
-    );
-    assert_eq!(
-        caller
-            .call(Method::GET, "/healthz", |request| request)
-            .status,
-        200
-    );
-    assert_eq!(
-        caller
-            .call(Method::GET, "/readyz", |request| request)
-            .status,
-        503
-    );
-    wire.hangs.store(false, Ordering::Relaxed);
-    wait_for("the service", || {
-        caller
-            .call(Method::GET, "/readyz", |request| request)
-            .status
-            == 200
-    });
-    is_as_it_should(&sandbox, &caller, &job);
-}
-
 /// A clock that is two hours off changes neither leases nor keys: these go by the clock of the database.
 #[test]
 fn clocks_two_hours_off() {
@@ -594,124 +403,4 @@ fn clocks_two_hours_off() {
             "no lease ran out: {attempts:#}"
         );
     }
-}
-
-/// A member of a cluster, until it is dropped.
-struct Member {
-    child: Child,
-}
-
-impl Drop for Member {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-struct Scheduler {
-    member: Member,
-    ballista: String,
-    url: String,
-    key: Option<String>,
-}
-
-fn scheduler(sandbox: &Sandbox, database: &str, bind: &str, begins: bool) -> Scheduler {
-    let store = sandbox.path("store");
-    let mut child = sandbox
-        .command(&["scheduler", "--bind", bind, "--external-host", "127.0.0.1"])
-        .args([
-            "--http",
-            "127.0.0.1:0",
-            "--secret",
-            "env:TEST_SALT",
-            "--lease",
-            "4s",
-        ])
-        .args(["--executor-timeout-seconds", "4", "--attempts", "6"])
-        .args(["--database", database, "--store", store.to_str().unwrap()])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut reader = BufReader::new(child.stdout.take().unwrap());
-    let ballista = address(&mut reader, "scheduler listens on ");
-    let url = address(&mut reader, "REST API listens on ");
-    let key = begins.then(|| address(&mut reader, "first API key, shown this once: "));
-    std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
-    Scheduler {
-        member: Member { child },
-        ballista,
-        url,
-        key,
-    }
-}
-
-fn executor(sandbox: &Sandbox, scheduler: &str) -> Member {
-    let mut child = sandbox
-        .command(&["executor", "--scheduler", &format!("df://{scheduler}")])
-        .args([
-            "--bind-host",
-            "127.0.0.1",
-            "--external-host",
-            "127.0.0.1",
-            "--port",
-            "0",
-            "--task-port",
-            "0",
-        ])
-        .args(["--heartbeat-seconds", "1", "--slots", "1"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut reader = BufReader::new(child.stdout.take().unwrap());
-    address(&mut reader, "executor listens on ");
-    std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
-    Member { child }
-}
-
-/// On a cluster, executors die and the scheduler with the API dies: the job is done all the same.
-#[test]
-fn a_cluster_whose_members_die() {
-    let sandbox = Sandbox::with_customers(40_000);
-    let database = Database::new();
-    let first = scheduler(&sandbox, &database.url(), "127.0.0.1:0", true);
-    let key = first.key.clone().unwrap();
-    let mut executors = vec![
-        executor(&sandbox, &first.ballista),
-        executor(&sandbox, &first.ballista),
-    ];
-    let command = |url: &str, arguments: &[&str]| {
-        let output = sandbox
-            .command(arguments)
-            .env("SANITIZER_API_URL", url)
-            .env("SANITIZER_API_KEY", &key)
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    };
-    let send = [&["submit", "job.yaml"], ROWS].concat();
-    // An executor dies.
-    let job = command(&first.url, &send);
-    let caller = Caller::new(&first.url, &key);
-    caller.until(&job, |job| job["status"] != "queued");
-    drop(executors.pop());
-    executors.push(executor(&sandbox, &first.ballista));
-    is_as_it_should(&sandbox, &caller, &job);
-    // The scheduler dies, and comes back at the same address.
-    let job = command(&first.url, &send);
-    caller.until(&job, |job| job["status"] != "queued");
-    let bind = first.ballista.clone();
-    drop(first.member);
-    let begun = Instant::now();
-    let second = scheduler(&sandbox, &database.url(), &bind, false);
-    let caller = Caller::new(&second.url, &key);
-    caller.until(&job, |job| {
-        job["status"] != "queued" && job["attempt"].as_i64() >= Some(1)
-    });
-    assert!(begun.elapsed() < Duration::from_secs(60));
-    is_as_it_should(&sandbox, &caller, &job);
 }

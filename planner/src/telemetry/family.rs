@@ -1,6 +1,5 @@
 //! Kinds of metrics: each is a family of series, one for each combination of its labels.
 
-use prometheus::core::Collector;
 use prometheus::{CounterVec, GaugeVec, HistogramOpts, HistogramVec, Opts, Registry};
 
 /// Bounds of the buckets of seconds, from a fast answer to a long job.
@@ -101,11 +100,6 @@ pub(super) trait Family: Sized {
     fn touch(&self, labels: &[&str]);
 }
 
-fn register<C: Collector + Clone + 'static>(registry: &Registry, made: C) -> prometheus::Result<C> {
-    registry.register(Box::new(made.clone()))?;
-    Ok(made)
-}
-
 /// A count that only grows, with `N` labels.
 #[derive(Debug)]
 pub struct Counter<const N: usize>(CounterVec);
@@ -123,19 +117,6 @@ impl<const N: usize> Counter<N> {
     /// Adds one to a series.
     pub fn count(&self, labels: [&str; N]) {
         self.add(labels, 1.0);
-    }
-}
-
-impl<const N: usize> Family for Counter<N> {
-    const KIND: Kind = Kind::Counter;
-
-    fn make(metric: &Metric, registry: &Registry) -> prometheus::Result<Self> {
-        let options = Opts::new(metric.name, metric.help);
-        register(registry, CounterVec::new(options, &metric.names())?).map(Self)
-    }
-
-    fn touch(&self, labels: &[&str]) {
-        let _ = self.0.get_metric_with_label_values(labels);
     }
 }
 
@@ -177,19 +158,6 @@ impl Drop for Held {
     }
 }
 
-impl<const N: usize> Family for Gauge<N> {
-    const KIND: Kind = Kind::Gauge;
-
-    fn make(metric: &Metric, registry: &Registry) -> prometheus::Result<Self> {
-        let options = Opts::new(metric.name, metric.help);
-        register(registry, GaugeVec::new(options, &metric.names())?).map(Self)
-    }
-
-    fn touch(&self, labels: &[&str]) {
-        let _ = self.0.get_metric_with_label_values(labels);
-    }
-}
-
 /// How seconds are spread, with `N` labels.
 #[derive(Debug)]
 pub struct Histogram<const N: usize>(HistogramVec);
@@ -203,15 +171,30 @@ impl<const N: usize> Histogram<N> {
     }
 }
 
-impl<const N: usize> Family for Histogram<N> {
-    const KIND: Kind = Kind::Histogram;
+macro_rules! family {
+    ($family:ident, $vector:ident, $options:expr) => {
+        impl<const N: usize> Family for $family<N> {
+            const KIND: Kind = Kind::$family;
 
-    fn make(metric: &Metric, registry: &Registry) -> prometheus::Result<Self> {
-        let options = HistogramOpts::new(metric.name, metric.help).buckets(SECONDS.to_vec());
-        register(registry, HistogramVec::new(options, &metric.names())?).map(Self)
-    }
+            fn make(metric: &Metric, registry: &Registry) -> prometheus::Result<Self> {
+                let made = $vector::new(($options)(metric), &metric.names())?;
+                registry.register(Box::new(made.clone()))?;
+                Ok(Self(made))
+            }
 
-    fn touch(&self, labels: &[&str]) {
-        let _ = self.0.get_metric_with_label_values(labels);
-    }
+            fn touch(&self, labels: &[&str]) {
+                let _ = self.0.get_metric_with_label_values(labels);
+            }
+        }
+    };
 }
+
+fn options(metric: &Metric) -> Opts {
+    Opts::new(metric.name, metric.help)
+}
+
+family!(Counter, CounterVec, options);
+family!(Gauge, GaugeVec, options);
+family!(Histogram, HistogramVec, |metric: &Metric| {
+    HistogramOpts::from(options(metric)).buckets(SECONDS.to_vec())
+});

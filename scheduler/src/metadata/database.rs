@@ -28,6 +28,17 @@ pub struct Connections {
     pub most: u32,
 }
 
+impl Connections {
+    pub(super) fn of<D: sqlx::Database>(pool: &sqlx::Pool<D>) -> Self {
+        let idle = pool.num_idle();
+        Self {
+            busy: (pool.size() as usize).saturating_sub(idle),
+            idle,
+            most: pool.options().get_max_connections(),
+        }
+    }
+}
+
 /// A database with the tables of the service.
 #[async_trait]
 pub trait Database: fmt::Debug + Send + Sync {

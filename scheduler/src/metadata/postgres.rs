@@ -77,12 +77,7 @@ impl Database for PostgresDatabase {
     }
 
     fn connections(&self) -> Connections {
-        let idle = self.pool.num_idle();
-        Connections {
-            busy: (self.pool.size() as usize).saturating_sub(idle),
-            idle,
-            most: self.pool.options().get_max_connections(),
-        }
+        Connections::of(&self.pool)
     }
 
     async fn begin(&self, scope: Scope, writes: bool) -> Result<Box<dyn Transaction>> {

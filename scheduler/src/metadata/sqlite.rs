@@ -70,12 +70,7 @@ impl Database for SqliteDatabase {
     }
 
     fn connections(&self) -> Connections {
-        let idle = self.pool.num_idle();
-        Connections {
-            busy: (self.pool.size() as usize).saturating_sub(idle),
-            idle,
-            most: self.pool.options().get_max_connections(),
-        }
+        Connections::of(&self.pool)
     }
 
     async fn begin(&self, _scope: Scope, writes: bool) -> Result<Box<dyn Transaction>> {

@@ -111,35 +111,25 @@ async fn answer(
     let field = problem.and_then(|problem| problem.field.as_deref());
     let field = field.unwrap_or_default();
     let status = status.as_u16();
+    macro_rules! refused {
+        ($level:ident) => {
+            $level!(
+                method,
+                path,
+                status,
+                kind,
+                field,
+                tenant,
+                actor,
+                peer,
+                milliseconds,
+                "a request was refused"
+            )
+        };
+    }
     match status {
-        401 | 403 | 408 | 413 | 500.. => {
-            warn!(
-                method,
-                path,
-                status,
-                kind,
-                field,
-                tenant,
-                actor,
-                peer,
-                milliseconds,
-                "a request was refused"
-            );
-        }
-        400.. => {
-            info!(
-                method,
-                path,
-                status,
-                kind,
-                field,
-                tenant,
-                actor,
-                peer,
-                milliseconds,
-                "a request was refused"
-            );
-        }
+        401 | 403 | 408 | 413 | 500.. => refused!(warn),
+        400.. => refused!(info),
         _ => {
             debug!(
                 method,
