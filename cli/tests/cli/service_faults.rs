@@ -198,11 +198,10 @@ fn frozen_past_its_lease() {
 
 /// Two hundred jobs are cancelled at random moments: each is cancelled and has published nothing, or it was quicker
 /// and has published once.
-#[test]
-fn cancelled_at_random_moments() {
+fn cancelled_at_random_moments(setup: &Setup) {
     let sandbox = Sandbox::new();
-    let database = Database::new();
-    let mut setup = Setup::with(&["--database", &database.url(), "--jobs", "4"]);
+    let mut setup = setup.clone();
+    setup.arguments.extend(["--jobs", "4"].map(str::to_owned));
     let sweep = ("SANITIZER_API_SWEEP_AFTER".to_owned(), "1s".to_owned());
     setup.environment.push(sweep);
     let service = RestService::start(&sandbox, &setup);
@@ -279,12 +278,69 @@ fn cancelled_at_random_moments() {
     // Nothing is left of those that were cancelled.
     let store = sandbox.path("home/store/cleaned");
     wait_for("an end of what was cancelled", || {
-        count(&store, "_sanitizer") + count(&store, "metadata.json") <= 2 * published.len()
+        count(&store, "_sanitizer") == 0 && count(&store, "metadata.json") <= published.len()
     });
     assert_eq!(count(&store, "metadata.json"), published.len());
     assert_eq!(caller.get("/audit/verify")["ok"], true);
     nobody_runs(&caller);
     assert!(service.stop());
+}
+
+#[test]
+fn cancelled_at_random_moments_on_sqlite() {
+    cancelled_at_random_moments(&Setup::default());
+}
+
+#[test]
+fn cancelled_at_random_moments_on_postgres() {
+    let database = Database::new();
+    cancelled_at_random_moments(&Setup::with(&["--database", &database.url()]));
+}
+
+/// Fifty requests with one key at the same moment, each with the whole file, make one job and keep one file.
+fn one_request_fifty_times(setup: &Setup) {
+    let sandbox = Sandbox::new();
+    let service = RestService::start(&sandbox, setup);
+    let senders: Vec<_> = (0..50)
+        .map(|_| {
+            let (url, key) = (service.url.clone(), service.key.clone());
+            std::thread::spawn(move || {
+                let caller = Caller::new(&url, &key);
+                let file = reqwest::multipart::Part::text(PEOPLE).file_name("people.csv");
+                let form = reqwest::multipart::Form::new().part("file", file);
+                let path = "/datasets/default/ingest";
+                let answer = caller.call(Method::POST, path, |request| {
+                    request.header("idempotency-key", "fifty").multipart(form)
+                });
+                assert_eq!(answer.status, 202, "{}", answer.text());
+                answer.json()["job_id"].as_str().unwrap().to_owned()
+            })
+        })
+        .collect();
+    let senders = senders.into_iter();
+    let mut ids: Vec<String> = senders.map(|sender| sender.join().unwrap()).collect();
+    ids.dedup();
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    let caller = service.caller();
+    assert_eq!(caller.ended(&ids[0])["status"], "success");
+    let versions = caller.get("/datasets/default/people/versions");
+    assert_eq!(versions["versions"].as_array().unwrap().len(), 1);
+    let tenant = caller.get("/me")["tenant_id"].as_str().unwrap().to_owned();
+    let uploads = sandbox.path("home/store/uploads").join(tenant);
+    let kept = std::fs::read_dir(uploads).unwrap().count();
+    assert_eq!(kept, 1, "the file of the job that was made");
+    assert_eq!(caller.get("/audit/verify")["ok"], true);
+}
+
+#[test]
+fn one_request_fifty_times_on_sqlite() {
+    one_request_fifty_times(&Setup::default());
+}
+
+#[test]
+fn one_request_fifty_times_on_postgres() {
+    let database = Database::new();
+    one_request_fifty_times(&Setup::with(&["--database", &database.url()]));
 }
 
 /// How many files and folders of a name are somewhere in a folder.
@@ -302,10 +358,11 @@ fn count(folder: &std::path::Path, name: &str) -> usize {
 }
 
 /// A job that kills whoever works on it fails in the end; those that run beside it, and those that wait, succeed.
-#[test]
-fn a_poison_job() {
+fn a_poison_job(setup: &Setup) {
     let sandbox = Sandbox::with_customers(30_000);
-    let mut setup = Setup::with(&["--lease", "2s", "--attempts", "3", "--jobs", "2"]);
+    let mut setup = setup.clone();
+    let more = ["--lease", "2s", "--attempts", "3", "--jobs", "2"];
+    setup.arguments.extend(more.map(str::to_owned));
     let mut service = RestService::start(&sandbox, &setup);
     setup.key = Some(service.key.clone());
     let poison = submit(&sandbox, &service);
@@ -335,6 +392,17 @@ fn a_poison_job() {
     }
     nobody_runs(&caller);
     assert!(service.stop());
+}
+
+#[test]
+fn a_poison_job_on_sqlite() {
+    a_poison_job(&Setup::default());
+}
+
+#[test]
+fn a_poison_job_on_postgres() {
+    let database = Database::new();
+    a_poison_job(&Setup::with(&["--database", &database.url()]));
 }
 
 /// A clock that is two hours off changes neither leases nor keys: these go by the clock of the database.
