@@ -21,15 +21,20 @@ use datafusion::prelude::SessionConfig;
 use planner::telemetry::{METRICS, TraceOptions, continue_trace, trace_id, traceparent};
 use tracing::{Instrument, Span, field, info_span};
 
+use crate::memory::TaskMemory;
 use crate::pool::ConnectionPool;
 
-/// Counts the tasks of Ballista's engine, and traces them.
-pub(crate) struct MeteredEngine(DefaultExecutionEngine);
+/// Counts the tasks of Ballista's engine and their memory, and traces them.
+pub(crate) struct MeteredEngine {
+    engine: DefaultExecutionEngine,
+    memory: TaskMemory,
+}
 
 impl MeteredEngine {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(memory: TaskMemory) -> Self {
         let pool = Arc::new(ConnectionPool::default());
-        Self(DefaultExecutionEngine::with_client_pool(pool))
+        let engine = DefaultExecutionEngine::with_client_pool(pool);
+        Self { engine, memory }
     }
 }
 
@@ -57,7 +62,7 @@ impl ExecutionEngine for MeteredEngine {
         if let Some(trace) = trace_id(&span) {
             span.record("trace_id", trace);
         }
-        let task = self.0.create_query_stage_exec(
+        let task = self.engine.create_query_stage_exec(
             job_id,
             stage_id,
             task_id,
@@ -66,7 +71,11 @@ impl ExecutionEngine for MeteredEngine {
             work_dir,
             config,
         )?;
-        Ok(Arc::new(MeteredTask { task, span }))
+        Ok(Arc::new(MeteredTask {
+            task,
+            span,
+            memory: self.memory.clone(),
+        }))
     }
 }
 
@@ -74,6 +83,7 @@ impl ExecutionEngine for MeteredEngine {
 struct MeteredTask {
     task: Arc<dyn QueryStageExecutor>,
     span: Span,
+    memory: TaskMemory,
 }
 
 impl fmt::Display for MeteredTask {
@@ -126,6 +136,7 @@ impl QueryStageExecutor for MeteredTask {
         context: Arc<TaskContext>,
     ) -> Result<Vec<ShuffleWritePartition>> {
         let _running = METRICS.tasks_running.hold();
+        let _memory = self.memory.hold(context.memory_pool());
         let mut ended = Ended {
             begun: Instant::now(),
             outcome: "cancelled",

@@ -24,6 +24,7 @@ use tonic_health::server::health_reporter;
 
 use crate::ExecutorOptions;
 use crate::engine::MeteredEngine;
+use crate::memory::TaskMemory;
 
 /// Share of the machine's or container's memory that tasks may take.
 const MEMORY_SHARE: f64 = 0.75;
@@ -57,6 +58,7 @@ pub enum ExecutorError {
 pub struct Executor {
     address: SocketAddr,
     config: ExecutorProcessConfig,
+    memory: TaskMemory,
     // Of a folder that goes with the executor.
     _work_dir: Option<TempDir>,
 }
@@ -97,6 +99,7 @@ impl Executor {
         };
         METRICS.task_slots.set([], slots as f64);
         let health = ExecutorHealth::new();
+        let memory = TaskMemory::default();
         let config = ExecutorProcessConfig {
             bind_host: options.bind_host.to_string(),
             external_host: Some(options.external_host.clone()),
@@ -114,7 +117,7 @@ impl Executor {
             executor_heartbeat_interval_seconds: options.heartbeat_seconds,
             memory_pool_size: options.memory_limit.map(|limit| limit.0),
             memory_pool_fraction: MEMORY_SHARE,
-            override_execution_engine: Some(Arc::new(MeteredEngine::new())),
+            override_execution_engine: Some(Arc::new(MeteredEngine::new(memory.clone()))),
             override_function_registry: Some(Arc::new(BallistaFunctionRegistry::from(&state))),
             override_config_producer: Some(Arc::new(member_config)),
             override_physical_codec: Some(Arc::new(SanitizerCodec::default())),
@@ -125,6 +128,7 @@ impl Executor {
         Ok(Self {
             address,
             config,
+            memory,
             _work_dir: temporary,
         })
     }
@@ -132,6 +136,11 @@ impl Executor {
     /// Where it gives results and tells of its health.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What its tasks have of its memory.
+    pub fn memory(&self) -> TaskMemory {
+        self.memory.clone()
     }
 
     /// Takes tasks until it is interrupted or terminated, or something fails. Tasks that run then

@@ -640,6 +640,12 @@ operations = Dashboard(
                     "s",
                 ),
                 Panel(
+                    "Duration of stages",
+                    "From the first task of a stage that was sent out to the last one that ended.",
+                    quantiles("cluster_stage_duration_seconds"),
+                    "s",
+                ),
+                Panel(
                     "Ballista's jobs, per minute",
                     "Each pass of a job is one.",
                     [("60 * " + rate("cluster_jobs_total", "outcome"), "{{outcome}}")],
@@ -722,6 +728,13 @@ operations = Dashboard(
                     [("data_sanitizer:object_store_error_ratio:rate5m", "{{operation}}")],
                     "percentunit",
                     thresholds=rising(0.01, 0.05),
+                ),
+                Panel(
+                    "Object store, tried again",
+                    "Requests a second that were put off (throttled), failed, or had no answer, so that the client tried again.",
+                    [(rate("object_store_retries_total", "reason"), "{{reason}}")],
+                    "reqps",
+                    stacked=True,
                 ),
                 Panel(
                     "Object store, latency p95",

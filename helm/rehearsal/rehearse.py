@@ -262,6 +262,23 @@ def check_dashboards(url: str) -> None:
     assert not unexpected, "no data for\n" + "\n".join(unexpected)
 
 
+# What has to have been counted by the end, in one process of the role at least.
+COUNTED = {
+    "scheduler": ["cluster_jobs_total", "cluster_stage_duration_seconds_count", "object_store_bytes_total", "memory_pool_bytes", "job_duration_seconds_count"],
+    "executor": ["tasks_total", "shuffle_written_bytes_total", "object_store_requests_total"],
+    "flight-sql": ["flight_sql_statements_total"],
+}
+
+
+def check_counted(scrapes: dict[str, str]) -> None:
+    """Work that was done is in the figures of those who did it."""
+    for role, names in COUNTED.items():
+        lines = [line for process, text in scrapes.items() if process.startswith(role) for line in text.splitlines()]
+        for name in names:
+            values = [float(line.rsplit(" ", 1)[1]) for line in lines if re.match(rf"data_sanitizer_{name}[{{ ]", line)]
+            assert any(values), f"{role}: {name} is {values}"
+
+
 def check_logs(folder: Path, job: str, trace: str, key: str) -> None:
     """Lines are JSON; those of a job and a request name it and its trace; no data of people and no secret is in any."""
     of_job = of_request = 0
@@ -346,6 +363,7 @@ def main() -> None:
             text = requests.get(address).text
             (folder / f"scrape-{name}.txt").write_text(text)
             subprocess.run(["promtool", "check", "metrics"], input=text, text=True, check=True, capture_output=True)
+        check_counted({name: (folder / f"scrape-{name}.txt").read_text() for name in scrapes})
         prometheus = f"http://127.0.0.1:{port}"
         config["scrape_configs"].append({"job_name": "data-sanitizer-flight-sql", "static_configs": [{"targets": [target("flight-sql")]}]})
         (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))

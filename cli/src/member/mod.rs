@@ -88,7 +88,11 @@ pub fn executor(arguments: &ExecutorArguments) -> anyhow::Result<()> {
         let executor = Executor::bind(&options).await?;
         let address = executor.address();
         say(&format!("executor listens on {address}"));
-        let refresh: Refresh = Arc::new(|| Box::pin(async {}));
+        let memory = executor.memory();
+        let refresh: Refresh = Arc::new(move || {
+            let memory = memory.clone();
+            Box::pin(async move { memory.refresh() })
+        });
         scrape::listen(&arguments.scrape, Role::Executor, refresh).await?;
         Ok(executor.run().await?)
     })

@@ -13,7 +13,7 @@ use object_store::{ObjectStore, RetryConfig};
 use tokio::runtime::Runtime;
 use tracing::Instrument;
 
-use super::metered::MeteredStore;
+use super::metered::{MeteredConnector, MeteredStore};
 use crate::spec::Secret;
 
 /// Threads that requests to stores run on.
@@ -179,18 +179,21 @@ fn build(bucket: &str, settings: &Settings) -> io::Result<Arc<dyn ObjectStore>> 
     Ok(match scheme {
         "s3" | "s3a" => {
             let builder = configured!(AmazonS3Builder::new(), settings, "AWS_");
-            let store = builder.with_bucket_name(name).with_retry(retry).build();
+            let builder = builder.with_bucket_name(name).with_retry(retry);
+            let store = builder.with_http_connector(MeteredConnector).build();
             Arc::new(store.map_err(io_error)?)
         }
         "gs" => {
             let builder = configured!(GoogleCloudStorageBuilder::new(), settings, "GOOGLE_");
-            let store = builder.with_bucket_name(name).with_retry(retry).build();
+            let builder = builder.with_bucket_name(name).with_retry(retry);
+            let store = builder.with_http_connector(MeteredConnector).build();
             Arc::new(store.map_err(io_error)?)
         }
         "az" | "azure" | "abfs" | "abfss" => {
             let builder = configured!(MicrosoftAzureBuilder::new(), settings, "AZURE_");
             let builder = builder.with_url(bucket).with_retry(retry);
-            Arc::new(builder.build().map_err(io_error)?)
+            let store = builder.with_http_connector(MeteredConnector).build();
+            Arc::new(store.map_err(io_error)?)
         }
         _ => {
             let text = format!("locations of the scheme {scheme}:// are not known");
@@ -203,7 +206,59 @@ fn build(bucket: &str, settings: &Settings) -> io::Result<Arc<dyn ObjectStore>> 
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+
+    use object_store::ObjectStoreExt;
+    use object_store::path::Path as ObjectPath;
+
     use super::*;
+    use crate::telemetry::METRICS;
+
+    /// A request that a store puts off, fails and hangs up on is answered in the end, and each try is counted.
+    #[test]
+    fn tries_are_counted() {
+        const ANSWERS: [&str; 4] = ["503 Slow Down", "500 Internal Server Error", "", "200 OK"];
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let store = std::thread::spawn(move || {
+            for answer in ANSWERS {
+                let (mut stream, _) = listener.accept().unwrap();
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let head = lines
+                    .map(Result::unwrap)
+                    .take_while(|line| !line.is_empty());
+                assert!(head.count() > 0);
+                if !answer.is_empty() {
+                    let about = "Last-Modified: Thu, 26 Nov 2026 10:00:00 GMT\r\nContent-Length: 7";
+                    write!(
+                        stream,
+                        "HTTP/1.1 {answer}\r\n{about}\r\nConnection: close\r\n\r\n"
+                    )
+                    .unwrap();
+                }
+            }
+        });
+        let endpoint = format!("http://{address}");
+        let settings = [
+            ("AWS_ACCESS_KEY_ID", "a"),
+            ("AWS_SECRET_ACCESS_KEY", "b"),
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ENDPOINT_URL", &endpoint),
+            ("AWS_ALLOW_HTTP", "true"),
+        ];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let client = build("s3://bucket", &settings.to_vec()).unwrap();
+        let found = wait(async move { client.head(&ObjectPath::from("table.csv")).await }).unwrap();
+        store.join().unwrap();
+        assert_eq!(found.size, 7);
+        let counted = METRICS.text();
+        for reason in ["throttled", "server_error", "connection"] {
+            let series = "data_sanitizer_object_store_retries_total{reason=\"";
+            let line = format!("{series}{reason}\"}} 1\n");
+            assert!(counted.contains(&line), "{line}: {counted}");
+        }
+    }
 
     /// Settings come from a file of assignments, quoted or exported, and an error names no value.
     #[test]

@@ -1,4 +1,4 @@
-//! An object store whose requests are counted.
+//! An object store whose requests are counted, and what its client tries again.
 
 use std::fmt;
 use std::ops::Range;
@@ -9,11 +9,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
+    ReqwestConnector,
+};
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
-    UploadPart,
+    ClientOptions, CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult,
+    MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload,
+    PutResult, RenameOptions, Result, UploadPart,
 };
 use tracing::{Instrument, info_span};
 
@@ -150,6 +154,51 @@ impl ObjectStore for MeteredStore {
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
         metered("copy", self.0.rename_opts(from, to, options)).await
     }
+}
+
+/// Makes clients that count what they try again: the store above them sees only how it ended.
+#[derive(Debug)]
+pub(super) struct MeteredConnector;
+
+impl HttpConnector for MeteredConnector {
+    fn connect(&self, options: &ClientOptions) -> Result<HttpClient> {
+        let client = ReqwestConnector::default().connect(options)?;
+        Ok(HttpClient::new(MeteredClient(client)))
+    }
+}
+
+#[derive(Debug)]
+struct MeteredClient(HttpClient);
+
+#[async_trait]
+impl HttpService for MeteredClient {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let answer = self.0.execute(request).await;
+        let reason = match &answer {
+            Ok(response) => tried_again(response.status().as_u16()),
+            Err(error) => broken_off(error.kind()).then_some("connection"),
+        };
+        if let Some(reason) = reason {
+            METRICS.object_store_retries.count([reason]);
+        }
+        answer
+    }
+}
+
+/// Why a request that was answered with a status is tried again, if it is.
+fn tried_again(status: u16) -> Option<&'static str> {
+    match status {
+        // Amazon's stores say 503 (`SlowDown`) where others say 429.
+        429 | 503 => Some("throttled"),
+        408 | 500..=599 => Some("server_error"),
+        _ => None,
+    }
+}
+
+/// Whether a request that was not answered is tried again. All that we ask stores for may be asked for twice.
+fn broken_off(kind: HttpErrorKind) -> bool {
+    use HttpErrorKind::{Connect, Interrupted, Request, Timeout};
+    matches!(kind, Connect | Request | Timeout | Interrupted)
 }
 
 /// A list counts once, when it has come to its end or failed.

@@ -93,7 +93,9 @@ metrics! {
         object_store_requests: Counter, "object_store_requests_total", ["operation": &["get", "put", "list", "delete", "copy"], "outcome": &["success", "error"]], "Requests to object stores; one that was tried again inside the client counts once.";
         object_store_seconds: Histogram, "object_store_request_duration_seconds", ["operation": &["get", "put", "list", "delete", "copy"]], "Seconds until an object store answered, retries of the client among them.";
         object_store_bytes: Counter, "object_store_bytes_total", ["direction": &["read", "written"]], "Bytes that object stores gave and were given.";
+        object_store_retries: Counter, "object_store_retries_total", ["reason": &["throttled", "server_error", "connection"]], "Answers of object stores, or connections to them, that failed so that the client tries again; the last one, after which it gives up, among them.";
         spilled_bytes: Counter, "spilled_bytes_total", [], "Bytes that operators wrote to disk for lack of memory.";
+        memory_pool: Gauge, "memory_pool_bytes", ["state": &["reserved", "limit"]], "Memory that the jobs of this process have asked for, and may have together; of executors, what their running tasks have asked for, and may have.";
     }
     Service {
         rows_processed: Counter, "rows_processed_total", ["tenant": &[]], "Rows of the sources of published jobs.";
@@ -129,7 +131,6 @@ metrics! {
         database_up: Gauge, "database_up", [], "1 when the metadata database answered this scrape, else 0.";
         audit_intact: Gauge, "audit_chain_intact", [], "1 when the audit logs of all tenants verified, 0 when one does not; checked in the background.";
         audit_checked: Gauge, "audit_chain_checked_timestamp_seconds", [], "When the audit logs were last verified, in Unix time.";
-        memory_pool: Gauge, "memory_pool_bytes", ["state": &["reserved", "limit"]], "Memory that the jobs of this process have asked for, and may have together.";
         flight_sql_sessions: Gauge, "flight_sql_sessions", [], "Sessions of Flight SQL clients.";
         flight_sql_statements: Counter, "flight_sql_statements_total", ["outcome": ENDS], "Statements of Flight SQL clients that ended.";
     }
@@ -137,6 +138,7 @@ metrics! {
         executors: Gauge, "executors", [], "Executors of the cluster that live.";
         cluster_jobs: Counter, "cluster_jobs_total", ["outcome": TASK_ENDS], "Plans that the cluster ran: several for each job.";
         cluster_job_seconds: Histogram, "cluster_job_duration_seconds", [], "Seconds from the submission of a plan to the cluster to its end.";
+        cluster_stage_seconds: Histogram, "cluster_stage_duration_seconds", [], "Seconds from the first task of a stage that was sent to an executor to the last one that ended, of plans that ended.";
         tasks_pending: Gauge, "tasks_pending", [], "Tasks that could begin if an executor had a free slot.";
     }
     Executor {

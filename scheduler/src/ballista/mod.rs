@@ -2,6 +2,7 @@
 
 mod options;
 mod server;
+mod stages;
 mod watch;
 
 pub use options::SchedulerOptions;

@@ -17,6 +17,7 @@ use planner::telemetry::METRICS;
 use tokio::net::TcpListener;
 
 use super::SchedulerOptions;
+use super::stages::WatchedJobs;
 use super::watch::ClusterWatch;
 
 /// What can go wrong with a scheduler.
@@ -54,6 +55,8 @@ impl Scheduler {
         let config = config(options, address);
         config.validate()?;
         let cluster = BallistaCluster::new_from_config(&config).await?;
+        let jobs = Arc::new(WatchedJobs(cluster.job_state()));
+        let cluster = BallistaCluster::new(cluster.cluster_state(), jobs);
         let codec = BallistaCodec::new(
             Arc::new(BallistaLogicalExtensionCodec::default()),
             Arc::new(SanitizerCodec::default()),

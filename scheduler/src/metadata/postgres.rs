@@ -254,3 +254,57 @@ fn copy_line(to: &mut String, row: &[Param]) {
     }
     to.push('\n');
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Answers what a client asks first, whether TLS may be spoken, and gives what the client says then.
+    async fn server(answer: u8) -> (SocketAddr, tokio::task::JoinHandle<Vec<u8>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let heard = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 8];
+            stream.read_exact(&mut asked).await.unwrap();
+            // The length, and the number that asks for TLS (1234, 5679).
+            assert_eq!(asked, [0, 0, 0, 8, 4, 210, 22, 47]);
+            stream.write_all(&[answer]).await.unwrap();
+            let mut said = vec![0; 6];
+            let read = stream.read(&mut said).await.unwrap_or(0);
+            said.truncate(read);
+            said
+        });
+        (address, heard)
+    }
+
+    async fn open(address: SocketAddr) -> MetadataError {
+        let url = format!("postgres://someone:secret@{address}/base?sslmode=require");
+        let opened = PostgresDatabase::open(&url, 1, Duration::from_secs(2)).await;
+        opened.unwrap_err()
+    }
+
+    /// A server that speaks TLS hears TLS: the handshake (22) of version 3 with the client's first message (1).
+    #[tokio::test]
+    async fn tls() {
+        let (address, heard) = server(b'S').await;
+        open(address).await;
+        let said = heard.await.unwrap();
+        assert_eq!((said[0], said[1], said[5]), (22, 3, 1), "{said:?}");
+    }
+
+    /// One that does not hears nothing more, not even who asked, and the error says why.
+    #[tokio::test]
+    async fn no_tls() {
+        let (address, heard) = server(b'N').await;
+        let error = open(address).await.to_string();
+        assert!(error.contains("TLS"), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+        assert_eq!(heard.await.unwrap(), []);
+    }
+}
