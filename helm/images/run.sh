@@ -19,7 +19,9 @@ trap clean_up EXIT
 
 if [ -n "${PROGRAMS:-}" ]; then
   mkdir -p "$scratch/build/src/target/release"
-  cp "$PROGRAMS"/sanitizer "$PROGRAMS"/sanitizer-scheduler "$PROGRAMS"/sanitizer-executor "$scratch/build/src/target/release/"
+  for program in sanitizer sanitizer-scheduler sanitizer-executor; do
+    strip --strip-debug -o "$scratch/build/src/target/release/$program" "$PROGRAMS/$program"
+  done
   for pair in scheduler:scheduler executor:executor sanitizer:cli; do
     # The line that names the syntax would be fetched; the engine's own knows it too.
     sed 1d "${pair#*:}/Dockerfile" | docker buildx build --quiet --load --network host --build-context build="$scratch/build" \
@@ -49,11 +51,10 @@ stop() {
 
 printf 'id,name,joined\n1,Ann,2026-01-05\n1,Ann,2026-01-05\n2, bob ,05.02.2026\n' >"$scratch/customers.csv"
 
-# Cleans the table over REST with the first key that the container tells; prints the clean rows.
+# Cleans the table over REST; prints the clean rows.
 clean_over_rest() {
-  local container="$1" url key job status
+  local container="$1" key="$2" url job status
   url="http://$(docker port "$container" 8080/tcp)/api/v1"
-  key="$(docker logs "$container" 2>&1 | sed -n 's/^first API key, shown this once: //p')"
   api() { curl --silent --show-error --fail-with-body --header "Authorization: Bearer $key" "$@"; }
   job="$(api "$url/datasets/default/ingest" --form "file=@$scratch/customers.csv" | sed -n 's/.*"job_id":"\([^"]*\)".*/\1/p')"
   for _ in $(seq 60); do
@@ -74,10 +75,14 @@ check_rows() {
 }
 
 for image in scheduler executor sanitizer; do
+  # With the places of all lines it would have a gigabyte.
+  program="$(docker inspect --format '{{index .Config.Entrypoint 0}}' "$images/$image:$IMAGE_TAG")"
+  size="$(docker run --rm --entrypoint stat "$images/$image:$IMAGE_TAG" --format %s "/usr/local/bin/$program")"
+  [ "$size" -lt 400000000 ] || { echo "$program has $((size / 1000000)) MB" >&2 && exit 1; }
   user="$(docker inspect --format '{{.Config.User}}' "$images/$image:$IMAGE_TAG")"
   [ "$user" = 65532:65532 ] || { echo "$image runs as $user" >&2 && exit 1; }
 done
-echo "none runs as root"
+echo "none runs as root, none is too large"
 
 mkdir "$scratch/data"
 cp "$scratch/customers.csv" "$scratch/data/"
@@ -88,13 +93,14 @@ echo "the command line cleans a file of the host"
 
 docker run --detach --name "$name-serve" "${hardened[@]}" --tmpfs /tmp --publish 127.0.0.1::8080 "$images/sanitizer:$IMAGE_TAG" >/dev/null
 wait_healthy "$name-serve"
-clean_over_rest "$name-serve" | check_rows
+key="$(docker exec "$name-serve" cat /var/lib/data-sanitizer/first-api-key)"
+clean_over_rest "$name-serve" "$key" | check_rows
 stop "$name-serve"
 echo "serve is healthy, cleans over REST, and ends when it is asked to"
 
 docker network create "$name" >/dev/null
-# Scheduler and executors see one folder; it gets the owner that it has in the executor's image.
-docker run --rm --volume "$name:/var/lib/data-sanitizer" --entrypoint true "$images/executor:$IMAGE_TAG"
+# Scheduler and executors see one folder. While it is empty, it takes the owner that it has in the image: nobody's in the executor's.
+docker run --rm --volume "$name:/var/lib/data-sanitizer" --entrypoint touch "$images/executor:$IMAGE_TAG" /var/lib/data-sanitizer/shared
 member=("${hardened[@]}" --tmpfs /tmp --network "$name" --volume "$name:/var/lib/data-sanitizer")
 docker run --detach --name "$name-scheduler" "${member[@]}" --publish 127.0.0.1::8080 \
   --env SANITIZER_API_DATABASE=sqlite:/var/lib/data-sanitizer/service.sqlite --env SANITIZER_API_STORE=/var/lib/data-sanitizer/store \
@@ -107,6 +113,7 @@ for number in 1 2; do
 done
 wait_healthy "$name-executor-1"
 wait_healthy "$name-executor-2"
-clean_over_rest "$name-scheduler" | check_rows
+key="$(docker logs "$name-scheduler" 2>&1 | sed -n 's/^first API key, shown this once: //p')"
+clean_over_rest "$name-scheduler" "$key" | check_rows
 for container in executor-1 executor-2 scheduler; do stop "$name-$container"; done
 echo "a scheduler and two executors are healthy, clean over REST, and end when they are asked to"

@@ -56,7 +56,7 @@ check "workflows (zizmor)" zizmor --offline --no-progress --quiet --min-severity
 check "YAML (yamllint)" yamllint --strict --config-data \
   '{extends: default, rules: {document-start: disable, line-length: {max: 160}, truthy: {check-keys: false}, comments: {min-spaces-from-content: 1}}}' \
   helm/compose "${workflows[@]}" .github/dependabot.yml
-check "scripts (shellcheck)" shellcheck helm/images/test.sh helm/images/http-ok helm/compose/bucket.sh helm/compose/postgres/login.sh
+check "scripts (shellcheck)" shellcheck helm/images/test.sh helm/images/run.sh helm/images/http-ok helm/compose/bucket.sh helm/compose/postgres/login.sh
 check "names, ports, paths and versions" python helm/images/check.py
 
 # With every variable that must not be empty.

@@ -327,7 +327,8 @@ def main() -> None:
         local = ["--metrics", "127.0.0.1:0", "--log-format", "json"]
         subprocess.run([PROGRAM, "migrate", "--database", database], check=True, capture_output=True)
         command = [PROGRAM, "scheduler", "--bind", "127.0.0.1:0", "--external-host", "127.0.0.1", "--http", "127.0.0.1:0", "--store", "s3://clean/service"]
-        scheduler = processes.start("scheduler", command + local, SANITIZER_API_DATABASE=database)
+        # The memory is Compose's: less than what a job has when it asks for none.
+        scheduler = processes.start("scheduler", command + local, SANITIZER_API_DATABASE=database, SANITIZER_API_JOB_MEMORY="1GiB")
         members = processes.told(scheduler, "scheduler listens on ")
         cluster = f"df://{members}"
         scrapes = {"scheduler": processes.told(scheduler, "metrics are at ")}

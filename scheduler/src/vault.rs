@@ -70,7 +70,8 @@ impl Vault {
                 let pool = SqlitePoolOptions::new()
                     .max_connections(2)
                     .connect_with(options)
-                    .await?;
+                    .await
+                    .map_err(|error| MetadataError::Failed(format!("{path}: {error}")))?;
                 sqlx::raw_sql(
                     "CREATE TABLE IF NOT EXISTS pii_tokens (
                        tenant_id TEXT NOT NULL, token TEXT NOT NULL, column_name TEXT NOT NULL, sealed BLOB NOT NULL,

@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 pub use self::arguments::ApiArguments;
 pub use self::settings::ApiSettings;
+pub(crate) use self::settings::tokens_beside;
 use crate::home::DEFAULT_TENANT;
 use crate::settings::say;
 

@@ -109,6 +109,18 @@ impl Default for ApiSettings {
     }
 }
 
+/// Where the members of a cluster keep what tokens stand for, when they are told no place: in the same Postgres database
+/// in a schema of its own, or in a SQLite file beside the other.
+pub(crate) fn tokens_beside(database: &str) -> String {
+    match database.strip_prefix("sqlite:") {
+        Some(path) => {
+            let beside = Path::new(path).with_file_name("tokens.sqlite");
+            format!("sqlite:{}", beside.display())
+        }
+        None => database.to_owned(),
+    }
+}
+
 impl ApiSettings {
     /// From the defaults, the section `[api]` of a file, the environment and the command line.
     pub(crate) fn load(file: Option<&Path>, arguments: &ApiArguments) -> anyhow::Result<Self> {

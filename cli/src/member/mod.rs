@@ -12,7 +12,7 @@ use scheduler::Service;
 use scheduler::ballista::{Scheduler, SchedulerOptions};
 
 pub use self::arguments::{ExecutorArguments, MigrateArguments, SchedulerArguments};
-use crate::api::{self, ApiSettings};
+use crate::api::{self, ApiSettings, tokens_beside};
 use crate::ending::UsageError;
 use crate::scrape::{self, Refresh};
 use crate::settings::{asked_to_stop, runtime, say, settings};
@@ -24,10 +24,13 @@ pub fn scheduler(arguments: &SchedulerArguments) -> anyhow::Result<()> {
         "SANITIZER_SCHEDULER_",
         arguments,
     )?;
-    let api = ApiSettings::load(arguments.config.as_deref(), &arguments.api)?;
+    let mut api = ApiSettings::load(arguments.config.as_deref(), &arguments.api)?;
     if api.database.is_some() != api.store.is_some() {
         let text = "database and store belong together: jobs over REST need both";
         return Err(UsageError(text.to_owned()).into());
+    }
+    if api.token_database.is_none() {
+        api.token_database = api.database.as_deref().map(tokens_beside);
     }
     runtime()?.block_on(async {
         let scheduler = Scheduler::bind(&options).await?;
@@ -70,9 +73,9 @@ pub fn scheduler(arguments: &SchedulerArguments) -> anyhow::Result<()> {
 
 /// Makes the tables of the service, or brings them up to date. A scheduler does so too when it starts.
 pub fn migrate(arguments: &MigrateArguments) -> anyhow::Result<()> {
-    let tokens = arguments.token_database.as_ref();
-    let tokens = tokens.unwrap_or(&arguments.database);
-    runtime()?.block_on(scheduler::migrate(&arguments.database, tokens))?;
+    let tokens = arguments.token_database.clone();
+    let tokens = tokens.unwrap_or_else(|| tokens_beside(&arguments.database));
+    runtime()?.block_on(scheduler::migrate(&arguments.database, &tokens))?;
     say("the tables are up to date");
     Ok(())
 }

@@ -76,6 +76,8 @@ pub(crate) fn overlay(base: &mut Value, over: &Value) {
 impl SpecPolicy {
     /// Reads a spec and refuses what a tenant may not ask for.
     pub(crate) fn check(&self, document: Value) -> Result<JobSpec, SpecProblem> {
+        let memory = document.pointer("/options/memory_limit");
+        let asks_for_memory = memory.is_some_and(|memory| !memory.is_null());
         let mut spec = JobSpec::from_value(document, "spec").map_err(|error| match error {
             planner::Error::Spec { field, problem, .. } => SpecProblem::new(field, problem),
             other => SpecProblem::new("document", other.to_string()),
@@ -143,10 +145,13 @@ impl SpecPolicy {
             .max_decompressed_bytes
             .map_or(self.decompressed, |size| size.0);
         read.max_decompressed_bytes = Some(ByteSize(asked.min(self.decompressed)));
-        if spec.options.memory_limit.0 > self.memory_limit {
-            let limit = planner::spec::ByteSize(self.memory_limit);
-            let problem = format!("{limit} is the most that a job may have here");
-            return Err(SpecProblem::new("options.memory_limit", problem));
+        let most = ByteSize(self.memory_limit);
+        if spec.options.memory_limit.0 > most.0 {
+            if asks_for_memory {
+                let problem = format!("{most} is the most that a job may have here");
+                return Err(SpecProblem::new("options.memory_limit", problem));
+            }
+            spec.options.memory_limit = most;
         }
         Ok(spec)
     }
@@ -257,6 +262,26 @@ mod tests {
         ] {
             assert_eq!(spec(&upload, more).unwrap_err(), field);
         }
+    }
+
+    /// A job that asks for no memory has as much as it may have, however little that is.
+    #[test]
+    fn memory_that_nobody_asked_for() {
+        let small = SpecPolicy {
+            memory_limit: 1 << 30,
+            ..policy()
+        };
+        let location = format!("upload:{}", Uuid::now_v7());
+        let limit = |options: Value| {
+            let spec = json!({"version": 1, "source": {"location": location}, "options": options});
+            let checked = small.check(spec).map_err(|problem| problem.field)?;
+            Ok::<_, String>(checked.options.memory_limit)
+        };
+        assert_eq!(limit(json!({})), Ok(ByteSize(1 << 30)));
+        let half = json!({"memory_limit": "512MiB"});
+        assert_eq!(limit(half), Ok(ByteSize(512 << 20)));
+        let much = json!({"memory_limit": "4GiB"});
+        assert_eq!(limit(much), Err("options.memory_limit".to_owned()));
     }
 
     /// Names of versions are read as they are meant.

@@ -51,7 +51,8 @@ impl SqliteDatabase {
             .max_connections(CONNECTIONS)
             .acquire_timeout(PATIENCE)
             .connect_with(options)
-            .await?;
+            .await
+            .map_err(|error| MetadataError::Failed(format!("{}: {error}", path.display())))?;
         sqlx::migrate!("migrations/sqlite")
             .run(&pool)
             .await
