@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
+use backon::{ExponentialBuilder, Retryable};
 use planner::source::{WebPolicy, restrict_web};
 use planner::spec::Secret;
 use planner::telemetry::METRICS;
@@ -26,6 +27,9 @@ const STACK_BYTES: usize = 8 << 20;
 
 /// Time that requests have to end when the service ends.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// Time for which a database that does not answer is waited for when the service starts, tries not counted.
+const START_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Time for which a scrape of the metrics waits for the database.
 const SCRAPE: Duration = Duration::from_secs(3);
@@ -109,6 +113,20 @@ impl ServiceOptions {
     }
 }
 
+/// Opens the metadata; a database that starts at the same time may take a while.
+async fn open_metadata(url: &str) -> Result<MetadataStore, MetadataError> {
+    let patience = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(500))
+        .with_max_delay(Duration::from_secs(5))
+        .without_max_times()
+        .with_total_delay(Some(START_PATIENCE));
+    (|| MetadataStore::open(url))
+        .retry(patience)
+        .when(MetadataError::is_transient)
+        .notify(|error, _| warn!(%error, "the service waits for its database"))
+        .await
+}
+
 /// What can go wrong with the service.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
@@ -136,7 +154,7 @@ pub enum ServiceError {
 
 /// Makes the tables of the service, or brings them up to date.
 pub async fn migrate(database: &str, token_database: &str) -> Result<(), ServiceError> {
-    MetadataStore::open(database).await?;
+    open_metadata(database).await?;
     Vault::open(token_database, Secret::token_key()).await?;
     Ok(())
 }
@@ -157,7 +175,7 @@ impl Service {
     pub async fn bind(options: ServiceOptions) -> Result<Self, ServiceError> {
         let store = Store::new(&options.store, options.store_credentials.as_ref());
         let store = store.map_err(|error| ServiceError::Invalid(format!("store: {error}")))?;
-        let metadata = MetadataStore::open(&options.database).await?;
+        let metadata = open_metadata(&options.database).await?;
         let vault = Vault::open(&options.token_database, options.token_key.clone()).await?;
         let tls = match &options.tls {
             Some(files) => {
@@ -396,5 +414,24 @@ async fn reload(config: RustlsConfig, files: TlsFiles) {
             // Perhaps only one of the two is there yet.
             Err(error) => warn!(%error, "the new certificate cannot be used; the old one stays"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database that hangs up, as one that starts does, is asked again.
+    #[tokio::test]
+    async fn waits_for_its_database() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("postgres://{}/base", listener.local_addr().unwrap());
+        let opening = tokio::spawn(async move { open_metadata(&url).await });
+        for _ in 0..3 {
+            let (asked, _) = listener.accept().await.unwrap();
+            drop(asked);
+        }
+        assert!(!opening.is_finished());
+        opening.abort();
     }
 }

@@ -305,6 +305,6 @@ mod tests {
         let error = open(address).await.to_string();
         assert!(error.contains("TLS"), "{error}");
         assert!(!error.contains("secret"), "{error}");
-        assert_eq!(heard.await.unwrap(), []);
+        assert!(heard.await.unwrap().is_empty());
     }
 }

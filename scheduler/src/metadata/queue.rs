@@ -483,7 +483,7 @@ impl MetadataStore {
     }
 
     /// What waits before a new job: how many jobs, and their bytes. And bytes a second of the jobs that
-    /// were published last, where there are any.
+    /// were published last, where there are any; small ones say nothing of that.
     pub async fn outlook(&self) -> Result<(i64, i64, Option<f64>)> {
         let mut transaction = self.read(Scope::Service).await?;
         let waiting = transaction
@@ -496,7 +496,7 @@ impl MetadataStore {
         let finished = transaction
             .fetch(
                 "SELECT source_bytes, started_at, finished_at FROM jobs
-                 WHERE status = 'success' AND source_bytes > 0 ORDER BY updated_at DESC LIMIT 20",
+                 WHERE status = 'success' AND source_bytes >= 1000000 ORDER BY updated_at DESC LIMIT 20",
                 Vec::new(),
             )
             .await?;
