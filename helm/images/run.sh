@@ -71,7 +71,10 @@ clean_over_rest() {
 check_rows() {
   local rows
   rows="$(tail --lines +2 | sort)"
-  [ "$(wc --lines <<<"$rows")" = 2 ] && grep --quiet '2026-01-05' <<<"$rows" || { echo "these are not the rows: $rows" >&2 && return 1; }
+  if [ "$(wc --lines <<<"$rows")" != 2 ] || ! grep --quiet '2026-01-05' <<<"$rows"; then
+    echo "these are not the rows: $rows" >&2
+    return 1
+  fi
 }
 
 for image in scheduler executor sanitizer; do
