@@ -361,7 +361,7 @@ fn count(folder: &std::path::Path, name: &str) -> usize {
 fn a_poison_job(setup: &Setup) {
     let sandbox = Sandbox::with_customers(30_000);
     let mut setup = setup.clone();
-    let more = ["--lease", "5s", "--attempts", "3", "--jobs", "2"];
+    let more = ["--lease", "2s", "--attempts", "3", "--jobs", "2"];
     setup.arguments.extend(more.map(str::to_owned));
     let mut service = RestService::start(&sandbox, &setup);
     setup.key = Some(service.key.clone());
