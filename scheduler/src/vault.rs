@@ -71,7 +71,7 @@ impl Vault {
                     .max_connections(2)
                     .connect_with(options)
                     .await
-                    .map_err(|error| MetadataError::Failed(format!("{path}: {error}")))?;
+                    .map_err(|error| MetadataError::from(error).of_file(path))?;
                 sqlx::raw_sql(
                     "CREATE TABLE IF NOT EXISTS pii_tokens (
                        tenant_id TEXT NOT NULL, token TEXT NOT NULL, column_name TEXT NOT NULL, sealed BLOB NOT NULL,

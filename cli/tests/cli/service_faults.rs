@@ -373,6 +373,15 @@ fn a_poison_job(setup: &Setup) {
             assert_eq!(job["status"].as_str().unwrap().find("success"), None);
             job["attempt"] == attempt && job["progress"]["pass1_progress"].as_f64() > Some(0.0)
         });
+        if attempt == 3 {
+            // Nothing else is begun, not even to wait: it would be lost too.
+            let begun = others.iter().filter(|job| {
+                let path = format!("/jobs/{job}");
+                let status = service.caller().get(&path)["status"].clone();
+                status == "pass1_running" || status == "pass2_running"
+            });
+            assert_eq!(begun.count(), 0);
+        }
         service.kill();
         service = RestService::start(&sandbox, &setup);
     }

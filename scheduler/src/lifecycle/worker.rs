@@ -19,7 +19,7 @@ use planner::telemetry::METRICS;
 use rand::Rng;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, RwLock};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard, RwLock};
 use tokio::task::JoinSet;
 use tracing::{Instrument, Span, error, info, warn};
 use uuid::Uuid;
@@ -86,6 +86,9 @@ pub(crate) struct Workers {
     memory: Arc<dyn MemoryPool>,
     /// Open to all jobs at once, or to one alone.
     gate: Arc<RwLock<()>>,
+    /// Whose turn it is to claim. A job that must run alone keeps it until the gate is its own: what another worker claimed
+    /// meanwhile would wait with an attempt begun, and lose it with this process without ever having run.
+    turn: Arc<Mutex<()>>,
     /// Where jobs run.
     jobs: Handle,
     stopping: AtomicBool,
@@ -107,6 +110,7 @@ impl Workers {
             vault,
             memory: Arc::new(FairSpillPool::new(limit)),
             gate: Arc::default(),
+            turn: Arc::default(),
             options,
             wake,
             jobs,
@@ -144,6 +148,7 @@ impl Workers {
         let mut silent = 0_u32;
         while !self.is_stopping() {
             let woken = self.wake.notified();
+            let turn = Arc::clone(&self.turn).lock_owned().await;
             let place = self.gate.read().await;
             match self.metadata.claim(&owner, self.lease()).await {
                 Ok(Some(claim)) => {
@@ -151,18 +156,19 @@ impl Workers {
                     // Another worker looks for the next one meanwhile.
                     self.wake.notify_one();
                     let place = (!claim.alone).then_some(place);
+                    let turn = claim.alone.then_some(turn);
                     let span = attempt_span(&claim);
-                    self.attempt(claim).instrument(span).await;
+                    self.attempt(claim, turn).instrument(span).await;
                     drop(place);
                 }
                 Ok(None) => {
-                    drop(place);
+                    drop((place, turn));
                     silent = 0;
                     let pause = IDLE.mul_f64(rand::rng().random_range(0.5..1.0));
                     let _ = tokio::time::timeout(pause, woken).await;
                 }
                 Err(error) => {
-                    drop(place);
+                    drop((place, turn));
                     warn!(%error, "no job can be claimed");
                     silent = (silent + 1).min(5);
                     let pause = Duration::from_millis(250) * 2_u32.pow(silent);
@@ -176,14 +182,14 @@ impl Workers {
         self.options.lease.as_secs_f64()
     }
 
-    /// Runs one attempt at a job, from claim to end.
-    async fn attempt(&self, claim: Claim) {
+    /// Runs one attempt at a job, from claim to end; one with the turn runs alone.
+    async fn attempt(&self, claim: Claim, turn: Option<OwnedMutexGuard<()>>) {
         let tenant = self.tenant_name(claim.job.tenant_id).await;
         let progress = Arc::new(Progress::default());
         let watch = AttemptWatch::begin(&claim.job, &tenant, Arc::clone(&progress));
         info!("a job begins");
         let begun = Instant::now();
-        let run = self.start(&claim, Arc::clone(&progress));
+        let run = self.start(&claim, turn, Arc::clone(&progress));
         let outcome = self.watch(&claim.fence, run, &progress, begun).await;
         let ending = match outcome {
             Outcome::Lost => {
@@ -314,6 +320,7 @@ impl Workers {
     fn start(
         &self,
         claim: &Claim,
+        turn: Option<OwnedMutexGuard<()>>,
         progress: Arc<Progress>,
     ) -> tokio::task::JoinHandle<Result<Publication, planner::Error>> {
         let metadata = self.metadata.clone();
@@ -323,11 +330,11 @@ impl Workers {
         let memory = Arc::clone(&self.memory);
         let (job, output) = (claim.job.clone(), claim.output.clone());
         let jobs = self.jobs.clone();
-        let alone = claim.alone.then(|| Arc::clone(&self.gate));
+        let gate = Arc::clone(&self.gate);
         let work = async move {
-            // It has waited until all others ended; new ones wait for it.
-            let _alone = match alone {
-                Some(gate) => Some(gate.write_owned().await),
+            // It waits until all others have ended; new ones wait for it.
+            let _alone = match turn {
+                Some(_turn) => Some(gate.write_owned().await),
                 None => None,
             };
             let usual = match metadata.kind() {
@@ -579,4 +586,78 @@ async fn resolve(
         step.against = Some(store.place(&found.version.location).to_string());
     }
     Ok(spec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metadata::{JobFilter, Limits, NewJob, Submission};
+
+    /// Two jobs that must run alone are begun one after the other, even while the first still waits for its place.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn one_alone_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let url = |name: &str| format!("sqlite:{}", path(name));
+        let metadata = MetadataStore::open(&url("service.sqlite")).await.unwrap();
+        let limits = Limits::default();
+        let tenant = metadata.create_tenant("acme", &limits, "test").await;
+        let tenant = tenant.unwrap().id;
+        for _ in 0..2 {
+            let submission = Submission {
+                job: NewJob {
+                    id: Uuid::now_v7(),
+                    dataset: "people".to_owned(),
+                    spec: json!({"version": 1, "source": {"location": "upload:x"}}),
+                    source_bytes: None,
+                    uploads: Vec::new(),
+                    priority: 0,
+                    deadline_seconds: None,
+                    max_attempts: 2,
+                },
+                idempotency: None,
+                actor: "key:test".to_owned(),
+            };
+            metadata.submit(tenant, &submission).await.unwrap();
+            assert!(
+                metadata
+                    .claim("a worker that dies", 0.0)
+                    .await
+                    .unwrap()
+                    .is_some()
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(metadata.reap().await.unwrap().len(), 2);
+        // Until both may be tried again.
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+
+        let store = Store::new(&path("store"), None).unwrap();
+        let tokens = url("tokens.sqlite");
+        let vault = Vault::open(&tokens, planner::spec::Secret::token_key());
+        let workers = Arc::new(Workers::new(
+            metadata.clone(),
+            (store, vault.await.unwrap()),
+            WorkerOptions::default(),
+            Arc::default(),
+            Handle::current(),
+        ));
+        let statuses = async || {
+            let jobs = metadata.jobs(tenant, &JobFilter::default(), 10).await;
+            let mut statuses: Vec<_> = jobs.unwrap().iter().map(|job| job.status.name()).collect();
+            statuses.sort_unstable();
+            statuses
+        };
+        // Another job is at work.
+        let place = Arc::clone(&workers.gate).read_owned().await;
+        let running = tokio::spawn(Arc::clone(&workers).run());
+        tokio::time::sleep(2 * IDLE).await;
+        assert_eq!(statuses().await, ["pass1_running", "queued"]);
+        drop(place);
+        while statuses().await != ["failed", "failed"] {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        workers.stop();
+        running.await.unwrap();
+    }
 }

@@ -49,6 +49,15 @@ impl MetadataError {
         matches!(self, Self::Unavailable(_))
     }
 
+    /// The same of a file, which the database does not name.
+    pub(crate) fn of_file(self, path: impl std::fmt::Display) -> Self {
+        match self {
+            Self::Unavailable(problem) => Self::Unavailable(format!("{path}: {problem}")),
+            Self::Failed(problem) => Self::Failed(format!("{path}: {problem}")),
+            other => other,
+        }
+    }
+
     /// A document or name in the store that cannot be read.
     pub(super) fn corrupt(what: &str, error: impl std::fmt::Display) -> Self {
         Self::Failed(format!("{what}: {error}"))

@@ -52,7 +52,7 @@ impl SqliteDatabase {
             .acquire_timeout(PATIENCE)
             .connect_with(options)
             .await
-            .map_err(|error| MetadataError::Failed(format!("{}: {error}", path.display())))?;
+            .map_err(|error| MetadataError::from(error).of_file(path.display()))?;
         sqlx::migrate!("migrations/sqlite")
             .run(&pool)
             .await
