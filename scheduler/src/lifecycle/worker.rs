@@ -5,8 +5,8 @@
 //! publication is refused to whoever has not got the lease.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use backon::{ExponentialBuilder, Retryable};
@@ -19,7 +19,7 @@ use planner::telemetry::METRICS;
 use rand::Rng;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, Notify, OwnedMutexGuard, RwLock};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard, OwnedRwLockWriteGuard, RwLock};
 use tokio::task::JoinSet;
 use tracing::{Instrument, Span, error, info, warn};
 use uuid::Uuid;
@@ -74,6 +74,9 @@ impl Default for WorkerOptions {
         }
     }
 }
+
+/// The gate while it is one job's: from when its run has it until both run and attempt are over, publication included.
+type Alone = Arc<OnceLock<OwnedRwLockWriteGuard<()>>>;
 
 /// The workers of a process.
 pub(crate) struct Workers {
@@ -189,7 +192,8 @@ impl Workers {
         let watch = AttemptWatch::begin(&claim.job, &tenant, Arc::clone(&progress));
         info!("a job begins");
         let begun = Instant::now();
-        let run = self.start(&claim, turn, Arc::clone(&progress));
+        let alone = Alone::default();
+        let run = self.start(&claim, (turn, Arc::clone(&alone)), Arc::clone(&progress));
         let outcome = self.watch(&claim.fence, run, &progress, begun).await;
         let ending = match outcome {
             Outcome::Lost => {
@@ -320,7 +324,7 @@ impl Workers {
     fn start(
         &self,
         claim: &Claim,
-        turn: Option<OwnedMutexGuard<()>>,
+        (turn, alone): (Option<OwnedMutexGuard<()>>, Alone),
         progress: Arc<Progress>,
     ) -> tokio::task::JoinHandle<Result<Publication, planner::Error>> {
         let metadata = self.metadata.clone();
@@ -333,10 +337,9 @@ impl Workers {
         let gate = Arc::clone(&self.gate);
         let work = async move {
             // It waits until all others have ended; new ones wait for it.
-            let _alone = match turn {
-                Some(_turn) => Some(gate.write_owned().await),
-                None => None,
-            };
+            if let Some(_turn) = turn {
+                let _ = alone.set(gate.write_owned().await);
+            }
             let usual = match metadata.kind() {
                 "sqlite" => 10_000,
                 _ => 100_000,
