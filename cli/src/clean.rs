@@ -66,7 +66,11 @@ async fn remember(job: &JobRun, finished: &Finished, home: &HomeArguments) -> an
     let shown = output.to_string();
     let folder = shown.trim_end_matches('/').rsplit('/').next();
     let name = job.spec.name.as_deref().or(folder).unwrap_or("job");
-    let engine = Engine::open(EngineOptions::new(home.path()?, job.base.clone())).await?;
+    let engine = Engine::open(EngineOptions::new(
+        home.path()?,
+        job.locations.base().to_owned(),
+    ))
+    .await?;
     let credentials = job.spec.output.credentials.clone();
     let files = finished.files.iter().cloned();
     let name = table_name(name);
@@ -89,7 +93,10 @@ fn table_name(name: &str) -> String {
 pub(crate) fn explain(arguments: &JobArguments) -> anyhow::Result<()> {
     let job = load(arguments)?;
     let staging = tempfile::tempdir().context("no temporary folder can be made")?;
-    print!("{}", explain_job(&job, &staging.path().into())?);
+    print!(
+        "{}",
+        explain_job(&job, &planner::storage::Place::own(staging.path()))?
+    );
     Ok(())
 }
 

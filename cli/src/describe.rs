@@ -9,6 +9,7 @@ use planner::profile::ColumnProfile;
 use planner::run::{Progress, discover, open_source, profile_source};
 use planner::source::Source;
 use planner::spec::{DatasetSpec, JobSpec, Locations, SourceSpec};
+use planner::storage::{LocationPolicy, Place};
 
 use crate::arguments::{ProfileArguments, SchemaArguments, SchemaDocument};
 use crate::lines::print_line;
@@ -33,7 +34,12 @@ pub(crate) fn look(location: &str) -> anyhow::Result<Described> {
     let progress = Arc::new(Progress::default());
     let bar = Bar::start(Arc::clone(&progress));
     let described = (|| -> planner::Result<Described> {
-        let source = open_source(&spec, None, &here, &staging.path().into())?;
+        let source = open_source(
+            &spec,
+            None,
+            &LocationPolicy::everything(here),
+            &Place::own(staging.path()),
+        )?;
         let contract = discover(&source, &DatasetSpec::default(), threads, true, &progress)?;
         let profiles = profile_source(&source, &contract, 42, threads, &progress)?;
         Ok(Described {

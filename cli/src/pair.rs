@@ -9,7 +9,7 @@ use planner::matching::{FieldExplanation, PairExplanation};
 use planner::run::{JobRun, PairFinding, PairStep, explain_pair};
 use planner::sink::Manifest;
 use planner::spec::JobSpec;
-use planner::storage::Place;
+use planner::storage::{LocationPolicy, Place};
 
 use crate::arguments::PairArguments;
 use crate::clean::from_here;
@@ -37,7 +37,7 @@ pub(crate) fn explain(arguments: &PairArguments) -> anyhow::Result<()> {
     let staging = tempfile::tempdir().context("no temporary folder can be made")?;
     let rows = (arguments.row, arguments.other);
     let run = JobRun::new(spec, base);
-    let place = staging.path().into();
+    let place = Place::own(staging.path());
     let steps = runtime.block_on(explain_pair(run, contract, rows, &place))?;
     if steps.is_empty() {
         bail!("the job has no step that looks for duplicates");
@@ -53,7 +53,7 @@ pub(crate) fn explain(arguments: &PairArguments) -> anyhow::Result<()> {
 }
 
 fn read_manifest(output: &str, here: &Path) -> anyhow::Result<Manifest> {
-    let place = Place::parse(output, here, None).map_err(anyhow::Error::msg)?;
+    let place = LocationPolicy::everything(here).place(output, None)?;
     Manifest::read(&place).with_context(|| format!("{place}: no finished output can be read"))
 }
 

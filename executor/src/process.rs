@@ -1,10 +1,12 @@
 //! The process of an executor.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
+use ballista_core::RuntimeProducer;
 use ballista_core::error::BallistaError;
 use ballista_core::registry::BallistaFunctionRegistry;
 use ballista_core::utils::{GrpcServerConfig, create_grpc_server};
@@ -13,8 +15,10 @@ use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_
 use ballista_executor::flight_service::BallistaFlightService;
 use ballista_executor::health::ExecutorHealth;
 use ballista_executor::shutdown::Shutdown;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use planner::cluster::{ClusterAddress, MAX_MESSAGE_BYTES, SanitizerCodec};
 use planner::session::{member_config, member_session};
+use planner::storage::RootedStores;
 use planner::telemetry::METRICS;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -120,6 +124,7 @@ impl Executor {
             override_execution_engine: Some(Arc::new(MeteredEngine::new(memory.clone()))),
             override_function_registry: Some(Arc::new(BallistaFunctionRegistry::from(&state))),
             override_config_producer: Some(Arc::new(member_config)),
+            override_runtime_producer: Some(runtime_producer(&work_dir)),
             override_physical_codec: Some(Arc::new(SanitizerCodec::default())),
             override_arrow_flight_service: Some(flight_service(listener, health.clone())),
             health,
@@ -148,6 +153,18 @@ impl Executor {
     pub async fn run(self) -> Result<(), ExecutorError> {
         Ok(start_executor_process(Arc::new(self.config)).await?)
     }
+}
+
+/// The runtimes of tasks: what they spill goes to the work folder, and files beneath the roots of tenants are read where
+/// plans name them.
+fn runtime_producer(work_dir: &Path) -> RuntimeProducer {
+    let spill = work_dir.to_owned();
+    Arc::new(move |_| {
+        RuntimeEnvBuilder::new()
+            .with_temp_file_path(spill.clone())
+            .with_object_store_registry(Arc::new(RootedStores::default()))
+            .build_arc()
+    })
 }
 
 /// A port that is free, for Ballista, which listens by itself a moment later. It lies below those that the system gives

@@ -1,6 +1,6 @@
 //! What can go wrong with a job, and what kind of wrong it is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datafusion::error::DataFusionError;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::source::SourceErrorKind;
 use crate::spec::ByteSize;
-use crate::storage::Place;
+use crate::storage::{ObjectPlace, Place};
 
 /// Kind of an error: decides the exit status, the HTTP status and whether trying again can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,6 +137,45 @@ pub enum Error {
     Bug(&'static str),
 }
 
+/// How an error names a place. A name is nothing that can be opened.
+pub(crate) struct PlaceName(PathBuf);
+
+impl From<PathBuf> for PlaceName {
+    fn from(path: PathBuf) -> Self {
+        Self(path)
+    }
+}
+
+impl From<&PathBuf> for PlaceName {
+    fn from(path: &PathBuf) -> Self {
+        Self(path.clone())
+    }
+}
+
+impl From<&Path> for PlaceName {
+    fn from(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+}
+
+impl From<&Place> for PlaceName {
+    fn from(place: &Place) -> Self {
+        Self(place.to_string().into())
+    }
+}
+
+impl From<Place> for PlaceName {
+    fn from(place: Place) -> Self {
+        Self::from(&place)
+    }
+}
+
+impl From<&ObjectPlace> for PlaceName {
+    fn from(object: &ObjectPlace) -> Self {
+        Self(object.to_string().into())
+    }
+}
+
 impl Error {
     /// A step or contract field that is wrong.
     pub(crate) fn field(field: impl Into<String>, problem: impl Into<String>) -> Self {
@@ -147,9 +186,9 @@ impl Error {
     }
 
     /// Reading or writing `path` failed.
-    pub(crate) fn io(path: impl Into<Place>, source: std::io::Error) -> Self {
+    pub(crate) fn io(path: impl Into<PlaceName>, source: std::io::Error) -> Self {
         Self::Io {
-            path: path.into().to_string().into(),
+            path: path.into().0,
             source,
         }
     }

@@ -14,6 +14,7 @@ use std::path::Path;
 
 use arrow::array::{Array, AsArray};
 use planner::source::{RawBatch, Source, SourceError, SourceOptions};
+use planner::storage::{LocationPolicy, Place};
 
 /// A row as texts; `None` for null.
 type Row = Vec<Option<String>>;
@@ -32,7 +33,12 @@ struct Table {
 fn discover(dir: &Path, names: &[&str], options: &SourceOptions) -> Result<Source, SourceError> {
     let staging = tempfile::tempdir().unwrap().keep();
     let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
-    Source::discover(&names, dir, options, &staging.into())
+    Source::discover(
+        &names,
+        &LocationPolicy::everything(dir),
+        options,
+        &Place::own(staging),
+    )
 }
 
 fn text_of(batch: &RawBatch, column: usize, row: usize) -> Option<String> {

@@ -11,12 +11,15 @@ use axum_server::tls_rustls::RustlsConfig;
 use backon::{ExponentialBuilder, Retryable};
 use planner::source::{WebPolicy, restrict_web};
 use planner::spec::Secret;
+use planner::storage::TenantRoots;
 use planner::telemetry::METRICS;
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use crate::access::{JwtOptions, JwtVerifier, Rates};
-use crate::lifecycle::{Janitor, SecretPolicy, SpecPolicy, WorkerOptions, Workers, farewell};
+use crate::lifecycle::{
+    Janitor, SecretPolicy, SourceLocations, SpecPolicy, WorkerOptions, Workers, farewell,
+};
 use crate::metadata::{JobStatus, Limits, MetadataError, MetadataStore, NewKey, Role};
 use crate::rest::{ApiOptions, App, router};
 use crate::storage::Store;
@@ -61,10 +64,13 @@ pub struct ServiceOptions {
     pub store: String,
     /// Name of the settings of the object store; the environment when none.
     pub store_credentials: Option<Secret>,
-    /// What source locations may begin with.
-    pub sources: Vec<String>,
-    /// What else of the web this process may fetch: for statements, which have a list of their own.
-    pub also_fetched: Vec<String>,
+    /// What jobs may read from.
+    pub sources: TenantRoots,
+    /// What statements may name, which have roots of their own.
+    pub statements: TenantRoots,
+    /// What no tenant reads or writes by a name of its own, beside the service's databases, store, certificates and
+    /// secrets.
+    pub closed: Vec<PathBuf>,
     /// Whether documents may be fetched from private and local networks.
     pub private_addresses: bool,
     /// Secrets that specs may name.
@@ -97,8 +103,9 @@ impl ServiceOptions {
             token_key: Secret::token_key(),
             store: home.join("store").to_string_lossy().into_owned(),
             store_credentials: None,
-            sources: Vec::new(),
-            also_fetched: Vec::new(),
+            sources: TenantRoots::default(),
+            statements: TenantRoots::default(),
+            closed: vec![home.to_owned()],
             private_addresses: false,
             secrets: SecretPolicy::default(),
             tls: None,
@@ -110,6 +117,36 @@ impl ServiceOptions {
             max_attempts: 3,
             sweep_after: Duration::from_secs(600),
         }
+    }
+}
+
+/// What may be fetched from the web, by whatever tenant.
+fn fetched(options: &ServiceOptions) -> Vec<String> {
+    let roots = options.sources.all().chain(options.statements.all());
+    roots.map(str::to_owned).collect()
+}
+
+impl ServiceOptions {
+    /// The files and folders of this machine that the service keeps: no tenant's location reaches them.
+    pub fn kept(&self) -> Vec<PathBuf> {
+        let databases = [&self.database, &self.token_database];
+        let databases = databases
+            .into_iter()
+            .filter_map(|url| url.strip_prefix("sqlite:"))
+            .flat_map(|path| ["", "-wal", "-shm"].map(|ending| format!("{path}{ending}").into()));
+        let secrets = self.secrets.allowed.iter().chain([&self.token_key]);
+        let secrets = secrets.chain(&self.store_credentials);
+        let secrets = secrets.filter_map(|secret| match secret {
+            Secret::File(path) => Some(path.clone()),
+            Secret::Env(_) => None,
+        });
+        let tls = self.tls.iter();
+        let tls = tls.flat_map(|files| [files.certificate.clone(), files.key.clone()]);
+        let own = databases.chain(secrets).chain(tls);
+        own.chain([PathBuf::from(&self.store)])
+            .chain(self.closed.iter().cloned())
+            .filter_map(|path| std::path::absolute(path).ok())
+            .collect()
     }
 }
 
@@ -191,7 +228,7 @@ impl Service {
         let listener = TcpListener::bind(options.address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         restrict_web(WebPolicy {
-            allowed: [options.sources.clone(), options.also_fetched].concat(),
+            allowed: fetched(&options),
             private_addresses: options.private_addresses,
         });
         let jobs = tokio::runtime::Builder::new_multi_thread()
@@ -201,9 +238,13 @@ impl Service {
             .enable_all()
             .build()?;
         let wake = Arc::new(Notify::new());
+        let sources = SourceLocations {
+            closed: options.kept(),
+            roots: options.sources.clone(),
+        };
         let workers = Workers::new(
             metadata.clone(),
-            (store.clone(), vault.clone()),
+            (store.clone(), vault.clone(), sources.clone()),
             options.workers.clone(),
             Arc::clone(&wake),
             jobs.handle().clone(),
@@ -213,7 +254,7 @@ impl Service {
             store: store.clone(),
             vault,
             specs: SpecPolicy {
-                sources: options.sources,
+                sources: sources.clone(),
                 secrets: options.secrets,
                 token_key: options.token_key,
                 memory_limit: options.workers.memory_limit,

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use planner::spec::Secret;
-use planner::storage::{ByteFile, Place};
+use planner::storage::{ByteFile, LocationPolicy, Place};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -34,13 +34,17 @@ pub(crate) struct Stored {
 impl Store {
     pub(crate) fn new(location: &str, credentials: Option<&Secret>) -> Result<Self, String> {
         let here = std::env::current_dir().map_err(|error| error.to_string())?;
-        let root = Place::parse(location, &here, credentials)?;
+        // Whoever runs the service says where it keeps its files.
+        let root = LocationPolicy::everything(here).place(location, credentials);
+        let root = root.map_err(|error| error.to_string())?;
         if let Some(path) = root.local() {
             std::fs::create_dir_all(path)
                 .map_err(|error| format!("{}: {error}", path.display()))?;
             let path = path.canonicalize();
             let path = path.map_err(|error| format!("{location}: {error}"))?;
-            return Ok(Self { root: path.into() });
+            return Ok(Self {
+                root: Place::own(path),
+            });
         }
         Ok(Self { root })
     }

@@ -1,6 +1,7 @@
 //! What the sessions of a process share.
 
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use planner::cluster::ClusterAddress;
 use planner::spec::Secret;
-use planner::storage::Place;
+use planner::storage::{LocationPolicy, Place, RootedStores, TenantRoots};
 use sqlx::SqlitePool;
 
 use crate::catalog::{CatalogStore, FinishedOutput};
@@ -38,6 +39,8 @@ pub struct EngineOptions {
     pub threads: usize,
     /// Which locations statements may name.
     pub access: Access,
+    /// What no statement of a tenant reaches, whatever its roots are, beside the home: databases, keys, outputs.
+    pub closed: Vec<PathBuf>,
     /// Rows of a split, the least that a task works on: a multiple of 8,192. As many as the number of
     /// columns suggests when none.
     pub rows_per_split: Option<u64>,
@@ -49,8 +52,8 @@ pub enum Access {
     /// Any that the process can reach: whoever writes statements is who runs the process.
     #[default]
     All,
-    /// Those that begin with one of these: folders of this machine, and URLs.
-    Below(Vec<String>),
+    /// For each tenant, those below its roots.
+    Tenants(TenantRoots),
 }
 
 impl EngineOptions {
@@ -63,73 +66,54 @@ impl EngineOptions {
             memory_limit: 4 << 30,
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             access: Access::All,
+            closed: Vec::new(),
             rows_per_split: None,
         }
     }
 
-    /// Refuses locations that statements may not name.
-    pub(crate) fn check_access(&self, locations: &[String]) -> Result<()> {
-        let Access::Below(allowed) = &self.access else {
-            return Ok(());
+    /// The locations that the statements of a tenant may name.
+    ///
+    /// # Errors
+    /// When a root of the tenant is not a location.
+    pub(crate) fn locations(&self, tenant: &str) -> Result<LocationPolicy> {
+        let roots = match &self.access {
+            Access::All => return Ok(LocationPolicy::everything(&self.base)),
+            Access::Tenants(roots) => roots,
         };
-        let own = self.home.join("warehouse");
-        for location in locations {
-            let place = self.whole(location);
-            let inside = |folder: &str| {
-                let folder = self.whole(folder);
-                place == folder
-                    || place
-                        .strip_prefix(&folder)
-                        .is_some_and(|rest| rest.starts_with('/') || folder.ends_with('/'))
-            };
-            if !inside(&own.to_string_lossy()) && !allowed.iter().any(|folder| inside(folder)) {
-                return Err(Error::Invalid(format!(
-                    "{location} is not among the locations that statements may name here"
-                )));
-            }
+        let closed = [slice::from_ref(&self.home), &self.closed].concat();
+        let policy = LocationPolicy::below(&self.base, roots.of(tenant), &closed);
+        policy.map_err(|error| Error::Invalid(error.to_string()))
+    }
+
+    /// The folder of the tables that a tenant's statements make.
+    pub(crate) fn warehouse(&self, tenant: &str) -> PathBuf {
+        // A name of a tenant may hold any character, and must be no way elsewhere.
+        let mut folder: String = url::form_urlencoded::byte_serialize(tenant.as_bytes()).collect();
+        if folder.bytes().all(|byte| byte == b'.') {
+            folder = format!("%{}", folder.replace('.', "2E"));
         }
-        Ok(())
+        self.home.join("warehouse").join(folder)
+    }
+
+    /// The locations of the tables that a tenant's statements have made.
+    pub(crate) fn own_tables(&self, tenant: &str) -> Result<LocationPolicy> {
+        let warehouse = self.warehouse(tenant);
+        std::fs::create_dir_all(&warehouse).map_err(|error| Error::io(&warehouse, error))?;
+        let root = warehouse.to_string_lossy();
+        let policy = LocationPolicy::below(&warehouse, [root.as_ref()], &[]);
+        policy.map_err(|error| Error::Invalid(error.to_string()))
     }
 
     /// Refuses secrets in files where statements may not name any file: who writes a statement is not who
     /// runs the process.
     pub(crate) fn check_secret(&self, secret: Option<&Secret>) -> Result<()> {
         match (&self.access, secret) {
-            (Access::Below(_), Some(Secret::File(_))) => Err(Error::Invalid(
+            (Access::Tenants(_), Some(Secret::File(_))) => Err(Error::Invalid(
                 "statements name secrets of the environment here (env:NAME), and no files"
                     .to_owned(),
             )),
             _ => Ok(()),
         }
-    }
-
-    /// A location without detours: links and `..` do not lead out of a folder.
-    fn whole(&self, location: &str) -> String {
-        if location.contains("://") && !location.starts_with("file://") {
-            return location.to_owned();
-        }
-        let path = match Place::parse(location, &self.base, None) {
-            Ok(place) => place.local().map(Path::to_owned),
-            Err(_) => None,
-        };
-        let path = path.unwrap_or_else(|| self.base.join(location));
-        let mut known = path.as_path();
-        let mut rest = PathBuf::new();
-        // What is not there yet has no links.
-        let real = loop {
-            match known.canonicalize() {
-                Ok(real) => break real,
-                Err(_) => match (known.parent(), known.file_name()) {
-                    (Some(parent), Some(name)) => {
-                        rest = Path::new(name).join(rest);
-                        known = parent;
-                    }
-                    _ => break PathBuf::from("/"),
-                },
-            }
-        };
-        let whole = real.join(rest);
-        whole.to_string_lossy().trim_end_matches('/').to_owned()
     }
 }
 
@@ -189,6 +173,7 @@ impl Engine {
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_limit)))
             .with_disk_manager_builder(disk)
+            .with_object_store_registry(Arc::new(RootedStores::default()))
             .build_arc()?;
         Ok(Self {
             shared: Arc::new(Shared {

@@ -2,6 +2,7 @@
 
 use datafusion::error::DataFusionError;
 use planner::ErrorKind;
+use planner::storage::LocationError;
 use udfs::scalar::secret::SecretError;
 
 /// An error of planning or running a statement.
@@ -54,6 +55,11 @@ impl Error {
             path: path.into(),
             source,
         }
+    }
+
+    /// A statement names a location that it may not, or one that is none.
+    pub(crate) fn location(location: &str, error: &LocationError) -> Self {
+        Self::Invalid(format!("{location}: {error}"))
     }
 
     /// Kind of the error.

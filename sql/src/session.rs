@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{Ident, ObjectName};
 use planner::session::session_in;
 
 use crate::catalog::{
-    CATALOG, CatalogStore, JOBS, JobsCatalog, PUBLIC, TenantCatalog, decode_schema,
+    CATALOG, CatalogStore, JOBS, JobsCatalog, PUBLIC, TenantCatalog, TenantLocations, decode_schema,
 };
 use crate::engine::{Engine, Identity};
 use crate::error::{Error, Result};
@@ -71,7 +71,8 @@ impl Session {
             config = config.set_bool("datafusion.optimizer.enable_dynamic_filter_pushdown", false);
         }
         let context = session_in(config, Arc::clone(&engine.shared.runtime));
-        let catalog = Arc::new(TenantCatalog::new(engine.clone()));
+        let locations = TenantLocations::of(options, &identity.tenant)?;
+        let catalog = Arc::new(TenantCatalog::new(engine.clone(), locations));
         let jobs = JobsCatalog::new(engine.clone(), Arc::clone(&catalog));
         let tenant: Arc<dyn CatalogProvider> = Arc::clone(&catalog) as _;
         context.register_catalog(CATALOG, tenant);
@@ -168,6 +169,11 @@ impl Session {
                 store_rows(&scope, &name, vec![ingest.rows], (replace, false)).await
             }
         }
+    }
+
+    /// Which files the session's tenant reaches.
+    pub(crate) fn locations(&self) -> &TenantLocations {
+        self.catalog.locations()
     }
 
     pub(crate) fn catalog(&self) -> &Arc<TenantCatalog> {

@@ -32,8 +32,8 @@ pub struct ApiArguments {
     #[arg(long, value_name = "LOCATION")]
     #[serde(skip_serializing_if = "Option::is_none")]
     store: Option<String>,
-    /// Folder or URL that jobs may read from, beside uploads; may be given again
-    #[arg(long = "source", value_name = "LOCATION")]
+    /// Folder or URL that the jobs of a tenant, or of all, may read from, beside uploads (repeatable)
+    #[arg(long = "source", value_name = "[TENANT=]LOCATION")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     sources: Vec<String>,
     /// Jobs may also read from servers of private networks, where --source names them

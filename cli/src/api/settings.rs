@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use planner::cluster::ClusterAddress;
 use planner::spec::{ByteSize, Secret};
+use planner::storage::TenantRoots;
 use scheduler::access::JwtOptions;
 use scheduler::lifecycle::{SecretPolicy, WorkerOptions};
 use scheduler::{ServiceOptions, TlsFiles};
@@ -33,7 +34,7 @@ pub struct ApiSettings {
     pub store: Option<String>,
     /// Name of the settings of the object store; the environment when none.
     pub store_credentials: Option<String>,
-    /// What jobs may read from, beside uploads.
+    /// What jobs may read from, beside uploads: `TENANT=LOCATION`, or `LOCATION` for all tenants.
     pub sources: Vec<String>,
     /// Whether jobs may read from servers of private networks.
     pub private_addresses: bool,
@@ -171,8 +172,9 @@ impl ApiSettings {
             database: self.database.unwrap_or(usual.database),
             store: self.store.unwrap_or(usual.store),
             store_credentials: self.store_credentials.as_ref().map(named).transpose()?,
-            sources: self.sources,
-            also_fetched: Vec::new(),
+            sources: TenantRoots::parse(self.sources.iter().map(String::as_str)),
+            statements: TenantRoots::default(),
+            closed: usual.closed,
             private_addresses: self.private_addresses,
             secrets,
             tls,

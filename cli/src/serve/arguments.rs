@@ -43,8 +43,8 @@ pub struct ServeArguments {
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     base: Option<PathBuf>,
-    /// Folder or URL whose files statements may name; may be given again [default: that of --base]
-    #[arg(long, value_name = "LOCATION")]
+    /// Folder or URL that the statements of a tenant, or of all, may read and write (repeatable) [default: none]
+    #[arg(long, value_name = "[TENANT=]LOCATION")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     allow: Vec<String>,
     /// Ballista scheduler whose executors do the work: df://HOST:PORT [default: this process]

@@ -21,7 +21,7 @@ use crate::settings::{asked_to_stop, runtime, say, settings};
 pub fn serve(arguments: &ServeArguments) -> anyhow::Result<()> {
     let options: ServeOptions =
         settings(arguments.config.as_deref(), "SANITIZER_SERVE_", arguments)?;
-    let engine = options.engine(arguments)?;
+    let mut engine = options.engine(arguments)?;
     let flight = options.flight()?;
     let tls = flight.tls.as_ref().map(|files| TlsFiles {
         certificate: files.certificate.clone(),
@@ -30,7 +30,9 @@ pub fn serve(arguments: &ServeArguments) -> anyhow::Result<()> {
     let home = engine.home.clone();
     let service = ApiSettings::load(arguments.config.as_deref(), &arguments.api)?;
     let mut service = service.service(&home, engine.cluster.clone(), tls)?;
-    service.also_fetched = options.allow.clone();
+    service.statements = options.roots();
+    service.closed.extend(arguments.config.clone());
+    engine.closed = service.kept();
     runtime()?.block_on(async {
         let open = flight.tls.is_none() && !flight.address.ip().is_loopback();
         let engine = Engine::open(engine).await?;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use planner::spec::{ByteSize, OptionsSpec};
+use planner::storage::TenantRoots;
 use serde::{Deserialize, Serialize};
 use sql::{Access, EngineOptions, FlightOptions, Tls};
 
@@ -24,7 +25,8 @@ pub struct ServeOptions {
     pub flight_sql: SocketAddr,
     /// Folder where relative locations of statements start; the current one when left out.
     pub base: Option<PathBuf>,
-    /// Folders and URLs whose files statements may name; the folder `base` when none.
+    /// Folders and URLs that statements may read and write: `TENANT=LOCATION`, or `LOCATION` for all tenants; none
+    /// when left out.
     pub allow: Vec<String>,
     /// Scheduler whose executors do the work, `df://HOST:PORT`; this process when left out.
     pub cluster: Option<String>,
@@ -72,6 +74,11 @@ impl Default for ServeOptions {
 }
 
 impl ServeOptions {
+    /// The locations that statements may name.
+    pub(super) fn roots(&self) -> TenantRoots {
+        TenantRoots::parse(self.allow.iter().map(String::as_str))
+    }
+
     /// How the engine runs.
     pub(super) fn engine(&self, arguments: &ServeArguments) -> anyhow::Result<EngineOptions> {
         // The command line goes before the file.
@@ -85,13 +92,9 @@ impl ServeOptions {
             Some(base) => std::path::absolute(base)?,
             None => std::env::current_dir()?,
         };
-        // Who writes statements is not who runs the service, and must not read all of its files.
-        let allowed = match self.allow.is_empty() {
-            true => vec![base.to_string_lossy().into_owned()],
-            false => self.allow.clone(),
-        };
         Ok(EngineOptions {
-            access: Access::Below(allowed),
+            // Who writes statements is not who runs the service: nothing but what is allowed.
+            access: Access::Tenants(self.roots()),
             rows_per_split: None,
             cluster,
             memory_limit: usize::try_from(self.memory_limit.0).unwrap_or(usize::MAX),

@@ -180,7 +180,7 @@ fn stored_scores_and_matches() {
     assert_eq!(back, scored);
 
     let folder = tempfile::tempdir().unwrap();
-    let place: crate::storage::Place = folder.path().join("matches.arrow").into();
+    let place = crate::storage::Place::own(folder.path().join("matches.arrow"));
     let row = |row| MatchedRow {
         row,
         cluster: 3,

@@ -346,14 +346,14 @@ mod tests {
         let splits = Splits { count: 4, rows: 10 };
         let write = |bucket, pairs: &[(u64, u64)]| {
             let repeats = Repeats(pairs.to_vec());
-            RepeatsFiles::write(&folder.path().into(), (7, bucket), &repeats, splits).unwrap();
+            RepeatsFiles::write(&Place::own(folder.path()), (7, bucket), &repeats, splits).unwrap();
         };
         write(0, &[(3, 0), (10, 2), (39, 38)]);
         write(63, &[(2, 0), (9, 4)]);
         // A twin of the task writes the same.
         write(63, &[(2, 0), (9, 4)]);
         let file = LearnedFile::Repeats(RepeatsFiles {
-            folder: folder.path().into(),
+            folder: Place::own(folder.path()),
             op: 7,
             buckets: vec![0, 63],
         });
@@ -405,7 +405,7 @@ mod tests {
             },
         ];
         let learned = Learned::Figures(columns);
-        let file = LearnedFile::write(&folder.path().into(), 1, &learned).unwrap();
+        let file = LearnedFile::write(&Place::own(folder.path()), 1, &learned).unwrap();
         let back = file.of_split(2).unwrap();
         assert_eq!(format!("{back:?}"), format!("{learned:?}"));
         let values = vec![
@@ -413,7 +413,7 @@ mod tests {
             CanonicalValues::default(),
         ];
         let learned = Learned::Values(values);
-        let file = LearnedFile::write(&folder.path().into(), 2, &learned).unwrap();
+        let file = LearnedFile::write(&Place::own(folder.path()), 2, &learned).unwrap();
         let back = file.of_split(0).unwrap();
         assert_eq!(format!("{back:?}"), format!("{learned:?}"));
         assert!(file.is_for_all());

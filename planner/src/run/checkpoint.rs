@@ -52,7 +52,7 @@ impl Checkpoint {
         if steps.any(|step| matches!(step, StepSpec::NearDedupe(_))) {
             return Ok(None);
         }
-        let Some(source) = source_stamp(&run.spec.source, &run.base)? else {
+        let Some(source) = source_stamp(&run.spec.source, &run.locations)? else {
             return Ok(None);
         };
         let mut spec = run.spec.clone();

@@ -1,6 +1,5 @@
 //! Opening a source, and completing the contract from what its values show.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,18 +15,18 @@ use crate::profile::{ColumnProfile, ColumnSketch, RowSample};
 use crate::program::{Program, data_type, type_name};
 use crate::source::{Compression, DecompressedLimit, FetchLimits, Format, Source, SourceOptions};
 use crate::spec::{CompressionSpec, DatasetSpec, SourceFormat, SourceSpec};
-use crate::storage::Place;
+use crate::storage::{LocationPolicy, Place};
 
-/// Opens the source of a spec. Relative paths start at `base`; `staging` takes decoded copies.
+/// Opens the source of a spec, as far as the policy lets it be named; `staging` takes decoded copies.
 /// Splits have `rows_per_split` rows, or as many as the columns and the length of rows suggest.
 pub fn open_source(
     spec: &SourceSpec,
     rows_per_split: Option<u64>,
-    base: &Path,
+    policy: &LocationPolicy,
     staging: &Place,
 ) -> Result<Arc<Source>> {
     let options = source_options(spec);
-    let mut source = Source::discover(&spec.location.0, base, &options, staging)?;
+    let mut source = Source::discover(&spec.location.0, policy, &options, staging)?;
     if let Some(rows) = rows_per_split {
         source.rows_per_split = rows;
     }
@@ -35,10 +34,10 @@ pub fn open_source(
 }
 
 /// What tells the present content of a spec's source from a later one; see [`Source::stamp`].
-pub fn source_stamp(spec: &SourceSpec, base: &Path) -> Result<Option<String>> {
+pub fn source_stamp(spec: &SourceSpec, policy: &LocationPolicy) -> Result<Option<String>> {
     Ok(Source::stamp(
         &spec.location.0,
-        base,
+        policy,
         &source_options(spec),
     )?)
 }

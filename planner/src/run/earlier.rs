@@ -115,8 +115,14 @@ fn earlier_output(run: &JobRun, location: &str) -> Result<(Place, Manifest), Str
     let credentials = output.credentials.as_ref();
     let folder = location.strip_suffix(Manifest::NAME).unwrap_or(location);
     let folder = if folder.is_empty() { "." } else { folder };
-    let root = Place::parse(folder, &run.base, credentials)?;
-    let own = Place::parse(&output.location, &run.base, credentials)?;
+    let root = run
+        .locations
+        .place(folder, credentials)
+        .map_err(|error| error.to_string())?;
+    let own = run
+        .locations
+        .place(&output.location, credentials)
+        .map_err(|error| error.to_string())?;
     if same_place(&own, &root) {
         return Err("is the place of this job's own output, which would replace it".to_owned());
     }

@@ -26,15 +26,15 @@ use crate::report::{Report, render_html};
 use crate::sink::{Account, Attempt, FileEntry, Manifest, Output, SinkOrder, Software};
 use crate::source::Source;
 use crate::spec::{ColumnSpec, JobSpec, Partitions, PiiStrategy, Secret};
-use crate::storage::Place;
+use crate::storage::{LocationPolicy, Place};
 
 /// A job and what it needs from the process that runs it.
 #[derive(Debug)]
 pub struct JobRun {
     /// The spec.
     pub spec: JobSpec,
-    /// Where relative paths of the spec start.
-    pub base: PathBuf,
+    /// Which locations the spec may name, and where relative ones start.
+    pub locations: LocationPolicy,
     /// The cluster whose executors do the passes; this process when none.
     pub cluster: Option<ClusterAddress>,
     /// Memory that the job shares with others; its own, of `options.memory_limit`, when none.
@@ -75,11 +75,11 @@ pub struct ChangedColumn {
 }
 
 impl JobRun {
-    /// A run of a spec whose relative paths start at `base`.
+    /// A run of a spec of whoever runs the process: it may name any location; relative paths start at `base`.
     pub fn new(spec: JobSpec, base: PathBuf) -> Self {
         Self {
             spec,
-            base,
+            locations: LocationPolicy::everything(base),
             cluster: None,
             memory: None,
             checkpoint: None,
@@ -120,8 +120,10 @@ impl JobRun {
     /// output.
     fn check(&self) -> Result<Place> {
         let output = &self.spec.output;
-        let place = Place::parse(&output.location, &self.base, output.credentials.as_ref())
-            .map_err(|problem| Error::field("output.location", problem))?;
+        let place = self
+            .locations
+            .place(&output.location, output.credentials.as_ref());
+        let place = place.map_err(|error| Error::field("output.location", error.to_string()))?;
         let dataset = &self.spec.dataset;
         let columns = dataset
             .columns
@@ -260,7 +262,7 @@ impl JobRun {
     /// Opens the source; `staging` takes decoded copies.
     pub(super) fn open_source(&self, staging: &Place) -> Result<Arc<Source>> {
         let rows_per_split = self.spec.output.rows_per_file;
-        open_source(&self.spec.source, rows_per_split, &self.base, staging)
+        open_source(&self.spec.source, rows_per_split, &self.locations, staging)
     }
 
     /// Where decoded copies of the source go: where the job says, else beside the output, but not into
@@ -268,7 +270,7 @@ impl JobRun {
     fn staging(&self, attempt: &Attempt) -> Result<Staging> {
         let folder = match (&self.spec.options.temp_dir, &attempt.staging) {
             (Some(folder), _) => {
-                let folder = self.base.join(folder);
+                let folder = self.locations.base().join(folder);
                 tempfile::tempdir_in(&folder).map_err(|error| Error::io(folder, error))?
             }
             (None, Place::Object(_)) if self.cluster.is_none() => {
@@ -283,7 +285,7 @@ impl JobRun {
             }
         };
         Ok(Staging {
-            place: folder.path().into(),
+            place: Place::own(folder.path()),
             _folder: Some(folder),
         })
     }

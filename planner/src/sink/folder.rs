@@ -77,7 +77,7 @@ impl OutputFolder {
             self.remove_content()?;
         }
         let folder = self.root.join(WORK).join(format!("attempt-{attempt}"));
-        let attempt = attempt_in(&Place::Local(folder));
+        let attempt = attempt_in(&Place::own(folder));
         for place in [&attempt.parts.files, &attempt.learned, &attempt.staging] {
             place
                 .make_folder()

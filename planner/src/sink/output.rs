@@ -3,7 +3,7 @@
 use super::folder::OutputFolder;
 use super::prefix::OutputPrefix;
 use super::{Manifest, PartFolder};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::storage::Place;
 
 /// Folder of attempts inside an output; it marks the place as ours.
@@ -50,7 +50,13 @@ impl Output {
     /// Takes a place: a new or empty one, an earlier output, or what a crashed attempt left.
     pub fn open(root: &Place) -> Result<Self> {
         Ok(match root {
-            Place::Local(path) => Self::Folder(OutputFolder::open(path)?),
+            Place::Local(path) if path.root().is_some() => {
+                return Err(Error::Output {
+                    path: path.name().to_owned(),
+                    problem: "a job writes to no location that only some may name".to_owned(),
+                });
+            }
+            Place::Local(path) => Self::Folder(OutputFolder::open(path.as_path())?),
             Place::Object(object) => Self::Prefix(Box::new(OutputPrefix::open(object)?)),
         })
     }

@@ -360,8 +360,8 @@ mod tests {
     ) -> (FileEntry, Vec<Row>) {
         let folder = tempfile::tempdir().unwrap();
         let place = PartFolder {
-            files: folder.path().into(),
-            unfinished: folder.path().into(),
+            files: crate::storage::Place::own(folder.path()),
+            unfinished: crate::storage::Place::own(folder.path()),
         };
         let mut writer =
             ProvenanceWriter::create(Arc::clone(table), &place, "part".to_owned()).unwrap();

@@ -1,7 +1,6 @@
 //! A source: its files, the columns they have together, and its splits.
 
 use std::ops::Range;
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -13,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use super::csv::CsvLayout;
 use super::error::SourceError;
 use super::index::Mark;
-use super::locate::{Located, Whereabouts, locate};
+use super::locate::{Located, locate};
 use super::options::{Format, SourceOptions};
 use super::prepare::{Prepared, prepare};
 use super::split::SplitReader;
-use crate::storage::{ByteFile, Place};
+use crate::storage::{ByteFile, Location, LocationPolicy, Place};
 
 /// Bytes of views that a split may have, and of the rows themselves: what decides how many rows it has.
 const SPLIT_BYTES: u64 = 64 * 1024 * 1024;
@@ -122,14 +121,14 @@ pub(super) enum Content {
 impl Source {
     /// Finds the files of `locations`, how they are written, and where their rows lie.
     ///
-    /// Relative locations lie below `base_dir`. Files that cannot be cut are decoded once into
+    /// The policy decides which locations may be named. Files that cannot be cut are decoded once into
     /// `staging`, which must outlive the source.
     ///
     /// # Errors
     /// When there is nothing, when a file is not what its format asks for, or cannot be read.
     pub fn discover(
         locations: &[String],
-        base_dir: &Path,
+        policy: &LocationPolicy,
         options: &SourceOptions,
         staging: &Place,
     ) -> Result<Self, SourceError> {
@@ -141,7 +140,7 @@ impl Source {
                 reason,
             })?;
         let mut notes = Vec::new();
-        let files = locate(locations, base_dir, options, &mut notes)?;
+        let files = locate(locations, policy, options, &mut notes)?;
         let prepared = prepare_all(&files, options, staging)?;
         let mut source = Self::unite(prepared, notes)?;
         if !options.partition_columns.is_empty() {
@@ -190,12 +189,12 @@ impl Source {
     /// When there is nothing, or a file cannot be looked at.
     pub fn stamp(
         locations: &[String],
-        base_dir: &Path,
+        policy: &LocationPolicy,
         options: &SourceOptions,
     ) -> Result<Option<String>, SourceError> {
         let mut stamp = String::new();
-        for file in locate(locations, base_dir, options, &mut Vec::new())? {
-            let Whereabouts::Place(place) = &file.at else {
+        for file in locate(locations, policy, options, &mut Vec::new())? {
+            let Location::Place(place) = &file.at else {
                 return Ok(None);
             };
             let found = ByteFile::find(place);

@@ -10,7 +10,7 @@ use url::Url;
 use super::error::SourceError;
 use super::stage::Stage;
 use super::web;
-use crate::storage::{ByteFile, transfer};
+use crate::storage::{ByteFile, WebAddress, transfer};
 
 /// Time to connect, and for which a server may send nothing.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -42,19 +42,20 @@ struct Failure {
     again: bool,
 }
 
-/// Fetches the document at `url` into a stage. A server that is busy, breaks off or says nothing for
+/// Fetches the document at an address into a stage. A server that is busy, breaks off or says nothing for
 /// half a minute is asked again.
 pub(super) fn fetch(
-    url: &Url,
+    address: &WebAddress,
     shown: &str,
     limits: FetchLimits,
     stage: &Stage,
 ) -> Result<ByteFile, SourceError> {
-    web::check(url).map_err(|reason| SourceError::Location {
+    let url = &address.url;
+    web::check(address).map_err(|reason| SourceError::Location {
         location: shown.to_owned(),
         reason,
     })?;
-    let client = web::guarded(Client::builder())
+    let client = web::guarded(Client::builder(), address)
         .user_agent(concat!("data-sanitizer/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(PATIENCE)
         .read_timeout(PATIENCE)

@@ -373,7 +373,7 @@ mod tests {
             let text = records.join(if crlf { "\r\n" } else { "\n" });
             let mut file = tempfile::NamedTempFile::new().unwrap();
             file.write_all(text.as_bytes()).unwrap();
-            let file = ByteFile::local(file.path()).unwrap();
+            let file = ByteFile::find(&crate::storage::Place::own(file.path())).unwrap();
             let dialect = Dialect { comment: Some(b'#'), ..Dialect::default() };
             let start = Mark { row: 0, offset: 0, line: 1 };
             let index = index_in_pieces(&file, "text", start, dialect, piece).unwrap();

@@ -1,36 +1,24 @@
 //! From locations as people write them to files in a fixed order.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
-use url::Url;
+use std::path::{Component, Path, PathBuf};
 
 use super::error::SourceError;
 use super::options::{Format, SourceOptions};
-use crate::storage::{ObjectPlace, Place, scheme};
+use crate::storage::{FileKind, LocalPath, Location, LocationPolicy, ObjectPlace, Place};
 
 /// A file that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Located {
     /// As it is shown: the location as given, and what is below it.
     pub shown: String,
-    pub at: Whereabouts,
-}
-
-/// Where a file is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Whereabouts {
-    /// Where it can be read in any order.
-    Place(Place),
-    /// Where it must be fetched from first.
-    Web(Url),
+    pub at: Location,
 }
 
 impl Located {
-    fn local(shown: String, path: PathBuf) -> Self {
+    fn local(shown: String, path: LocalPath) -> Self {
         Self {
             shown,
-            at: Whereabouts::Place(Place::Local(path)),
+            at: Location::Place(Place::Local(path)),
         }
     }
 }
@@ -48,13 +36,13 @@ const MATCHING: glob::MatchOptions = glob::MatchOptions {
 /// Directories nested deeper are a loop of links.
 const MAX_DEPTH: usize = 32;
 
-/// Expands `locations` to files: paths and URLs of files, directories and globs, relative ones below
-/// `base_dir`, and addresses of documents of the web. The files of a directory or glob come in the
+/// Expands `locations`, as far as the policy lets them be named, to files: paths and URLs of files, directories and
+/// globs, and addresses of documents of the web. The files of a directory or glob come in the
 /// order of their names; those hidden, beginning with `_`, or of no readable format are left out,
-/// which is told in `notes`.
+/// which is reported in `notes`.
 pub(super) fn locate(
     locations: &[String],
-    base_dir: &Path,
+    policy: &LocationPolicy,
     options: &SourceOptions,
     notes: &mut Vec<String>,
 ) -> Result<Vec<Located>, SourceError> {
@@ -66,54 +54,27 @@ pub(super) fn locate(
         });
     }
     for location in locations {
-        let refuse = |reason: String| SourceError::Location {
+        let checked = policy.check(location, options.credentials.as_ref());
+        let checked = checked.map_err(|error| SourceError::Location {
             location: location.clone(),
-            reason,
-        };
-        if let Some(url) = web_address(location).map_err(refuse)? {
-            files.push(url);
-            continue;
-        }
-        let place = Place::parse(location, base_dir, options.credentials.as_ref());
-        let full = match place.map_err(refuse)? {
-            Place::Local(path) => path,
-            Place::Object(object) => {
+            reason: error.to_string(),
+        })?;
+        match checked {
+            Location::Web(address) => files.push(Located {
+                shown: address.to_string(),
+                at: Location::Web(address),
+            }),
+            Location::Place(Place::Object(object)) => {
                 find_objects(location, &object, options, &mut files, notes)?;
-                continue;
             }
-        };
-        if full.is_dir() {
-            let before = files.len();
-            let mut ignored = 0;
-            walk(
-                &full,
-                location.trim_end_matches('/'),
-                &mut files,
-                &mut ignored,
-                0,
-            )?;
-            if files.len() == before {
-                return Err(SourceError::NotFound {
-                    location: location.clone(),
-                    reason: format!(
-                        "the directory holds no file of a readable format ({ignored} others)"
-                    ),
-                });
+            Location::Place(Place::Local(path)) => {
+                let search = LocalSearch {
+                    location,
+                    policy,
+                    options,
+                };
+                search.find(&path, &mut files, notes)?;
             }
-            if ignored > 0 {
-                notes.push(format!(
-                    "{location}: {ignored} file(s) of no readable format were left out"
-                ));
-            }
-        } else if fs::symlink_metadata(&full).is_ok() {
-            files.push(Located::local(location.clone(), full));
-        } else if location.contains(GLOB) {
-            expand_glob(location, &full, options, &mut files)?;
-        } else {
-            return Err(SourceError::NotFound {
-                location: location.clone(),
-                reason: format!("{} does not exist", full.display()),
-            });
         }
     }
     for file in &mut files {
@@ -126,26 +87,6 @@ pub(super) fn locate(
         }
     }
     Ok(files)
-}
-
-/// The document of the web that a location names, if it does.
-fn web_address(location: &str) -> Result<Option<Located>, String> {
-    let scheme = scheme(location).map(str::to_ascii_lowercase);
-    if !matches!(scheme.as_deref(), Some("http" | "https")) {
-        return Ok(None);
-    }
-    let url = Url::parse(location).map_err(|e| format!("not a URL: {e}"))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("a location holds no user name and no password".to_owned());
-    }
-    // What follows a question mark may be a key.
-    let mut shown = url.clone();
-    shown.set_query(None);
-    shown.set_fragment(None);
-    Ok(Some(Located {
-        shown: shown.into(),
-        at: Whereabouts::Web(url),
-    }))
 }
 
 /// The objects that a location of a store means: one, those below it, or those that a pattern
@@ -168,7 +109,7 @@ fn find_objects(
             Ok(_) => {
                 files.push(Located {
                     shown: location.to_owned(),
-                    at: Whereabouts::Place(object.into()),
+                    at: Location::Place(object.into()),
                 });
                 return Ok(());
             }
@@ -206,7 +147,7 @@ fn find_objects(
         if told || Format::of_name(key).is_some() {
             files.push(Located {
                 shown: found.to_string(),
-                at: Whereabouts::Place((&found).into()),
+                at: Location::Place((&found).into()),
             });
         } else {
             ignored += 1;
@@ -243,79 +184,219 @@ fn is_left_out(name: &str) -> bool {
     name.starts_with(['.', '_'])
 }
 
-fn walk(
-    directory: &Path,
-    shown: &str,
-    files: &mut Vec<Located>,
-    ignored: &mut usize,
-    depth: usize,
-) -> Result<(), SourceError> {
-    let failed = |e| SourceError::io(shown, "list", e);
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(directory).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        entries.push((
-            entry.file_name().to_string_lossy().into_owned(),
-            entry.path(),
-        ));
-    }
-    entries.sort();
-    for (name, path) in entries {
-        if is_left_out(&name) {
-            continue;
-        }
-        let shown = format!("{shown}/{name}");
-        if path.is_dir() {
-            if depth >= MAX_DEPTH {
-                return Err(SourceError::Location {
-                    location: shown,
-                    reason: "directories are nested too deeply".to_owned(),
-                });
-            }
-            walk(&path, &shown, files, ignored, depth + 1)?;
-        } else if path.is_file() && Format::of_name(&name).is_some() {
-            files.push(Located::local(shown, path));
-        } else {
-            *ignored += 1;
-        }
-    }
-    Ok(())
+/// A search for the files of one location of a file system.
+struct LocalSearch<'a> {
+    location: &'a str,
+    policy: &'a LocationPolicy,
+    options: &'a SourceOptions,
 }
 
-fn expand_glob(
-    location: &str,
-    full: &Path,
-    options: &SourceOptions,
-    files: &mut Vec<Located>,
-) -> Result<(), SourceError> {
-    let pattern = full.to_string_lossy();
-    let found = glob::glob_with(&pattern, MATCHING).map_err(|e| SourceError::Location {
-        location: location.to_owned(),
-        reason: format!("not a pattern: {e}"),
-    })?;
-    let mut matched: Vec<PathBuf> = Vec::new();
-    for path in found {
-        let path = path.map_err(|e| {
-            let shown = e.path().display().to_string();
-            SourceError::io(&shown, "list", e.into())
-        })?;
-        let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
-        let Some(name) = name else { continue };
-        let readable = options.format.is_some()
-            || Format::of_name(&name).is_some()
-            || ends_in_own_way(location);
-        if path.is_file() && !is_left_out(&name) && readable {
-            matched.push(path);
+impl LocalSearch<'_> {
+    /// The file that the location is, or those below it, or those that match it.
+    fn find(
+        &self,
+        path: &LocalPath,
+        files: &mut Vec<Located>,
+        notes: &mut Vec<String>,
+    ) -> Result<(), SourceError> {
+        let location = self.location;
+        match path.facts().map(|facts| facts.kind) {
+            Ok(FileKind::Folder) => {
+                let before = files.len();
+                let mut ignored = 0;
+                let shown = location.trim_end_matches('/');
+                self.walk(path, shown, files, &mut ignored, 0)?;
+                if files.len() == before {
+                    return Err(self.not_found(format!(
+                        "the directory holds no file of a readable format ({ignored} others)"
+                    )));
+                }
+                if ignored > 0 {
+                    notes.push(format!(
+                        "{location}: {ignored} file(s) of no readable format were left out"
+                    ));
+                }
+                Ok(())
+            }
+            _ if path.is_there() => {
+                files.push(Located::local(location.to_owned(), path.clone()));
+                Ok(())
+            }
+            _ if location.contains(GLOB) => {
+                let mut matched = match path.root() {
+                    Some(_) => self.match_beneath(path)?,
+                    None => self.match_anywhere(path.as_path())?,
+                };
+                if matched.is_empty() {
+                    return Err(self.not_found("no readable file matches the pattern".to_owned()));
+                }
+                matched.sort_by(|left, right| left.as_path().cmp(right.as_path()));
+                let found = matched.into_iter();
+                files.extend(found.map(|path| Located::local(self.shown(&path), path)));
+                Ok(())
+            }
+            _ => Err(self.not_found(match path.root() {
+                Some(_) => "it does not exist".to_owned(),
+                None => format!("{} does not exist", path.as_path().display()),
+            })),
         }
     }
-    if matched.is_empty() {
-        return Err(SourceError::NotFound {
-            location: location.to_owned(),
-            reason: "no readable file matches the pattern".to_owned(),
-        });
+
+    fn not_found(&self, reason: String) -> SourceError {
+        SourceError::NotFound {
+            location: self.location.to_owned(),
+            reason,
+        }
     }
-    matched.sort();
-    let located = matched.into_iter();
-    files.extend(located.map(|path| Located::local(path.display().to_string(), path)));
-    Ok(())
+
+    /// How a file that matches a pattern is shown: beneath a root as the pattern was written.
+    fn shown(&self, path: &LocalPath) -> String {
+        let full = path.as_path();
+        let relative = match path.root() {
+            Some(_) if Path::new(self.location).is_relative() => {
+                full.strip_prefix(self.policy.base()).ok()
+            }
+            _ => None,
+        };
+        relative.unwrap_or(full).display().to_string()
+    }
+
+    fn walk(
+        &self,
+        folder: &LocalPath,
+        shown: &str,
+        files: &mut Vec<Located>,
+        ignored: &mut usize,
+        depth: usize,
+    ) -> Result<(), SourceError> {
+        let entries = folder.entries();
+        let entries = entries.map_err(|error| SourceError::io(shown, "list", error))?;
+        for (name, kind) in entries {
+            if is_left_out(&name) {
+                continue;
+            }
+            let path = folder.join(&name);
+            if self.policy.is_closed(&path) {
+                continue;
+            }
+            let shown = format!("{shown}/{name}");
+            match kind {
+                FileKind::Folder if depth >= MAX_DEPTH => {
+                    return Err(SourceError::Location {
+                        location: shown,
+                        reason: "directories are nested too deeply".to_owned(),
+                    });
+                }
+                FileKind::Folder => self.walk(&path, &shown, files, ignored, depth + 1)?,
+                FileKind::File if Format::of_name(&name).is_some() => {
+                    files.push(Located::local(shown, path));
+                }
+                FileKind::File | FileKind::Other => *ignored += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a file of this name is one that a pattern means.
+    fn is_meant(&self, name: &str) -> bool {
+        let readable = self.options.format.is_some()
+            || Format::of_name(name).is_some()
+            || ends_in_own_way(self.location);
+        readable && !is_left_out(name)
+    }
+
+    fn malformed(&self, error: &glob::PatternError) -> SourceError {
+        SourceError::Location {
+            location: self.location.to_owned(),
+            reason: format!("not a pattern: {error}"),
+        }
+    }
+
+    /// The files that match a pattern, links followed.
+    fn match_anywhere(&self, full: &Path) -> Result<Vec<LocalPath>, SourceError> {
+        let pattern = full.to_string_lossy();
+        let found = glob::glob_with(&pattern, MATCHING).map_err(|e| self.malformed(&e))?;
+        let mut matched = Vec::new();
+        for path in found {
+            let path: PathBuf = path.map_err(|e| {
+                let shown = e.path().display().to_string();
+                SourceError::io(&shown, "list", e.into())
+            })?;
+            let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
+            if path.is_file() && name.is_some_and(|name| self.is_meant(&name)) {
+                matched.push(LocalPath::own(path));
+            }
+        }
+        Ok(matched)
+    }
+
+    /// The files beneath a root that match a pattern. No link is followed.
+    fn match_beneath(&self, full: &LocalPath) -> Result<Vec<LocalPath>, SourceError> {
+        let mut at = full.clone();
+        while at.parent() != at && !at.name().as_os_str().is_empty() {
+            at = at.parent();
+        }
+        let mut steps = Vec::new();
+        for component in full.name().components() {
+            let Component::Normal(name) = component else {
+                continue;
+            };
+            let name = name.to_string_lossy();
+            steps.push(match name.as_ref() {
+                "**" => None,
+                name => Some(glob::Pattern::new(name).map_err(|e| self.malformed(&e))?),
+            });
+        }
+        let mut matched = Vec::new();
+        self.match_steps(&at, &steps, &mut matched, 0)?;
+        matched.dedup();
+        Ok(matched)
+    }
+
+    /// Follows the steps of a pattern from a folder on; a step without a pattern is any number of folders.
+    fn match_steps(
+        &self,
+        folder: &LocalPath,
+        steps: &[Option<glob::Pattern>],
+        matched: &mut Vec<LocalPath>,
+        depth: usize,
+    ) -> Result<(), SourceError> {
+        let Some((step, later)) = steps.split_first() else {
+            return Ok(());
+        };
+        if depth > MAX_DEPTH {
+            return Err(SourceError::Location {
+                location: self.location.to_owned(),
+                reason: "directories are nested too deeply".to_owned(),
+            });
+        }
+        if step.is_none() {
+            self.match_steps(folder, later, matched, depth)?;
+        }
+        let entries = match folder.entries() {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(SourceError::io(self.location, "list", error)),
+        };
+        for (name, kind) in entries {
+            let path = folder.join(&name);
+            if self.policy.is_closed(&path) {
+                continue;
+            }
+            match (step, kind) {
+                (None, FileKind::Folder) if !name.starts_with('.') => {
+                    self.match_steps(&path, steps, matched, depth + 1)?;
+                }
+                (Some(pattern), _) if !pattern.matches_with(&name, MATCHING) => {}
+                (Some(_), FileKind::Folder) => {
+                    self.match_steps(&path, later, matched, depth + 1)?;
+                }
+                (Some(_), FileKind::File) if later.is_empty() && self.is_meant(&name) => {
+                    matched.push(path);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
 }

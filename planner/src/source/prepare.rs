@@ -12,13 +12,13 @@ use super::fetch::fetch;
 use super::index::{Mark, TextIndex};
 use super::json_document::{is_document, stage_document};
 use super::jsonl::index_json;
-use super::locate::{Located, Whereabouts};
+use super::locate::Located;
 use super::options::{Compression, Format, SourceOptions};
 use super::parquet_rows::read_footer;
 use super::separated::{separated, skip_lines};
 use super::sheet::{check_workbook, stage_sheet};
 use super::stage::Stage;
-use crate::storage::{ByteFile, Place};
+use crate::storage::{ByteFile, Location, Place};
 
 /// Bytes of a file by which its format and encoding are judged.
 const HEAD: usize = 1024 * 1024;
@@ -57,10 +57,10 @@ pub(super) fn prepare(
     let path = &located.shown;
     let stage = Stage::new(staging, number, path);
     let original = match &located.at {
-        Whereabouts::Place(place) => {
+        Location::Place(place) => {
             ByteFile::find(place).map_err(|e| SourceError::io(path, "open", e))?
         }
-        Whereabouts::Web(url) => fetch(url, path, options.fetch, &stage)?,
+        Location::Web(address) => fetch(address, path, options.fetch, &stage)?,
     };
     let mut notes = Vec::new();
     let mut file = original.clone();

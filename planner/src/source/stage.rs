@@ -1,6 +1,5 @@
 //! Decoding what cannot be cut into a plain UTF-8 file that can, once, in bounded memory.
 
-use std::fs;
 use std::io::{self, Read, Write};
 
 use encoding_rs::{CoderResult, Encoding};
@@ -40,7 +39,7 @@ impl Stage {
         let place = self.directory.join(&format!("{:06}-{step}", self.number));
         // What an earlier try has left.
         if let Place::Local(path) = &place
-            && let Err(e) = fs::remove_file(path)
+            && let Err(e) = path.remove_file()
             && e.kind() != io::ErrorKind::NotFound
         {
             return Err(failed(e));

@@ -12,6 +12,8 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use url::{Host, Url};
 
+use crate::storage::{WebAddress, covers};
+
 /// Most redirects that are followed.
 const REDIRECTS: usize = 10;
 
@@ -32,20 +34,31 @@ pub fn restrict_web(policy: WebPolicy) -> bool {
     POLICY.set(Arc::new(policy)).is_ok()
 }
 
-/// Refuses an address that may not be asked.
-pub(super) fn check(url: &Url) -> Result<(), String> {
-    POLICY.get().map_or(Ok(()), |policy| policy.check(url))
+/// What one address and its redirects are checked by: the policy of the process, and the roots of whoever named it.
+fn policy_of(address: &WebAddress) -> Option<Arc<WebPolicy>> {
+    let process = POLICY.get();
+    match (&address.within, process) {
+        (None, process) => process.cloned(),
+        (Some(within), process) => Some(Arc::new(WebPolicy {
+            allowed: within.iter().map(ToString::to_string).collect(),
+            private_addresses: process.is_some_and(|policy| policy.private_addresses),
+        })),
+    }
 }
 
-/// A client that asks nobody whom it may not.
-pub(super) fn guarded(builder: ClientBuilder) -> ClientBuilder {
-    let Some(policy) = POLICY.get() else {
+/// Refuses an address that may not be asked.
+pub(super) fn check(address: &WebAddress) -> Result<(), String> {
+    policy_of(address).map_or(Ok(()), |policy| policy.check(&address.url))
+}
+
+/// A client that asks nobody whom whoever named the address may not ask.
+pub(super) fn guarded(builder: ClientBuilder, address: &WebAddress) -> ClientBuilder {
+    let Some(policy) = policy_of(address) else {
         return builder;
     };
     let resolver = Resolver {
-        policy: Arc::clone(policy),
+        policy: Arc::clone(&policy),
     };
-    let policy = Arc::clone(policy);
     let redirects = Policy::custom(move |attempt| {
         if attempt.previous().len() > REDIRECTS {
             return attempt.error("too many redirects");
@@ -68,7 +81,11 @@ impl WebPolicy {
     /// # Errors
     /// Why it may not.
     pub fn check(&self, url: &Url) -> Result<(), String> {
-        if !self.allowed.iter().any(|allowed| covers(allowed, url)) {
+        let allowed = self
+            .allowed
+            .iter()
+            .filter_map(|allowed| Url::parse(allowed).ok());
+        if !allowed.into_iter().any(|allowed| covers(&allowed, url)) {
             return Err("the address is not among those that may be read here".to_owned());
         }
         let refused = match url.host() {
@@ -86,21 +103,6 @@ impl WebPolicy {
     fn allows(&self, address: IpAddr) -> bool {
         self.private_addresses || is_public(address)
     }
-}
-
-/// Whether an address begins with an allowed one.
-fn covers(allowed: &str, url: &Url) -> bool {
-    let Ok(allowed) = Url::parse(allowed) else {
-        return false;
-    };
-    let same = allowed.scheme() == url.scheme()
-        && allowed.host() == url.host()
-        && allowed.port_or_known_default() == url.port_or_known_default();
-    let (below, path) = (allowed.path(), url.path());
-    same && (path == below
-        || path
-            .strip_prefix(below)
-            .is_some_and(|rest| below.ends_with('/') || rest.starts_with('/')))
 }
 
 /// Whether an address is one of the public internet (the registries of RFC 6890).
@@ -232,6 +234,9 @@ mod tests {
         for text in [
             "https://data.example.org/opened/a.csv",
             "https://data.example.org/open/../secret.csv",
+            "https://data.example.org/open/..%2fsecret.csv",
+            "https://data.example.org/open/%2E%2e/secret.csv",
+            "https://data.example.org/open/..%5Csecret.csv",
             "http://data.example.org/open/a.csv",
             "https://data.example.org:8443/open/a.csv",
             "https://data.example.org.evil.net/open/a.csv",

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -13,6 +12,7 @@ use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::reader::{ChunkReader, Length};
 use serde::{Deserialize, Serialize};
 
+use super::local::{FileKind, LocalPath};
 use super::place::{ObjectPlace, Place};
 use super::read::AheadReader;
 
@@ -57,13 +57,9 @@ impl ByteFile {
         }
     }
 
-    /// The local file at `path`.
-    ///
-    /// # Errors
-    /// When it is not there, not a regular file, or may not be looked at.
-    pub fn local(path: &Path) -> io::Result<Self> {
-        let metadata = std::fs::metadata(path)?;
-        if !metadata.is_file() {
+    fn local(path: &LocalPath) -> io::Result<Self> {
+        let facts = path.facts()?;
+        if facts.kind != FileKind::File {
             // A pipe or a device can be read once only and would block for ever.
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
@@ -71,8 +67,8 @@ impl ByteFile {
             ));
         }
         Ok(Self {
-            place: path.into(),
-            size: metadata.len(),
+            place: Place::Local(path.clone()),
+            size: facts.bytes,
             version: None,
         })
     }
@@ -80,13 +76,16 @@ impl ByteFile {
     /// What tells one content of the file from a later one, as far as can be told without reading it.
     #[must_use]
     pub fn stamp(&self) -> String {
-        let changed = self.place.local().and_then(|path| {
-            let changed = std::fs::metadata(path).ok()?.modified().ok()?;
+        let changed = self.place.local_path().and_then(|path| {
+            let changed = path.facts().ok()?.modified?;
             changed.duration_since(std::time::UNIX_EPOCH).ok()
         });
         let changed = changed.map(|time| time.as_nanos().to_string());
         let version = self.version.clone().or(changed).unwrap_or_default();
-        format!("{} {} {version}", self.place, self.size)
+        let folder = self.place.local_path().and_then(LocalPath::root);
+        let folder = folder.map(|root| root.display().to_string());
+        let folder = folder.unwrap_or_default();
+        format!("{folder} {} {} {version}", self.place, self.size)
     }
 
     /// Size in bytes when the file was found.
@@ -108,7 +107,7 @@ impl ByteFile {
     pub fn open(&self, range: Range<u64>) -> io::Result<Box<dyn Read + Send>> {
         match &self.place {
             Place::Local(path) => {
-                let mut file = File::open(path)?;
+                let mut file = path.open()?;
                 if range.start > 0 {
                     file.seek(SeekFrom::Start(range.start))?;
                 }
@@ -298,7 +297,7 @@ impl SeekableFile {
     /// Opens the file at a place.
     pub(super) fn at(place: &Place) -> io::Result<Self> {
         let object = match place {
-            Place::Local(path) => return Ok(Self::Local(BufReader::new(File::open(path)?))),
+            Place::Local(path) => return Ok(Self::Local(BufReader::new(path.open()?))),
             Place::Object(object) => object,
         };
         let (found, bytes) = object.request(|store, path| async move {
@@ -322,7 +321,7 @@ impl SeekableFile {
 
     pub(crate) fn open(file: &ByteFile) -> io::Result<Self> {
         Ok(match &file.place {
-            Place::Local(path) => Self::Local(BufReader::new(File::open(path)?)),
+            Place::Local(path) => Self::Local(BufReader::new(path.open()?)),
             Place::Object(_) => {
                 let reader = ObjectReader {
                     file: file.clone(),

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::client::{client, requests, wait};
 use super::file::SeekableFile;
+use super::local::{FileKind, LocalPath};
 use super::write::{PlaceWriter, WholeFile};
 use crate::spec::Secret;
 
@@ -20,7 +21,7 @@ use crate::spec::Secret;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Place {
     /// On a file system.
-    Local(PathBuf),
+    Local(LocalPath),
     /// In an object store.
     Object(ObjectPlace),
 }
@@ -37,59 +38,10 @@ pub struct ObjectPlace {
     credentials: Option<Secret>,
 }
 
-/// The scheme of a location that is a URL.
-pub(crate) fn scheme(location: &str) -> Option<&str> {
-    let (scheme, _) = location.split_once("://")?;
-    let first = scheme.chars().next()?;
-    let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
-    (first.is_ascii_alphabetic() && scheme.chars().all(named)).then_some(scheme)
-}
-
 impl Place {
-    /// The place that a person names: a path, from `base` on where it is relative, or a URL of a
-    /// local file (`file:///…`) or an object (`s3://`, `gs://`, `az://`, `abfs://`).
-    ///
-    /// # Errors
-    /// What is wrong with the name.
-    pub fn parse(
-        location: &str,
-        base: &Path,
-        credentials: Option<&Secret>,
-    ) -> Result<Self, String> {
-        if location.trim().is_empty() {
-            return Err("the location is empty".to_owned());
-        }
-        let Some(scheme) = scheme(location) else {
-            return Ok(Self::Local(base.join(location)));
-        };
-        let scheme = scheme.to_ascii_lowercase();
-        match scheme.as_str() {
-            "file" => {
-                let url = url::Url::parse(location).map_err(|e| format!("not a URL: {e}"))?;
-                let path = url.to_file_path().map_err(|()| {
-                    "not the URL of a local file (file:///path is expected)".to_owned()
-                })?;
-                Ok(Self::Local(path))
-            }
-            "s3" | "s3a" | "gs" | "az" | "azure" | "abfs" | "abfss" => {
-                let rest = &location[scheme.len() + 3..];
-                let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
-                let has_password = bucket.contains(':');
-                if bucket.is_empty() || has_password {
-                    return Err(format!("{scheme}://BUCKET/NAME is expected"));
-                }
-                let key = key.trim_matches('/');
-                ObjectPath::parse(key).map_err(|e| format!("not the name of an object: {e}"))?;
-                Ok(Self::Object(ObjectPlace {
-                    bucket: format!("{scheme}://{bucket}"),
-                    key: key.to_owned(),
-                    credentials: credentials.cloned(),
-                }))
-            }
-            _ => Err(format!(
-                "locations of the scheme {scheme}:// are not known; a path or one of file, s3, gs, az, abfs is expected"
-            )),
-        }
+    /// A path that this process chose itself.
+    pub fn own(path: impl Into<PathBuf>) -> Self {
+        Self::Local(LocalPath::own(path))
     }
 
     /// What lies below it under this name, which may have several parts.
@@ -101,19 +53,54 @@ impl Place {
         }
     }
 
-    /// The path on this machine's file system; none of an object.
+    /// The path on this machine's file system, of one that the process chose itself; none of an object, and none of
+    /// what lies beneath a root.
     #[must_use]
     pub fn local(&self) -> Option<&Path> {
+        match self {
+            Self::Local(path) if path.root().is_none() => Some(path.as_path()),
+            Self::Local(_) | Self::Object(_) => None,
+        }
+    }
+
+    /// The path on a file system, whoever named it; none of an object.
+    #[must_use]
+    pub fn local_path(&self) -> Option<&LocalPath> {
         match self {
             Self::Local(path) => Some(path),
             Self::Object(_) => None,
         }
     }
 
+    /// The names in a folder, in order; those that objects have on this level, for a store.
+    ///
+    /// # Errors
+    /// When it is no folder, or cannot be listed.
+    pub fn names(&self) -> io::Result<Vec<String>> {
+        match self {
+            Self::Local(path) => {
+                let entries = path.entries()?.into_iter();
+                Ok(entries.map(|(name, _)| name).collect())
+            }
+            Self::Object(object) => object.names(),
+        }
+    }
+
+    /// Whether it is a folder of a file system.
+    #[must_use]
+    pub fn is_folder(&self) -> bool {
+        match self {
+            Self::Local(path) => path
+                .facts()
+                .is_ok_and(|facts| facts.kind == FileKind::Folder),
+            Self::Object(_) => false,
+        }
+    }
+
     /// Makes a folder for the files that come; stores have none.
     pub(crate) fn make_folder(&self) -> io::Result<()> {
         match self {
-            Self::Local(path) => std::fs::create_dir_all(path),
+            Self::Local(path) => path.make_folder(),
             Self::Object(_) => Ok(()),
         }
     }
@@ -122,7 +109,7 @@ impl Place {
     pub(crate) fn write(&self, content: &[u8]) -> io::Result<()> {
         match self {
             Self::Local(path) => {
-                let mut file = std::fs::File::create(path)?;
+                let mut file = path.create()?;
                 io::Write::write_all(&mut file, content)?;
                 file.sync_all()
             }
@@ -143,9 +130,9 @@ impl Place {
     pub fn begin_whole(&self) -> io::Result<WholeFile> {
         let unfinished = match self {
             Self::Local(path) => {
-                let folder = path.parent().unwrap_or(Path::new("."));
-                std::fs::create_dir_all(folder)?;
-                Self::from(folder)
+                let folder = path.parent();
+                folder.make_folder()?;
+                Self::Local(folder)
             }
             Self::Object(_) => self.clone(),
         };
@@ -162,11 +149,7 @@ impl Place {
             _ => Err(error),
         };
         match self {
-            Self::Local(path) => match std::fs::symlink_metadata(path) {
-                Ok(found) if found.is_dir() => std::fs::remove_dir_all(path).or_else(absent),
-                Ok(_) => std::fs::remove_file(path).or_else(absent),
-                Err(error) => absent(error),
-            },
+            Self::Local(path) => path.remove_all(),
             Self::Object(object) => {
                 let below = object.list()?.into_iter();
                 let mut keys: Vec<String> = below.map(|found| found.location.to_string()).collect();
@@ -187,24 +170,6 @@ impl Place {
     }
 }
 
-impl From<PathBuf> for Place {
-    fn from(path: PathBuf) -> Self {
-        Self::Local(path)
-    }
-}
-
-impl From<&Path> for Place {
-    fn from(path: &Path) -> Self {
-        Self::Local(path.to_owned())
-    }
-}
-
-impl From<&PathBuf> for Place {
-    fn from(path: &PathBuf) -> Self {
-        Self::Local(path.clone())
-    }
-}
-
 impl From<&Place> for Place {
     fn from(place: &Place) -> Self {
         place.clone()
@@ -220,7 +185,8 @@ impl From<&ObjectPlace> for Place {
 impl fmt::Display for Place {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Local(path) => path.display().fmt(to),
+            // What whoever reads this has named; the root is the service's business.
+            Self::Local(path) => path.name().display().fmt(to),
             Self::Object(object) => object.fmt(to),
         }
     }
@@ -233,6 +199,34 @@ impl fmt::Display for ObjectPlace {
 }
 
 impl ObjectPlace {
+    /// The object that `BUCKET/NAME` is under a scheme.
+    pub(super) fn parse(
+        scheme: &str,
+        name: &str,
+        credentials: Option<&Secret>,
+    ) -> Result<Self, String> {
+        let (bucket, key) = name.split_once('/').unwrap_or((name, ""));
+        let has_password = bucket.contains(':');
+        if bucket.is_empty() || has_password {
+            return Err(format!("{scheme}://BUCKET/NAME is expected"));
+        }
+        let key = key.trim_matches('/');
+        ObjectPath::parse(key).map_err(|e| format!("not the name of an object: {e}"))?;
+        Ok(Self {
+            bucket: format!("{scheme}://{bucket}"),
+            key: key.to_owned(),
+            credentials: credentials.cloned(),
+        })
+    }
+
+    /// Whether another object is this one, or lies below it.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        let rest = other.key.strip_prefix(self.key.as_str());
+        self.bucket == other.bucket
+            && rest
+                .is_some_and(|rest| self.key.is_empty() || rest.is_empty() || rest.starts_with('/'))
+    }
+
     pub(crate) fn join(&self, name: &str) -> Self {
         let key = match self.key.as_str() {
             "" => name.to_owned(),
@@ -336,44 +330,38 @@ mod tests {
 
     use super::*;
 
-    /// Names of places are read as they are meant, shown as they were written, and travel.
+    /// Names of objects are read as they are meant, shown as they were written, and travel.
     #[test]
     fn names() {
-        let base = Path::new("/base");
-        for (text, shown) in [
-            ("a/b.csv", "/base/a/b.csv"),
-            ("/x", "/x"),
-            ("file:///x%20y", "/x y"),
-            ("s3://bucket/a b/c.csv", "s3://bucket/a b/c.csv"),
-            ("S3://bucket/a/", "s3://bucket/a"),
-            ("gs://b", "gs://b/"),
+        let parse = |scheme, name| ObjectPlace::parse(scheme, name, None);
+        for (scheme, name, shown) in [
+            ("s3", "bucket/a b/c.csv", "s3://bucket/a b/c.csv"),
+            ("s3", "bucket/a/", "s3://bucket/a"),
+            ("gs", "b", "gs://b/"),
             (
-                "abfss://c@account.dfs.core.windows.net/x",
+                "abfss",
+                "c@account.dfs.core.windows.net/x",
                 "abfss://c@account.dfs.core.windows.net/x",
             ),
-            ("odd://name", "/base/odd://name"),
         ] {
-            let place = Place::parse(text, base, None);
-            if text.starts_with("odd") {
-                assert!(place.is_err());
-                continue;
-            }
-            let place = place.unwrap();
+            let place = Place::Object(parse(scheme, name).unwrap());
             assert_eq!(place.to_string(), shown);
             let json = serde_json::to_string(&place).unwrap();
             assert_eq!(serde_json::from_str::<Place>(&json).unwrap(), place);
         }
-        for text in [
-            "",
-            "s3://",
-            "s3:///x",
-            "s3://user:key@b/x",
-            "s3://b/a//b",
-            "s3://b/../x",
-        ] {
-            assert!(Place::parse(text, base, None).is_err(), "{text}");
+        for name in ["", "/x", "user:key@b/x", "b/a//b", "b/../x"] {
+            assert!(parse("s3", name).is_err(), "{name}");
         }
-        let place = Place::parse("s3://b/x", base, None).unwrap().join("data/p");
+        let place = Place::Object(parse("s3", "b/x").unwrap()).join("data/p");
         assert_eq!(place.to_string(), "s3://b/x/data/p");
+        let (wide, below) = (parse("s3", "b").unwrap(), parse("s3", "b/x/y").unwrap());
+        assert!(wide.covers(&below) && parse("s3", "b/x").unwrap().covers(&below));
+        for other in ["b/x/y/z", "b/", "c/x/y", "b/x/yy"] {
+            assert!(
+                !parse("s3", other).unwrap().covers(&below) || other == "b/",
+                "{other}"
+            );
+        }
+        assert!(!parse("s3a", "b/x").unwrap().covers(&below));
     }
 }

@@ -1,8 +1,7 @@
 //! Writing a file from one end to the other.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
 
 use bytes::Bytes;
 use object_store::buffered::BufWriter as ObjectBuffer;
@@ -39,12 +38,7 @@ impl PlaceWriter {
     fn begin(place: &Place, mode: u32) -> io::Result<Self> {
         Ok(match place {
             Place::Local(path) => {
-                let file = OpenOptions::new()
-                    .write(true)
-                    .create_new(true)
-                    .mode(mode)
-                    .open(path)?;
-                Self::Local(BufWriter::with_capacity(CHUNK, file))
+                Self::Local(BufWriter::with_capacity(CHUNK, path.create_new(mode)?))
             }
             Place::Object(object) => {
                 let buffer = ObjectBuffer::with_capacity(object.store()?, object.path(), PART);
@@ -127,8 +121,8 @@ impl WholeFile {
         let done = writer.finish();
         match (&self.written, &self.place) {
             (Place::Local(from), Place::Local(to)) => {
-                let done = done.and_then(|()| std::fs::rename(from, to));
-                done.inspect_err(|_| drop(std::fs::remove_file(from)))
+                let done = done.and_then(|()| from.rename(to));
+                done.inspect_err(|_| drop(from.remove_file()))
             }
             _ => done,
         }
@@ -139,7 +133,7 @@ impl Drop for WholeFile {
     fn drop(&mut self) {
         if let (Some(_), Place::Local(path)) = (self.writer.take(), &self.written) {
             // What cannot be removed is a file that nobody reads.
-            drop(std::fs::remove_file(path));
+            drop(path.remove_file());
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use planner::source::{Format, SourceError, SourceErrorKind, SourceOptions};
+use planner::storage::{LocationPolicy, Place};
 use serde_json::Value;
 
 use super::{Table, discover, read};
@@ -50,9 +51,9 @@ fn read_file(path: &Path) -> Result<Table, SourceError> {
         let options = SourceOptions::default();
         let read = planner::source::Source::discover(
             &location,
-            Path::new("/"),
+            &LocationPolicy::everything("/"),
             &options,
-            &staging.path().into(),
+            &Place::own(staging.path()),
         )
         .and_then(|mut source| {
             let table = read(&source, 8192)?;

@@ -9,6 +9,7 @@ use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, U
 use arrow::datatypes::DataType;
 use parquet::arrow::ArrowWriter;
 use planner::source::{LineUnit, Source, SourceErrorKind, SourceOptions};
+use planner::storage::{LocationPolicy, Place};
 
 use super::{Row, discover, read};
 
@@ -58,8 +59,13 @@ fn compressed_files_read_as_plain_ones() {
         fs::write(dir.path().join(&name), &bytes).unwrap();
         let staging = dir.path().join("staging");
         let locations = [name.clone()];
-        let source =
-            Source::discover(&locations, dir.path(), &options, &staging.as_path().into()).unwrap();
+        let source = Source::discover(
+            &locations,
+            &LocationPolicy::everything(dir.path()),
+            &options,
+            &Place::own(&staging),
+        )
+        .unwrap();
         assert_eq!(read(&source, 8192).unwrap(), plain, "{by}");
         for staged in fs::read_dir(&staging).unwrap() {
             assert_eq!(

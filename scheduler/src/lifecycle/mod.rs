@@ -14,7 +14,9 @@ pub use failure::{JobFailure, retry_delay};
 pub(crate) use janitor::Janitor;
 pub(crate) use review::spec_of_review;
 pub use secrets::SecretPolicy;
-pub(crate) use spec::{SpecPolicy, overlay, spec_of_upload, upload_of, version_of};
+pub(crate) use spec::{
+    SourceLocations, SpecPolicy, overlay, spec_of_upload, upload_of, version_of,
+};
 pub(crate) use watch::job_ended;
 pub use worker::WorkerOptions;
 pub(crate) use worker::{Workers, farewell};

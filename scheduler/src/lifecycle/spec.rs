@@ -3,8 +3,11 @@
 //! A spec that comes over the network may name less than one on the machine itself: sources from a list,
 //! secrets from a list, and no place for the output, which is the service's own.
 
+use std::path::PathBuf;
+
 use planner::spec::{ByteSize, JobSpec, OutputFormat, Secret};
 use planner::steps::StepSpec;
+use planner::storage::{LocationError, LocationPolicy, TenantRoots};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -13,8 +16,8 @@ use super::SecretPolicy;
 /// What a spec of a tenant may name.
 #[derive(Debug, Clone)]
 pub(crate) struct SpecPolicy {
-    /// What locations may begin with.
-    pub(crate) sources: Vec<String>,
+    /// What each tenant may read from.
+    pub(crate) sources: SourceLocations,
     pub(crate) secrets: SecretPolicy,
     /// The key of tokens: the service must be able to turn them back.
     pub(crate) token_key: Secret,
@@ -22,6 +25,25 @@ pub(crate) struct SpecPolicy {
     pub(crate) memory_limit: u64,
     /// Most bytes of a file once its compression is taken off.
     pub(crate) decompressed: u64,
+}
+
+/// The locations that jobs may read from, beside uploads.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SourceLocations {
+    /// Where tenants may read.
+    pub(crate) roots: TenantRoots,
+    /// What no tenant reads, whatever its roots are: what the service keeps.
+    pub(crate) closed: Vec<PathBuf>,
+}
+
+impl SourceLocations {
+    /// The locations of a tenant.
+    ///
+    /// # Errors
+    /// When a root is not a location.
+    pub(crate) fn of(&self, tenant: &str) -> Result<LocationPolicy, LocationError> {
+        LocationPolicy::below("/", self.roots.of(tenant), &self.closed)
+    }
 }
 
 /// What is wrong with a spec, and where.
@@ -74,8 +96,8 @@ pub(crate) fn overlay(base: &mut Value, over: &Value) {
 }
 
 impl SpecPolicy {
-    /// Reads a spec and refuses what a tenant may not ask for.
-    pub(crate) fn check(&self, document: Value) -> Result<JobSpec, SpecProblem> {
+    /// Reads a spec and refuses what a tenant, of this name, may not ask for.
+    pub(crate) fn check(&self, document: Value, tenant: &str) -> Result<JobSpec, SpecProblem> {
         let memory = document.pointer("/options/memory_limit");
         let asks_for_memory = memory.is_some_and(|memory| !memory.is_null());
         let mut spec = JobSpec::from_value(document, "spec").map_err(|error| match error {
@@ -101,12 +123,15 @@ impl SpecPolicy {
                 return Err(SpecProblem::new(field, own));
             }
         }
+        let locations = self.sources.of(tenant);
+        let locations =
+            locations.map_err(|error| SpecProblem::new("source.location", error.to_string()))?;
         for (number, location) in spec.source.location.0.iter().enumerate() {
             let field = match spec.source.location.0.len() {
                 1 => "source.location".to_owned(),
                 _ => format!("source.location[{number}]"),
             };
-            self.check_source(location)
+            self.check_source(location, &locations)
                 .map_err(|problem| SpecProblem::new(field, problem))?;
         }
         if let Some(secret) = &spec.source.credentials
@@ -156,25 +181,15 @@ impl SpecPolicy {
         Ok(spec)
     }
 
-    fn check_source(&self, location: &str) -> Result<(), String> {
+    fn check_source(&self, location: &str, locations: &LocationPolicy) -> Result<(), String> {
         if location.starts_with(UPLOAD) {
             return match upload_of(location) {
                 Some(_) => Ok(()),
                 None => Err("expected upload:ID".to_owned()),
             };
         }
-        // Detours are for those who know where they end.
-        let detour = location.split(['/', '\\']).any(|part| part == "..");
-        let inside = self.sources.iter().any(|allowed| {
-            location == allowed
-                || location
-                    .strip_prefix(allowed.as_str())
-                    .is_some_and(|rest| allowed.ends_with('/') || rest.starts_with('/'))
-        });
-        if !inside || detour || location.to_ascii_lowercase().contains("%2e") {
-            return Err("it is not among the places that may be read here".to_owned());
-        }
-        Ok(())
+        let checked = locations.check(location, None);
+        checked.map(drop).map_err(|error| error.to_string())
     }
 }
 
@@ -194,10 +209,14 @@ mod tests {
 
     fn policy() -> SpecPolicy {
         SpecPolicy {
-            sources: vec![
-                "s3://lake/in".to_owned(),
-                "https://data.example.org/".to_owned(),
-            ],
+            sources: SourceLocations {
+                roots: TenantRoots::parse([
+                    "acme=s3://lake/in",
+                    "https://data.example.org/pub/",
+                    "other=s3://theirs",
+                ]),
+                closed: Vec::new(),
+            },
             memory_limit: 8 << 30,
             decompressed: 1 << 30,
             secrets: SecretPolicy::default(),
@@ -211,13 +230,15 @@ mod tests {
         let spec = |location: &str, more: Value| {
             let mut spec = json!({"version": 1, "source": {"location": location}});
             overlay(&mut spec, &more);
-            policy().check(spec).map_err(|problem| problem.field)
+            policy()
+                .check(spec, "acme")
+                .map_err(|problem| problem.field)
         };
         let upload = format!("upload:{}", Uuid::now_v7());
         for location in [
             &upload,
             "s3://lake/in/a.csv",
-            "https://data.example.org/a.csv",
+            "https://data.example.org/pub/a.csv",
         ] {
             assert!(spec(location, json!({})).is_ok(), "{location}");
         }
@@ -227,7 +248,10 @@ mod tests {
             "file:///etc/passwd",
             "s3://lake/internal/a.csv",
             "s3://lake/in/../other/a.csv",
-            "https://data.example.org.evil.net/a.csv",
+            "s3://theirs/a.csv",
+            "https://data.example.org.evil.net/pub/a.csv",
+            "https://data.example.org/pub/..%2fpriv/a.csv",
+            "https://data.example.org/pub/%2e%2e/priv/a.csv",
             "http://169.254.169.254/latest",
             "upload:../../x",
         ] {
@@ -274,7 +298,7 @@ mod tests {
         let location = format!("upload:{}", Uuid::now_v7());
         let limit = |options: Value| {
             let spec = json!({"version": 1, "source": {"location": location}, "options": options});
-            let checked = small.check(spec).map_err(|problem| problem.field)?;
+            let checked = small.check(spec, "acme").map_err(|problem| problem.field)?;
             Ok::<_, String>(checked.options.memory_limit)
         };
         assert_eq!(limit(json!({})), Ok(ByteSize(1 << 30)));

@@ -15,6 +15,7 @@ use planner::cluster::ClusterAddress;
 use planner::run::{Finished, JobRun, Phase, Progress};
 use planner::spec::{ByteSize, JobSpec, Partitions};
 use planner::steps::StepSpec;
+use planner::storage::LocationPolicy;
 use planner::telemetry::METRICS;
 use rand::Rng;
 use serde_json::{Value, json};
@@ -27,7 +28,7 @@ use uuid::Uuid;
 use super::account::publication;
 use super::failure::{JobFailure, retry_delay};
 use super::review::{Earlier, reviewed_job};
-use super::spec::{upload_of, version_of};
+use super::spec::{SourceLocations, upload_of, version_of};
 use super::watch::{AttemptWatch, attempt_span, job_ended};
 use crate::metadata::{
     Claim, Ending, Fence, JobStatus, MetadataError, MetadataStore, Publication, Upload,
@@ -75,6 +76,9 @@ impl Default for WorkerOptions {
     }
 }
 
+/// The name under which a spec has the place of its output.
+const OUTPUT: &str = "service:output";
+
 /// The gate while it is one job's: from when its run has it until both run and attempt are over, publication included.
 type Alone = Arc<OnceLock<OwnedRwLockWriteGuard<()>>>;
 
@@ -83,6 +87,8 @@ pub(crate) struct Workers {
     pub(crate) metadata: MetadataStore,
     pub(crate) store: Store,
     vault: Vault,
+    /// What jobs may read from.
+    sources: SourceLocations,
     pub(crate) options: WorkerOptions,
     /// Tells of new jobs.
     pub(crate) wake: Arc<Notify>,
@@ -101,7 +107,7 @@ pub(crate) struct Workers {
 impl Workers {
     pub(crate) fn new(
         metadata: MetadataStore,
-        (store, vault): (Store, Vault),
+        (store, vault, sources): (Store, Vault, SourceLocations),
         options: WorkerOptions,
         wake: Arc<Notify>,
         jobs: Handle,
@@ -111,6 +117,7 @@ impl Workers {
             metadata,
             store,
             vault,
+            sources,
             memory: Arc::new(FairSpillPool::new(limit)),
             gate: Arc::default(),
             turn: Arc::default(),
@@ -193,7 +200,8 @@ impl Workers {
         info!("a job begins");
         let begun = Instant::now();
         let alone = Alone::default();
-        let run = self.start(&claim, (turn, Arc::clone(&alone)), Arc::clone(&progress));
+        let place = (turn, Arc::clone(&alone));
+        let run = self.start(&claim, &tenant, place, Arc::clone(&progress));
         let outcome = self.watch(&claim.fence, run, &progress, begun).await;
         let ending = match outcome {
             Outcome::Lost => {
@@ -324,12 +332,14 @@ impl Workers {
     fn start(
         &self,
         claim: &Claim,
+        tenant: &str,
         (turn, alone): (Option<OwnedMutexGuard<()>>, Alone),
         progress: Arc<Progress>,
     ) -> tokio::task::JoinHandle<Result<Publication, planner::Error>> {
         let metadata = self.metadata.clone();
         let store = self.store.clone();
         let vault = self.vault.clone();
+        let locations = self.sources.of(tenant);
         let options = self.options.clone();
         let memory = Arc::clone(&self.memory);
         let (job, output) = (claim.job.clone(), claim.output.clone());
@@ -359,8 +369,13 @@ impl Workers {
                     .map_err(|_| planner::Error::Bug("the job panicked"))?;
             }
             let spec = JobSpec::from_value(job.spec.clone(), "spec")?;
-            let mut spec = resolve(&metadata, &store, job.tenant_id, spec).await?;
-            spec.output.location = store.place(&output).to_string();
+            let locations = locations.map_err(|error| planner::Error::Elsewhere {
+                kind: planner::ErrorKind::Invalid,
+                message: format!("source.location: {error}"),
+            })?;
+            let named = resolve(&metadata, &store, job.tenant_id, (spec, locations)).await?;
+            let (mut spec, locations) = named;
+            spec.output.location = OUTPUT.to_owned();
             spec.options.job_id = Some(job.id.to_string());
             let limit = spec.options.memory_limit.0.min(options.memory_limit);
             spec.options.memory_limit = ByteSize(limit);
@@ -368,6 +383,7 @@ impl Workers {
                 spec.options.partitions = Partitions::Count(options.threads);
             }
             let mut run = JobRun::new(spec, PathBuf::from("/"));
+            run.locations = locations.with_name(OUTPUT, store.place(&output));
             run.cluster = options.cluster;
             run.memory = Some(memory);
             run.progress = progress;
@@ -539,13 +555,13 @@ fn rounded(share: f64) -> f64 {
     (share * 1000.0).round() / 1000.0
 }
 
-/// Puts places in the stead of the names that the service has given: uploads, and versions of datasets.
+/// Resolves the names that the service has given, of uploads and of versions of datasets, to places.
 async fn resolve(
     metadata: &MetadataStore,
     store: &Store,
     tenant: Uuid,
-    mut spec: JobSpec,
-) -> planner::Result<JobSpec> {
+    (mut spec, mut locations): (JobSpec, LocationPolicy),
+) -> planner::Result<(JobSpec, LocationPolicy)> {
     let unavailable = |error: MetadataError| planner::Error::Elsewhere {
         kind: match error.is_transient() {
             true => planner::ErrorKind::Unavailable,
@@ -557,16 +573,15 @@ async fn resolve(
         kind: planner::ErrorKind::NotFound,
         message,
     };
-    for location in &mut spec.source.location.0 {
+    for location in &spec.source.location.0 {
         if let Some(id) = upload_of(location) {
             let upload: Option<Upload> = metadata.upload(tenant, id).await.map_err(unavailable)?;
             let upload = upload
                 .filter(|upload| upload.completed_at.is_some())
                 .ok_or_else(|| missing(format!("there is no complete upload {id}")))?;
-            let place = store.place(&upload.location).to_string();
-            let name = upload.name.clone();
-            spec.source.shown_as.push((place.clone(), name));
-            *location = place;
+            locations = locations.with_name(location, store.place(&upload.location));
+            let shown = (location.clone(), upload.name.clone());
+            spec.source.shown_as.push(shown);
         }
     }
     for step in spec.steps.iter_mut().flatten() {
@@ -586,9 +601,11 @@ async fn resolve(
             .await
             .map_err(unavailable)?
             .ok_or_else(named)?;
-        step.against = Some(store.place(&found.version.location).to_string());
+        let against = format!("dataset:{name}@{version}");
+        locations = locations.with_name(&against, store.place(&found.version.location));
+        step.against = Some(against);
     }
-    Ok(spec)
+    Ok((spec, locations))
 }
 
 #[cfg(test)]
@@ -640,7 +657,7 @@ mod tests {
         let vault = Vault::open(&tokens, planner::spec::Secret::token_key());
         let workers = Arc::new(Workers::new(
             metadata.clone(),
-            (store, vault.await.unwrap()),
+            (store, vault.await.unwrap(), SourceLocations::default()),
             WorkerOptions::default(),
             Arc::default(),
             Handle::current(),

@@ -336,7 +336,7 @@ fn check_part(app: &App, mut part: Value) -> Result<(), Problem> {
         "source".to_owned(),
         serde_json::json!({"location": nowhere}),
     );
-    let checked = app.specs.check(part);
+    let checked = app.specs.check(part, "");
     checked
         .map(drop)
         .map_err(|wrong| Problem::field(wrong.field, wrong.problem))

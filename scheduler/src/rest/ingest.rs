@@ -451,7 +451,7 @@ async fn submit(
         overlay(&mut document, &rule.rule);
     }
     overlay(&mut document, &order.spec);
-    let spec = app.specs.check(document);
+    let spec = app.specs.check(document, &caller.tenant.name);
     let mut spec = spec.map_err(|wrong| Problem::field(wrong.field, wrong.problem))?;
     let locations = spec.source.location.0.iter();
     let uploads: Vec<Uuid> = locations.filter_map(|name| upload_of(name)).collect();

@@ -10,7 +10,7 @@ use datafusion::datasource::{TableProvider, TableType};
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::prelude::SessionContext;
 use planner::spec::{Locations, Secret, SourceSpec};
-use planner::storage::Place;
+use planner::storage::{LocationPolicy, Place};
 
 use super::TenantCatalog;
 use crate::engine::Engine;
@@ -110,7 +110,9 @@ impl SchemaProvider for JobSchema {
             ..SourceSpec::default()
         };
         let state = SessionContext::new().state();
-        let table = FileTable::discover(&self.engine, source, &state).await?;
+        // Outputs are named by whoever runs the process, not by statements.
+        let locations = LocationPolicy::everything(&self.engine.options().base);
+        let table = FileTable::discover(&self.engine, (source, locations), &state).await?;
         Ok(Some(Arc::new(table)))
     }
 

@@ -2,6 +2,7 @@
 
 mod definition;
 mod jobs;
+mod locations;
 mod provider;
 mod store;
 mod view;
@@ -11,9 +12,10 @@ pub(crate) use definition::{
     Definition, FileDefinition, ViewDefinition, decode_schema, encode_schema,
 };
 pub(crate) use jobs::{FinishedOutput, JobsCatalog};
+pub(crate) use locations::TenantLocations;
 pub(crate) use provider::TenantCatalog;
 pub(crate) use store::{CatalogStore, Snapshot};
-pub(crate) use warehouse::{RowFormat, SingleFile, table_folder, write_file, write_parts};
+pub(crate) use warehouse::{RowFormat, SingleFile, write_file, write_parts};
 
 /// The catalog of a tenant's tables.
 pub(crate) const CATALOG: &str = "sanitizer";

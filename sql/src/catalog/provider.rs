@@ -12,7 +12,7 @@ use planner::source::Format;
 use planner::spec::{Locations, SourceSpec};
 
 use super::view::StoredView;
-use super::{Definition, PUBLIC, Snapshot, decode_schema};
+use super::{Definition, PUBLIC, Snapshot, TenantLocations, decode_schema};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::table::FileTable;
@@ -21,17 +21,24 @@ use crate::table::FileTable;
 #[derive(Debug)]
 pub(crate) struct TenantCatalog {
     engine: Engine,
+    locations: TenantLocations,
     snapshot: RwLock<Arc<Snapshot>>,
 }
 
 impl TenantCatalog {
-    pub(crate) fn new(engine: Engine) -> Self {
+    pub(crate) fn new(engine: Engine, locations: TenantLocations) -> Self {
         let mut empty = Snapshot::default();
         empty.schemas.insert(PUBLIC.to_owned(), Default::default());
         Self {
             engine,
+            locations,
             snapshot: RwLock::new(Arc::new(empty)),
         }
+    }
+
+    /// Which files the tables may lie in.
+    pub(crate) fn locations(&self) -> &TenantLocations {
+        &self.locations
     }
 
     /// The names as they were when the last statement began.
@@ -57,6 +64,7 @@ impl CatalogProvider for TenantCatalog {
         snapshot.schemas.contains_key(name).then(|| {
             Arc::new(TenantSchema {
                 engine: self.engine.clone(),
+                locations: self.locations.clone(),
                 name: name.to_owned(),
                 snapshot,
             }) as Arc<dyn SchemaProvider>
@@ -68,6 +76,7 @@ impl CatalogProvider for TenantCatalog {
 #[derive(Debug)]
 struct TenantSchema {
     engine: Engine,
+    locations: TenantLocations,
     name: String,
     snapshot: Arc<Snapshot>,
 }
@@ -87,15 +96,16 @@ impl SchemaProvider for TenantSchema {
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
         if let Some(definition) = self.definition(name) {
-            return Ok(Some(provider(&self.engine, definition)?));
+            return Ok(Some(provider(&self.engine, &self.locations, definition)?));
         }
         if self.name == PUBLIC && is_location(name) {
             let source = SourceSpec {
                 location: Locations(vec![name.to_owned()]),
                 ..SourceSpec::default()
             };
+            let locations = self.locations.named().clone();
             let state = SessionContext::new().state();
-            let table = FileTable::discover(&self.engine, source, &state).await?;
+            let table = FileTable::discover(&self.engine, (source, locations), &state).await?;
             return Ok(Some(Arc::new(table)));
         }
         Ok(None)
@@ -114,7 +124,11 @@ impl SchemaProvider for TenantSchema {
 }
 
 /// The table that a definition describes.
-pub(super) fn provider(engine: &Engine, definition: &Definition) -> Result<Arc<dyn TableProvider>> {
+pub(super) fn provider(
+    engine: &Engine,
+    locations: &TenantLocations,
+    definition: &Definition,
+) -> Result<Arc<dyn TableProvider>> {
     Ok(match definition {
         Definition::File(file) => {
             let schema = decode_schema(&file.schema)?;
@@ -125,7 +139,7 @@ pub(super) fn provider(engine: &Engine, definition: &Definition) -> Result<Arc<d
                 .map(|field| field.as_ref().clone().with_nullable(true))
                 .collect();
             let schema = Arc::new(Schema::new(fields));
-            let source = file.source.clone();
+            let source = (file.source.clone(), locations.of_table(file).clone());
             Arc::new(FileTable::new(engine, source, schema, file.declared))
         }
         Definition::View(view) => Arc::new(StoredView::new(view)?),

@@ -14,7 +14,6 @@ use parquet::file::properties::WriterProperties;
 use planner::storage::{Place, WholeFile};
 use tokio::sync::mpsc;
 
-use crate::engine::EngineOptions;
 use crate::error::{Error, Result};
 
 /// Batches that wait for the writer.
@@ -56,26 +55,16 @@ pub(crate) struct SingleFile {
     pub(crate) format: RowFormat,
 }
 
-/// A new folder for a table of a tenant.
-pub(crate) fn table_folder(options: &EngineOptions, tenant: &str) -> Result<PathBuf> {
-    // A name of a tenant may hold any character.
-    let tenant: String = url::form_urlencoded::byte_serialize(tenant.as_bytes()).collect();
-    let table = uuid::Uuid::now_v7().simple().to_string();
-    let folder = options.home.join("warehouse").join(tenant).join(table);
-    std::fs::create_dir_all(&folder).map_err(|error| Error::io(&folder, error))?;
-    Ok(folder)
-}
-
 /// Writes each stream to a Parquet file of a folder, in order; gives the number of rows.
 pub(crate) async fn write_parts(
-    folder: &std::path::Path,
+    folder: &Place,
     parts: Vec<SendableRecordBatchStream>,
     threads: usize,
 ) -> Result<u64> {
     let mut writes = Vec::with_capacity(parts.len());
     for (number, part) in parts.into_iter().enumerate() {
         let file = SingleFile {
-            place: Place::from(folder.join(format!("part-{number:05}.parquet"))),
+            place: folder.join(&format!("part-{number:05}.parquet")),
             format: RowFormat::Parquet,
         };
         writes.push(async move { tokio::spawn(write_file(file, part)).await });

@@ -287,6 +287,7 @@ async fn clean(
         spec.options.partitions = Partitions::Count(engine.options().threads);
     }
     let mut run = JobRun::new(spec, engine.options().base.clone());
+    run.locations = scope.session.locations().named().clone();
     run.cluster = engine.options().cluster.clone();
     run.memory = Some(engine.memory());
     run.progress = Arc::clone(&scope.progress);

@@ -152,7 +152,7 @@ async fn drop_one(
             if let Some(Definition::File(file)) = &dropped
                 && file.managed
             {
-                create::forget_files(file);
+                scope.session.locations().forget(file);
             }
             dropped.is_some()
         }

@@ -21,10 +21,11 @@ pub(super) async fn copy(scope: &Arc<Scope>, order: CopyToStatement) -> Result<A
     }
     let mut options = CopyOptions::read(&order)?;
     let engine = scope.session.engine().options();
-    engine.check_access(std::slice::from_ref(&order.target))?;
     engine.check_secret(options.credentials.as_ref())?;
-    let place = Place::parse(&order.target, &engine.base, options.credentials.as_ref());
-    let place = place.map_err(Error::Invalid)?;
+    let place = scope
+        .session
+        .locations()
+        .place(&order.target, options.credentials.as_ref())?;
     let single = Format::of_name(&order.target).is_some();
     let format = options.format(&order)?;
     let place = if single {
@@ -50,15 +51,14 @@ pub(super) async fn copy(scope: &Arc<Scope>, order: CopyToStatement) -> Result<A
 
 /// A folder takes the rows of one COPY: older files would be taken for a part of them.
 fn check_empty(place: &Place) -> Result<()> {
-    let Some(folder) = place.local() else {
+    let Some(folder) = place.local_path() else {
         return Ok(());
     };
-    let holds = std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+    let holds = place.names().is_ok_and(|names| !names.is_empty());
     if holds {
+        let folder = folder.name().display();
         return Err(Error::Conflict(format!(
-            "{} is not empty; name a file, such as {}/rows.parquet",
-            folder.display(),
-            folder.display()
+            "{folder} is not empty; name a file, such as {folder}/rows.parquet"
         )));
     }
     Ok(())

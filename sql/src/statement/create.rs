@@ -14,9 +14,7 @@ use planner::spec::{Locations, SourceFormat, SourceSpec};
 use serde_json::{Map, Value, json};
 
 use super::{Answer, Scope, plan};
-use crate::catalog::{
-    Definition, FileDefinition, ViewDefinition, encode_schema, table_folder, write_parts,
-};
+use crate::catalog::{Definition, FileDefinition, ViewDefinition, encode_schema, write_parts};
 use crate::error::{Error, Result};
 use crate::table::FileTable;
 
@@ -34,7 +32,8 @@ pub(super) async fn external_table(
     let source = source_spec(&order)?;
     let state = scope.state()?;
     let engine = scope.session.engine();
-    let table = FileTable::discover(engine, source.clone(), &state).await?;
+    let locations = scope.session.locations().named().clone();
+    let table = FileTable::discover(engine, (source.clone(), locations), &state).await?;
     let found = datafusion::datasource::TableProvider::schema(&table);
     let declared = !order.columns.is_empty();
     let schema = if declared {
@@ -218,11 +217,12 @@ pub(crate) async fn store_rows(
     }
     check_unique(&schema)?;
     let engine = scope.session.engine();
-    let folder = table_folder(engine.options(), &scope.session.identity().tenant)?;
+    let table = uuid::Uuid::now_v7().simple().to_string();
+    let folder = scope.session.locations().made(&table)?;
     let written = write_parts(&folder, parts, engine.options().threads).await;
     let definition = FileDefinition {
         source: SourceSpec {
-            location: Locations(vec![folder.to_string_lossy().into_owned()]),
+            location: Locations(vec![table]),
             format: Some(SourceFormat::Parquet),
             ..SourceSpec::default()
         },
@@ -238,7 +238,7 @@ pub(crate) async fn store_rows(
         Err(error) => Err(error),
     };
     if named.is_err() {
-        forget_files(&definition);
+        scope.session.locations().forget(&definition);
     }
     named
 }
@@ -320,16 +320,7 @@ async fn define(
     if let Some(Definition::File(file)) = before.filter(|_| or_replace)
         && file.managed
     {
-        forget_files(file);
+        scope.session.locations().forget(file);
     }
     Ok(())
-}
-
-/// Deletes the files of a table of the catalog's own. What cannot be deleted stays, unnamed.
-pub(crate) fn forget_files(file: &FileDefinition) {
-    for folder in file.source.location.0.iter().filter(|_| file.managed) {
-        if let Err(error) = std::fs::remove_dir_all(folder) {
-            tracing::warn!(folder, %error, "the files of a dropped table stay");
-        }
-    }
 }

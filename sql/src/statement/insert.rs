@@ -1,6 +1,5 @@
 //! INSERT INTO: rows for a table that is there, column by column by their names.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -234,17 +233,14 @@ pub(crate) async fn append(
     table: &FileDefinition,
     rows: SendableRecordBatchStream,
 ) -> Result<u64> {
-    let (folder, format) = folder_of(scope.session.engine().options(), table)?;
+    let (folder, format) = folder_of(&scope.session, table)?;
     let name = format!("part-{}.{}", uuid::Uuid::now_v7().simple(), format.ending());
-    let place = Place::from(folder.join(name));
+    let place = folder.join(&name);
     write_file(SingleFile { place, format }, rows).await
 }
 
 /// The folder that takes the files of a table, and how they are written.
-fn folder_of(
-    options: &crate::EngineOptions,
-    table: &FileDefinition,
-) -> Result<(std::path::PathBuf, RowFormat)> {
+fn folder_of(session: &Session, table: &FileDefinition) -> Result<(Place, RowFormat)> {
     let source = &table.source;
     let refuse = |why: &str| {
         Err(Error::Invalid(format!(
@@ -255,12 +251,12 @@ fn folder_of(
     let [location] = source.location.0.as_slice() else {
         return refuse("the table lies in several places");
     };
-    options.check_access(&source.location.0)?;
-    let place = Place::parse(location, &options.base, source.credentials.as_ref());
-    let place = place.map_err(Error::Invalid)?;
-    let Some(folder) = place.local().filter(|path| path.is_dir()) else {
+    let locations = session.locations().of_table(table);
+    let place = locations.place(location, source.credentials.as_ref());
+    let folder = place.map_err(|error| Error::location(location, &error))?;
+    if !folder.is_folder() {
         return refuse("it is no folder of this machine; COPY … TO writes a file elsewhere");
-    };
+    }
     if !source.options.partition_columns.is_empty() {
         return refuse("its folders name values of columns");
     }
@@ -271,7 +267,7 @@ fn folder_of(
     ) {
         return refuse("its files are compressed as a whole");
     }
-    let format = source.format.or_else(|| format_of_files(folder));
+    let format = source.format.or_else(|| format_of_files(&folder));
     let read = &source.options;
     let separated = |delimiter: u8| RowFormat::Csv {
         delimiter: read.delimiter.map_or(delimiter, |c| c.0),
@@ -286,16 +282,12 @@ fn folder_of(
             return refuse("rows are added to Parquet, CSV, TSV and JSON lines");
         }
     };
-    Ok((folder.to_owned(), format))
+    Ok((folder, format))
 }
 
 /// The format of the files that a folder holds, by the name of the first.
-fn format_of_files(folder: &Path) -> Option<SourceFormat> {
-    let mut names: Vec<String> = std::fs::read_dir(folder)
-        .ok()?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .collect();
-    names.sort();
+fn format_of_files(folder: &Place) -> Option<SourceFormat> {
+    let names = folder.names().ok()?;
     names.iter().find_map(|name| {
         Some(match Format::of_name(name)? {
             Format::Csv => SourceFormat::Csv,

@@ -12,6 +12,7 @@ use datafusion::sql::parser::Statement as Parsed;
 use planner::run::Progress;
 use planner::source::Source;
 use planner::spec::{Locations, SourceFormat, SourceSpec};
+use planner::storage::{LocationPolicy, Place};
 
 use super::{execute, plan};
 use crate::catalog::write_parts;
@@ -132,17 +133,18 @@ impl Scope {
         let parts = execute::parts(self, physical, &state).await?;
         let rows = folder.path().join("rows");
         std::fs::create_dir_all(&rows).map_err(|error| Error::io(&rows, error))?;
-        write_parts(&rows, parts, engine.options().threads).await?;
+        write_parts(&Place::own(&rows), parts, engine.options().threads).await?;
         let source = SourceSpec {
             location: Locations(vec![rows.to_string_lossy().into_owned()]),
             format: Some(SourceFormat::Parquet),
             ..SourceSpec::default()
         };
-        let staging = folder.path().into();
+        let staging = Place::own(folder.path());
+        // Rows that this process has written.
+        let locations = LocationPolicy::everything(folder.path());
         let rows_per_split = engine.options().rows_per_split;
-        let opening = move || {
-            planner::run::open_source(&source, rows_per_split, std::path::Path::new("/"), &staging)
-        };
+        let opening =
+            move || planner::run::open_source(&source, rows_per_split, &locations, &staging);
         let source = tokio::task::spawn_blocking(opening)
             .await
             .map_err(|_| Error::Bug("opening staged rows panicked"))??;

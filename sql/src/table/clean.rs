@@ -55,7 +55,10 @@ impl CleanTable {
     async fn learned(&self) -> Result<&LearnedRelation> {
         let learned = self.learned.get_or_try_init(|| async {
             let folder = self.home.options().staging_folder()?;
-            let learned = self.relation.learn(&folder.path().into()).await?;
+            let learned = self
+                .relation
+                .learn(&planner::storage::Place::own(folder.path()))
+                .await?;
             Ok::<_, Error>((folder, learned))
         });
         learned.await.map(|(_, learned)| learned)

@@ -19,6 +19,7 @@ use datafusion::physical_plan::filter::FilterExec;
 use planner::operators::{ACCOUNT_COLUMNS, scan_groups};
 use planner::source::{Format, Source};
 use planner::spec::{ColumnType, SourceSpec};
+use planner::storage::{LocationPolicy, rooted_url};
 
 use super::{Opened, project, split_groups};
 use crate::engine::{Engine, Shared};
@@ -30,6 +31,8 @@ use crate::statement::Scope;
 pub(crate) struct FileTable {
     shared: Arc<Shared>,
     source: SourceSpec,
+    /// Which locations the source may name.
+    locations: LocationPolicy,
     schema: SchemaRef,
     /// Whether a statement has given the columns their types.
     declared: bool,
@@ -39,13 +42,14 @@ impl FileTable {
     /// A table whose columns are known.
     pub(crate) fn new(
         engine: &Engine,
-        source: SourceSpec,
+        (source, locations): (SourceSpec, LocationPolicy),
         schema: SchemaRef,
         declared: bool,
     ) -> Self {
         Self {
             shared: Arc::clone(&engine.shared),
             source,
+            locations,
             schema,
             declared,
         }
@@ -54,17 +58,16 @@ impl FileTable {
     /// The table of these files, with the columns that they have.
     pub(crate) async fn discover(
         engine: &Engine,
-        source: SourceSpec,
+        (source, locations): (SourceSpec, LocationPolicy),
         state: &dyn Session,
     ) -> Result<Self> {
-        engine.options().check_access(&source.location.0)?;
         engine.options().check_secret(source.credentials.as_ref())?;
-        let opened = open(&engine.shared, &source).await?;
+        let opened = open(&engine.shared, &source, &locations).await?;
         let schema = match native(&opened.source) {
             Some(files) => listing(&files, None, state).await?.schema(),
             None => opened.source.schema(),
         };
-        Ok(Self::new(engine, source, schema, false))
+        Ok(Self::new(engine, (source, locations), schema, false))
     }
 
     /// Number of its columns.
@@ -84,8 +87,7 @@ impl FileTable {
     /// The source behind the table, whose columns are those of the table, in order.
     pub(crate) async fn open(&self, scope: &Scope) -> Result<Arc<Columns>> {
         scope.progress.check()?;
-        self.shared.options.check_access(&self.source.location.0)?;
-        let opened = open(&self.shared, &self.source).await?;
+        let opened = open(&self.shared, &self.source, &self.locations).await?;
         let places = self.places(&opened.source)?;
         Ok(Arc::new(Columns { opened, places }))
     }
@@ -153,9 +155,13 @@ impl Columns {
     }
 }
 
-async fn open(shared: &Arc<Shared>, source: &SourceSpec) -> Result<Arc<Opened>> {
-    let (shared, source) = (Arc::clone(shared), source.clone());
-    let opening = move || shared.sources.open(&source, &shared.options);
+async fn open(
+    shared: &Arc<Shared>,
+    source: &SourceSpec,
+    locations: &LocationPolicy,
+) -> Result<Arc<Opened>> {
+    let (shared, source, locations) = (Arc::clone(shared), source.clone(), locations.clone());
+    let opening = move || shared.sources.open(&source, &locations, &shared.options);
     tokio::task::spawn_blocking(opening)
         .await
         .map_err(|_| Error::Bug("opening a source panicked"))?
@@ -165,11 +171,11 @@ async fn open(shared: &Arc<Shared>, source: &SourceSpec) -> Result<Arc<Opened>> 
 /// query does not ask for; none where it cannot reach them.
 fn native(source: &Source) -> Option<Vec<url::Url>> {
     let files = source.files.iter().map(|file| {
-        let path = file
-            .place()
-            .filter(|_| file.format == Format::Parquet)?
-            .local()?;
-        url::Url::from_file_path(std::path::absolute(path).ok()?).ok()
+        let place = file.place().filter(|_| file.format == Format::Parquet)?;
+        match place.local() {
+            Some(path) => url::Url::from_file_path(std::path::absolute(path).ok()?).ok(),
+            None => rooted_url(place),
+        }
     });
     let urls: Option<Vec<_>> = files.collect();
     urls.filter(|urls| !urls.is_empty() && !source.has_partition_columns())
@@ -231,8 +237,7 @@ impl TableProvider for FileTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        self.shared.options.check_access(&self.source.location.0)?;
-        let opened = open(&self.shared, &self.source).await?;
+        let opened = open(&self.shared, &self.source, &self.locations).await?;
         if let Some(scope) = Scope::of(state) {
             scope.keep(&opened);
         }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use planner::run::{open_source, source_stamp};
 use planner::source::Source;
 use planner::spec::SourceSpec;
+use planner::storage::{LocationPolicy, Place};
 
 use crate::engine::EngineOptions;
 use crate::error::{Error, Result};
@@ -38,9 +39,15 @@ pub(crate) struct OpenedSources(Mutex<HashMap<String, (String, Arc<Opened>)>>);
 
 impl OpenedSources {
     /// Opens the source of a spec, or gives the one opened before if its files are the same. Blocks.
-    pub(crate) fn open(&self, spec: &SourceSpec, options: &EngineOptions) -> Result<Arc<Opened>> {
-        let key = serde_json::to_string(spec)?;
-        let stamp = source_stamp(spec, &options.base)?;
+    pub(crate) fn open(
+        &self,
+        spec: &SourceSpec,
+        locations: &LocationPolicy,
+        options: &EngineOptions,
+    ) -> Result<Arc<Opened>> {
+        // Equal names are other files to another tenant.
+        let key = serde_json::to_string(&(locations.fingerprint(), spec))?;
+        let stamp = source_stamp(spec, locations)?;
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Some((of, opened)), Some(now)) = (known.get(&key), &stamp)
             && of == now
@@ -52,8 +59,8 @@ impl OpenedSources {
         let source = open_source(
             spec,
             options.rows_per_split,
-            &options.base,
-            &staging.path().into(),
+            locations,
+            &Place::own(staging.path()),
         )?;
         let opened = Arc::new(Opened {
             source,

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod entrance;
+mod fence;
 mod ingest;
 mod metadata;
 mod options;

@@ -29,14 +29,22 @@ pub struct Served {
 
 /// Starts a server that Ada and Bob, of different tenants, may use.
 pub async fn serve(change: impl FnOnce(&mut FlightOptions)) -> Served {
+    serve_engine(|_| (), change).await
+}
+
+/// The same, whose engine is another one.
+pub async fn serve_engine(
+    other: impl FnOnce(&mut EngineOptions),
+    change: impl FnOnce(&mut FlightOptions),
+) -> Served {
     let home = tempfile::tempdir().unwrap();
-    let engine = Engine::open(EngineOptions {
+    let mut engine = EngineOptions {
         memory_limit: 512 << 20,
         threads: 2,
         ..EngineOptions::new(home.path().join("home"), home.path().to_owned())
-    })
-    .await
-    .unwrap();
+    };
+    other(&mut engine);
+    let engine = Engine::open(engine).await.unwrap();
     let users = engine.users();
     users.add(ADA.0, "north", Some(ADA.1)).await.unwrap();
     users.add(BOB.0, "south", Some(BOB.1)).await.unwrap();

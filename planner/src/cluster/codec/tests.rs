@@ -18,6 +18,7 @@ use crate::sink::{PartFolder, SinkOrder};
 use crate::source::Source;
 use crate::spec::JobSpec;
 use crate::steps::StepSpec;
+use crate::storage::Place;
 
 const SPLIT_ROWS: u64 = 8_192;
 
@@ -43,7 +44,7 @@ fn job(folder: &Path, spec: &str) -> (JobRun, Arc<Source>) {
     let staging = folder.join("staging");
     std::fs::create_dir_all(&staging).unwrap();
     let rows = run.spec.output.rows_per_file;
-    let source = open_source(&run.spec.source, rows, folder, &staging.into()).unwrap();
+    let source = open_source(&run.spec.source, rows, &run.locations, &Place::own(staging)).unwrap();
     (run, source)
 }
 
@@ -168,7 +169,7 @@ fn passes_of_every_step() {
         let (run, source) = job(folder.path(), &spec);
         let made = recipe(&run, &source);
         let file = LearnedFile::Repeats(RepeatsFiles {
-            folder: folder.path().join("learned").into(),
+            folder: Place::own(folder.path().join("learned")),
             op: 3,
             buckets: vec![0, 63],
         });
@@ -177,8 +178,8 @@ fn passes_of_every_step() {
         let scan: Arc<dyn ExecutionPlan> = scan_splits(&source, &[0], 1);
         let sink = SinkOrder {
             folder: PartFolder {
-                files: folder.path().join("files").into(),
-                unfinished: folder.path().join("unfinished").into(),
+                files: Place::own(folder.path().join("files")),
+                unfinished: Place::own(folder.path().join("unfinished")),
             },
             job_id: "job".to_owned(),
             various: vec![true, false],
@@ -206,7 +207,7 @@ fn passes_of_every_step() {
                     },
                 ),
             ],
-            folder: folder.path().join("learned").into(),
+            folder: Place::own(folder.path().join("learned")),
             splits: Splits { count: 1, rows: 1 },
             told: Some(RowSample::of(9, 3, 1)),
         };
