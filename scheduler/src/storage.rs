@@ -36,7 +36,7 @@ impl Store {
         let here = std::env::current_dir().map_err(|error| error.to_string())?;
         let root = Place::parse(location, &here, credentials)?;
         if let Some(path) = root.local() {
-            std::fs::create_dir_all(path)
+            planner::private::folder(path)
                 .map_err(|error| format!("{}: {error}", path.display()))?;
             let path = path.canonicalize();
             let path = path.map_err(|error| format!("{location}: {error}"))?;

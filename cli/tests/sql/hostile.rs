@@ -316,7 +316,9 @@ fn fenced_statements() {
         ] {
             let error = try_statement(&session, &sql).await.expect_err(&sql);
             assert!(
-                error.to_string().contains("statements name secrets"),
+                error
+                    .to_string()
+                    .contains("not among those that may be named"),
                 "{sql}: {error}"
             );
         }

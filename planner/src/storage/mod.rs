@@ -7,6 +7,7 @@
 mod client;
 mod file;
 mod metered;
+mod once;
 mod place;
 mod read;
 mod write;

@@ -62,7 +62,7 @@ pub(crate) fn table_folder(options: &EngineOptions, tenant: &str) -> Result<Path
     let tenant: String = url::form_urlencoded::byte_serialize(tenant.as_bytes()).collect();
     let table = uuid::Uuid::now_v7().simple().to_string();
     let folder = options.home.join("warehouse").join(tenant).join(table);
-    std::fs::create_dir_all(&folder).map_err(|error| Error::io(&folder, error))?;
+    planner::private::folder(&folder).map_err(|error| Error::io(&folder, error))?;
     Ok(folder)
 }
 
