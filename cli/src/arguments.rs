@@ -9,10 +9,12 @@ use cli::serve::ServeArguments;
 use planner::cluster::ClusterAddress;
 use planner::spec::PiiStrategy;
 
+use crate::audit::AuditArguments;
 use crate::client::{
     CancelArguments, DownloadArguments, KeysArguments, ReportArguments, StatusArguments,
     SubmitArguments, TenantsArguments,
 };
+use crate::rotate::RotateTokensArguments;
 use crate::shell::SqlArguments;
 use crate::users::UsersArguments;
 
@@ -60,6 +62,10 @@ pub(crate) enum Command {
     Tenants(TenantsArguments),
     /// Turn tokens of an output back into the values that they stand for
     Reveal(RevealArguments),
+    /// Re-seal the token vault under a new key
+    RotateTokens(RotateTokensArguments),
+    /// Export and verify the audit log
+    Audit(AuditArguments),
     /// Print the JSON Schema of a document
     Schema(SchemaArguments),
     /// Make the tables of the service, or bring them up to date
@@ -126,7 +132,7 @@ pub(crate) struct PairArguments {
     pub(crate) json: bool,
 }
 
-/// `sanitizer reveal`.
+/// `sanitizer reveal`. Outputs of a service hold no values of tokens; its API reveals them.
 #[derive(Debug, Args)]
 pub(crate) struct RevealArguments {
     /// The output of the job: a folder or a URL

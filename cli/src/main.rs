@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod arguments;
+mod audit;
 mod clean;
 mod client;
 mod describe;
@@ -11,6 +12,7 @@ mod lines;
 mod pair;
 mod progress;
 mod reveal;
+mod rotate;
 mod shell;
 mod users;
 
@@ -44,6 +46,8 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => clean::explain(&arguments),
         Command::ExplainPair(arguments) => pair::explain(&arguments),
         Command::Reveal(arguments) => reveal::run(&arguments),
+        Command::RotateTokens(arguments) => rotate::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
         Command::Schema(arguments) => describe::schema(&arguments),
         Command::Sql(arguments) => shell::run(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),

@@ -10,13 +10,17 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod access;
+pub mod audit;
 pub mod ballista;
 pub mod lifecycle;
 pub mod metadata;
 mod output;
 pub mod rest;
+mod rotate;
 mod service;
 mod storage;
 mod vault;
 
+pub use rotate::rotate_tokens;
 pub use service::{Figures, Service, ServiceError, ServiceOptions, TlsFiles, migrate};
+pub use vault::TokenKeys;

@@ -17,13 +17,14 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use crate::access::{JwtOptions, JwtVerifier, Rates};
+use crate::audit::{AuditKey, AuditKeyError, AuditKeySource, AuditPublicKey, AuditTrail};
 use crate::lifecycle::{
     Janitor, SecretPolicy, SourceLocations, SpecPolicy, WorkerOptions, Workers, farewell,
 };
 use crate::metadata::{JobStatus, Limits, MetadataError, MetadataStore, NewKey, Role};
 use crate::rest::{ApiOptions, App, router};
 use crate::storage::Store;
-use crate::vault::Vault;
+use crate::vault::{TokenKeys, Vault};
 
 /// Stack of the threads on which jobs run.
 const STACK_BYTES: usize = 8 << 20;
@@ -58,8 +59,12 @@ pub struct ServiceOptions {
     pub database: String,
     /// Where what tokens stand for lies, sealed: `postgres://…` or `sqlite:PATH`.
     pub token_database: String,
-    /// Name of the key of tokens.
-    pub token_key: Secret,
+    /// Names of the keys of tokens.
+    pub token_keys: TokenKeys,
+    /// Where the key that signs audit checkpoints comes from; nothing is signed when none.
+    pub audit_key: Option<AuditKeySource>,
+    /// Public keys in PEM, whose checkpoints are trusted too: those of keys that were replaced.
+    pub audit_public_keys: Vec<PathBuf>,
     /// Where files lie: a folder, or the URL of a place in an object store.
     pub store: String,
     /// Name of the settings of the object store; the environment when none.
@@ -100,7 +105,9 @@ impl ServiceOptions {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             database: format!("sqlite:{}", home.join("service.sqlite").display()),
             token_database: format!("sqlite:{}", home.join("tokens.sqlite").display()),
-            token_key: Secret::token_key(),
+            token_keys: TokenKeys::default(),
+            audit_key: Some(AuditKeySource::Generated(home.join("audit-key.pem"))),
+            audit_public_keys: Vec::new(),
             store: home.join("store").to_string_lossy().into_owned(),
             store_credentials: None,
             sources: TenantRoots::default(),
@@ -134,11 +141,10 @@ impl ServiceOptions {
             .into_iter()
             .filter_map(|url| url.strip_prefix("sqlite:"))
             .flat_map(|path| ["", "-wal", "-shm"].map(|ending| format!("{path}{ending}").into()));
-        let secrets = self.secrets.allowed.iter().chain([&self.token_key]);
-        let secrets = secrets.chain(&self.store_credentials);
+        let secrets = self.secrets.allowed.iter().chain(self.own_secrets());
         let secrets = secrets.filter_map(|secret| match secret {
             Secret::File(path) => Some(path.clone()),
-            Secret::Env(_) => None,
+            Secret::Env(_) | Secret::Tenant { .. } => None,
         });
         let tls = self.tls.iter();
         let tls = tls.flat_map(|files| [files.certificate.clone(), files.key.clone()]);
@@ -147,6 +153,40 @@ impl ServiceOptions {
             .chain(self.closed.iter().cloned())
             .filter_map(|path| std::path::absolute(path).ok())
             .collect()
+    }
+
+    /// The secrets of the service itself, which no tenant may name.
+    fn own_secrets(&self) -> Vec<&Secret> {
+        let mut own = vec![&self.token_keys.writing];
+        own.extend(&self.token_keys.reading);
+        own.extend(&self.store_credentials);
+        if let Some(AuditKeySource::Named(key)) = &self.audit_key {
+            own.push(key);
+        }
+        own
+    }
+
+    /// Refuses a list of secrets for jobs and statements that holds one of the service's own.
+    fn check_secrets(&self) -> Result<(), ServiceError> {
+        if self.secrets.spares(&self.own_secrets()) {
+            return Ok(());
+        }
+        let text = "secrets: the keys and credentials of the service itself cannot be among those that jobs may name";
+        Err(ServiceError::Invalid(text.to_owned()))
+    }
+
+    /// The key that signs checkpoints, and those that are trusted beside it.
+    fn audit_keys(&self) -> Result<(Option<AuditKey>, Vec<AuditPublicKey>), ServiceError> {
+        let invalid = |error: AuditKeyError| ServiceError::Invalid(format!("audit key: {error}"));
+        let key = self.audit_key.as_ref().map(AuditKey::open).transpose();
+        let trusted = self.audit_public_keys.iter().map(|path| {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| ServiceError::Invalid(format!("{name}: {error}")))?;
+            AuditPublicKey::from_pem(&name, &text).map_err(invalid)
+        });
+        let trusted = trusted.collect::<Result<_, _>>()?;
+        Ok((key.map_err(invalid)?, trusted))
     }
 }
 
@@ -192,7 +232,7 @@ pub enum ServiceError {
 /// Makes the tables of the service, or brings them up to date.
 pub async fn migrate(database: &str, token_database: &str) -> Result<(), ServiceError> {
     open_metadata(database).await?;
-    Vault::open(token_database, Secret::token_key()).await?;
+    Vault::open(token_database, TokenKeys::default()).await?;
     Ok(())
 }
 
@@ -209,11 +249,23 @@ pub struct Service {
 
 impl Service {
     /// Opens the stores and listens, and accepts nothing yet.
+    ///
+    /// # Errors
+    /// When a setting cannot be right, a store does not open, or the address cannot be listened on.
     pub async fn bind(options: ServiceOptions) -> Result<Self, ServiceError> {
+        options.check_secrets()?;
         let store = Store::new(&options.store, options.store_credentials.as_ref());
         let store = store.map_err(|error| ServiceError::Invalid(format!("store: {error}")))?;
         let metadata = open_metadata(&options.database).await?;
-        let vault = Vault::open(&options.token_database, options.token_key.clone()).await?;
+        let vault = Vault::open(&options.token_database, options.token_keys.clone()).await?;
+        let (audit_key, trusted) = options.audit_keys()?;
+        if audit_key.is_none() {
+            warn!("no key for audit checkpoints is set; the audit log is not signed");
+        }
+        let trail = AuditTrail::new(metadata.clone(), store.clone(), audit_key, trusted);
+        if let Err(error) = trail.publish_key().await {
+            warn!(%error, "failed to store the public key of audit checkpoints");
+        }
         let tls = match &options.tls {
             Some(files) => {
                 let config = RustlsConfig::from_pem_file(&files.certificate, &files.key).await;
@@ -252,11 +304,12 @@ impl Service {
         let app = App {
             metadata: metadata.clone(),
             store: store.clone(),
+            trail: trail.clone(),
             vault,
             specs: SpecPolicy {
                 sources: sources.clone(),
                 secrets: options.secrets,
-                token_key: options.token_key,
+                token_key: options.token_keys.writing,
                 memory_limit: options.workers.memory_limit,
                 decompressed: options.max_decompressed_bytes,
             },
@@ -280,6 +333,7 @@ impl Service {
             janitor: Janitor {
                 metadata,
                 store,
+                trail,
                 wake,
                 grace: options.sweep_after,
             },

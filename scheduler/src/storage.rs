@@ -38,7 +38,7 @@ impl Store {
         let root = LocationPolicy::everything(here).place(location, credentials);
         let root = root.map_err(|error| error.to_string())?;
         if let Some(path) = root.local() {
-            std::fs::create_dir_all(path)
+            planner::private::folder(path)
                 .map_err(|error| format!("{}: {error}", path.display()))?;
             let path = path.canonicalize();
             let path = path.map_err(|error| format!("{location}: {error}"))?;

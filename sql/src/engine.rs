@@ -9,9 +9,11 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use planner::cluster::ClusterAddress;
+use planner::private;
 use planner::spec::Secret;
 use planner::storage::{LocationPolicy, Place, RootedStores, TenantRoots};
 use sqlx::SqlitePool;
+use udfs::scalar::secret::{SecretAccess, SecretError, SecretReference};
 
 use crate::catalog::{CatalogStore, FinishedOutput};
 use crate::error::{Error, Result};
@@ -41,6 +43,8 @@ pub struct EngineOptions {
     pub access: Access,
     /// What no statement of a tenant reaches, whatever its roots are, beside the home: databases, keys, outputs.
     pub closed: Vec<PathBuf>,
+    /// Secrets that statements may name, each derived for the tenant of the session; any secret, as it is, when none.
+    pub secrets: Option<Vec<Secret>>,
     /// Rows of a split, the least that a task works on: a multiple of 8,192. As many as the number of
     /// columns suggests when none.
     pub rows_per_split: Option<u64>,
@@ -67,6 +71,7 @@ impl EngineOptions {
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             access: Access::All,
             closed: Vec::new(),
+            secrets: None,
             rows_per_split: None,
         }
     }
@@ -98,21 +103,30 @@ impl EngineOptions {
     /// The locations of the tables that a tenant's statements have made.
     pub(crate) fn own_tables(&self, tenant: &str) -> Result<LocationPolicy> {
         let warehouse = self.warehouse(tenant);
-        std::fs::create_dir_all(&warehouse).map_err(|error| Error::io(&warehouse, error))?;
+        private::folder(&warehouse).map_err(|error| Error::io(&warehouse, error))?;
         let root = warehouse.to_string_lossy();
         let policy = LocationPolicy::below(&warehouse, [root.as_ref()], &[]);
         policy.map_err(|error| Error::Invalid(error.to_string()))
     }
 
-    /// Refuses secrets in files where statements may not name any file: who writes a statement is not who
-    /// runs the process.
+    /// Refuses credentials that statements may not name.
     pub(crate) fn check_secret(&self, secret: Option<&Secret>) -> Result<()> {
-        match (&self.access, secret) {
-            (Access::Tenants(_), Some(Secret::File(_))) => Err(Error::Invalid(
-                "statements name secrets of the environment here (env:NAME), and no files"
-                    .to_owned(),
-            )),
+        match (&self.secrets, secret) {
+            (Some(allowed), Some(secret)) if !allowed.contains(secret) => {
+                Err(Error::Invalid(SecretError::NotAllowed.to_string()))
+            }
             _ => Ok(()),
+        }
+    }
+
+    /// Which secrets the statements of a tenant may name, and what a name stands for.
+    pub(crate) fn secret_access(&self, tenant: &str) -> SecretAccess {
+        match &self.secrets {
+            None => SecretAccess::Any,
+            Some(allowed) => SecretAccess::Tenant {
+                name: tenant.to_owned(),
+                allowed: allowed.iter().map(SecretReference::from).collect(),
+            },
         }
     }
 }
@@ -160,13 +174,13 @@ pub(crate) struct Shared {
 impl Engine {
     /// Opens the catalog in the engine's home, making both where there are none.
     pub async fn open(mut options: EngineOptions) -> Result<Self> {
-        std::fs::create_dir_all(&options.home).map_err(|error| Error::io(&options.home, error))?;
+        private::folder(&options.home).map_err(|error| Error::io(&options.home, error))?;
         // Names of files in plans mean the same to every process.
         let home = options.home.canonicalize();
         options.home = home.map_err(|error| Error::io(&options.home, error))?;
         let store = store::open(&options.home).await?;
         let spill = options.home.join("staging");
-        std::fs::create_dir_all(&spill).map_err(|error| Error::io(&spill, error))?;
+        private::folder(&spill).map_err(|error| Error::io(&spill, error))?;
         sweep(&spill);
         let disk =
             DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![spill]));

@@ -9,6 +9,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName};
 use planner::session::session_in;
+use udfs::scalar::pii_hash::PiiHashFunction;
 
 use crate::catalog::{
     CATALOG, CatalogStore, JOBS, JobsCatalog, PUBLIC, TenantCatalog, TenantLocations, decode_schema,
@@ -71,6 +72,8 @@ impl Session {
             config = config.set_bool("datafusion.optimizer.enable_dynamic_filter_pushdown", false);
         }
         let context = session_in(config, Arc::clone(&engine.shared.runtime));
+        let secrets = options.secret_access(&identity.tenant);
+        context.register_udf(PiiHashFunction::new(secrets).into());
         let locations = TenantLocations::of(options, &identity.tenant)?;
         let catalog = Arc::new(TenantCatalog::new(engine.clone(), locations));
         let jobs = JobsCatalog::new(engine.clone(), Arc::clone(&catalog));

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use planner::private;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -14,9 +15,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Opens the store in a folder, making or migrating it.
 pub(crate) async fn open(home: &Path) -> Result<SqlitePool> {
-    std::fs::create_dir_all(home).map_err(|error| Error::io(home, error))?;
+    let path = home.join("catalog.sqlite");
+    let made = private::folder(home).and_then(|()| private::database(&path));
+    made.map_err(|error| Error::io(home, error))?;
     let options = SqliteConnectOptions::new()
-        .filename(home.join("catalog.sqlite"))
+        .filename(path)
         .create_if_missing(true)
         .foreign_keys(true)
         .journal_mode(SqliteJournalMode::Wal)

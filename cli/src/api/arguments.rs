@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use clap::Args;
 use planner::spec::ByteSize;
@@ -28,6 +29,23 @@ pub struct ApiArguments {
     #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     token_database: Option<String>,
+    /// Key of the token vault, of 16 bytes or more: env:NAME or file:PATH [default: env:SANITIZER_TOKEN_KEY]
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_key: Option<String>,
+    /// Replaced key of the token vault, which is still read (repeatable)
+    #[arg(long = "old-token-key", value_name = "NAME")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    old_token_keys: Vec<String>,
+    /// Key that signs audit checkpoints, Ed25519 in PEM: env:NAME or file:PATH [default of serve: audit-key.pem in
+    /// --home, created at the first start]
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit_key: Option<String>,
+    /// Public key in PEM of a replaced audit key, whose checkpoints are trusted too (repeatable)
+    #[arg(long = "audit-public-key", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    audit_public_keys: Vec<PathBuf>,
     /// Folder or URL where uploads and outputs are kept [default of serve: a folder in --home]
     #[arg(long, value_name = "LOCATION")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,7 +58,8 @@ pub struct ApiArguments {
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     private_addresses: bool,
-    /// Secret that jobs may name, such as env:SANITIZER_SALT (the default); may be given again
+    /// Secret that jobs and statements may name; each tenant gets one derived from it (repeatable) [default:
+    /// env:SANITIZER_SALT]
     #[arg(long = "secret", value_name = "NAME")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     secrets: Vec<String>,

@@ -6,12 +6,13 @@ mod settings;
 use std::io::Write as _;
 use std::path::Path;
 
+use planner::private;
 use scheduler::Service;
 use tracing::{info, warn};
 
 pub use self::arguments::ApiArguments;
 pub use self::settings::ApiSettings;
-pub(crate) use self::settings::tokens_beside;
+pub use self::settings::tokens_beside;
 use crate::home::DEFAULT_TENANT;
 use crate::settings::say;
 
@@ -34,15 +35,9 @@ pub(crate) async fn announce(service: &Service, home: Option<&Path>) -> anyhow::
     };
     match home {
         Some(home) => {
-            use std::os::unix::fs::OpenOptionsExt;
-            std::fs::create_dir_all(home)?;
+            private::folder(home)?;
             let path = home.join(FIRST_KEY);
-            let mut file = std::fs::OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&path)?;
+            let mut file = private::file(&path)?;
             writeln!(file, "{secret}")?;
             info!(file = %path.display(), "the first API key was written to a file");
             say(&format!("first API key: {}", path.display()));

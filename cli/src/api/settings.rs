@@ -9,8 +9,9 @@ use planner::cluster::ClusterAddress;
 use planner::spec::{ByteSize, Secret};
 use planner::storage::TenantRoots;
 use scheduler::access::JwtOptions;
+use scheduler::audit::AuditKeySource;
 use scheduler::lifecycle::{SecretPolicy, WorkerOptions};
-use scheduler::{ServiceOptions, TlsFiles};
+use scheduler::{ServiceOptions, TlsFiles, TokenKeys};
 use serde::{Deserialize, Serialize};
 
 use super::ApiArguments;
@@ -30,6 +31,12 @@ pub struct ApiSettings {
     pub token_database: Option<String>,
     /// Name of the key of tokens; `env:SANITIZER_TOKEN_KEY` when left out.
     pub token_key: Option<String>,
+    /// Names of replaced keys of tokens, under which values may still be sealed.
+    pub old_token_keys: Vec<String>,
+    /// Name of the key that signs audit checkpoints, an Ed25519 key in PEM.
+    pub audit_key: Option<String>,
+    /// Public keys in PEM of replaced audit keys, whose checkpoints are trusted too.
+    pub audit_public_keys: Vec<PathBuf>,
     /// Where uploads and outputs are kept.
     pub store: Option<String>,
     /// Name of the settings of the object store; the environment when none.
@@ -84,6 +91,9 @@ impl Default for ApiSettings {
             database: None,
             token_database: None,
             token_key: None,
+            old_token_keys: Vec::new(),
+            audit_key: None,
+            audit_public_keys: Vec::new(),
             store: None,
             store_credentials: None,
             sources: Vec::new(),
@@ -112,7 +122,8 @@ impl Default for ApiSettings {
 
 /// Where the members of a cluster keep what tokens stand for, when they are told no place: in the same Postgres database
 /// in a schema of its own, or in a SQLite file beside the other.
-pub(crate) fn tokens_beside(database: &str) -> String {
+#[must_use]
+pub fn tokens_beside(database: &str) -> String {
     match database.strip_prefix("sqlite:") {
         Some(path) => {
             let beside = Path::new(path).with_file_name("tokens.sqlite");
@@ -139,11 +150,8 @@ impl ApiSettings {
             let secret = serde_json::from_value(serde_json::json!(name));
             secret.map_err(|error| UsageError(format!("secret: {error}")).into())
         };
-        let secrets = self
-            .secrets
-            .iter()
-            .map(named)
-            .collect::<Result<Vec<_>, _>>()?;
+        let all = |names: &[String]| names.iter().map(named).collect::<Result<Vec<_>, _>>();
+        let secrets = all(&self.secrets)?;
         let secrets = match secrets.is_empty() {
             true => SecretPolicy::default(),
             false => SecretPolicy { allowed: secrets },
@@ -165,10 +173,16 @@ impl ApiSettings {
             (None, _) => usual.token_database,
         };
         let token_key = self.token_key.as_ref().map(named).transpose()?;
+        let audit_key = self.audit_key.as_ref().map(named).transpose()?;
         Ok(ServiceOptions {
             address: self.address,
             token_database: tokens,
-            token_key: token_key.unwrap_or(usual.token_key),
+            token_keys: TokenKeys {
+                writing: token_key.unwrap_or(usual.token_keys.writing),
+                reading: all(&self.old_token_keys)?,
+            },
+            audit_key: audit_key.map(AuditKeySource::Named).or(usual.audit_key),
+            audit_public_keys: self.audit_public_keys,
             database: self.database.unwrap_or(usual.database),
             store: self.store.unwrap_or(usual.store),
             store_credentials: self.store_credentials.as_ref().map(named).transpose()?,

@@ -2,6 +2,7 @@
 
 mod api;
 mod arguments;
+mod export;
 mod follow;
 mod manage;
 mod results;
@@ -14,9 +15,10 @@ use anyhow::Context;
 
 pub(crate) use self::api::ApiClient;
 pub(crate) use self::arguments::{
-    CancelArguments, DownloadArguments, KeysArguments, ReportArguments, StatusArguments,
-    SubmitArguments, TenantsArguments,
+    CancelArguments, DownloadArguments, KeysArguments, ReportArguments, ServerArguments,
+    StatusArguments, SubmitArguments, TenantsArguments,
 };
+pub(crate) use self::export::export_audit;
 pub(crate) use self::manage::{keys, tenants};
 pub(crate) use self::results::{cancel, download, report, status};
 pub(crate) use self::submit::submit;

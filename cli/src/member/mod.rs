@@ -50,7 +50,10 @@ pub fn scheduler(arguments: &SchedulerArguments) -> anyhow::Result<()> {
         let cluster: ClusterAddress = format!("df://{}:{port}", options.external_host)
             .parse()
             .map_err(|error: String| UsageError(format!("external_host: {error}")))?;
-        let service = api.service(Path::new("."), Some(cluster), None)?;
+        // A member has no home in which a key could be made.
+        let signs = api.audit_key.is_some();
+        let mut service = api.service(Path::new("."), Some(cluster), None)?;
+        service.audit_key = service.audit_key.filter(|_| signs);
         let service = Service::bind(service).await?;
         let figures = service.figures();
         let refresh: Refresh = Arc::new(move || {

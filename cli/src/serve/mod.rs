@@ -6,6 +6,8 @@ mod options;
 use std::sync::Arc;
 
 use planner::telemetry::Role;
+use rustix::fs::Mode;
+use rustix::process::umask;
 use scheduler::{Service, TlsFiles};
 use sql::{Engine, FlightServer};
 use tokio::sync::watch;
@@ -21,6 +23,8 @@ use crate::settings::{asked_to_stop, runtime, say, settings};
 pub fn serve(arguments: &ServeArguments) -> anyhow::Result<()> {
     let options: ServeOptions =
         settings(arguments.config.as_deref(), "SANITIZER_SERVE_", arguments)?;
+    // Whatever the service writes is its own: files of mode 0600, folders of mode 0700.
+    umask(Mode::RWXG | Mode::RWXO);
     let mut engine = options.engine(arguments)?;
     let flight = options.flight()?;
     let tls = flight.tls.as_ref().map(|files| TlsFiles {
@@ -33,6 +37,8 @@ pub fn serve(arguments: &ServeArguments) -> anyhow::Result<()> {
     service.statements = options.roots();
     service.closed.extend(arguments.config.clone());
     engine.closed = service.kept();
+    // Jobs and statements name the same secrets.
+    engine.secrets = Some(service.secrets.allowed.clone());
     runtime()?.block_on(async {
         let open = flight.tls.is_none() && !flight.address.ip().is_loopback();
         let engine = Engine::open(engine).await?;

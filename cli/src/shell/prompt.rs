@@ -20,7 +20,7 @@ const MOST_REMEMBERED: usize = 10_000;
 /// Reads and carries out statements until the person leaves.
 pub(crate) fn run(runtime: &Runtime, shell: &mut Shell, home: &Path) -> anyhow::Result<()> {
     let mut editor = editor(runtime.block_on(Names::look_up(&shell.target)))?;
-    std::fs::create_dir_all(home).with_context(|| home.display().to_string())?;
+    planner::private::folder(home).with_context(|| home.display().to_string())?;
     let history = home.join("history");
     // There is none at the first time.
     let _ = editor.load_history(&history);

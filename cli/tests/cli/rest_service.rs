@@ -319,11 +319,15 @@ pub fn tables_of(caller: &Caller, job: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// The salt that the service derives for its first tenant, as `sanitizer run` takes it.
+pub const TENANT_SALT: &str = "dataset.pii_salt=tenant:default:env:TEST_SALT";
+
 /// The same of what `sanitizer run` makes of the sandbox's `job.yaml`.
 pub fn tables_of_run(sandbox: &Sandbox, job: &str, more: &[&str]) -> BTreeMap<String, String> {
     let output = format!("run-{job}");
     let arguments = [
-        &["run", "job.yaml", "--job-id", job, "--output", &output],
+        &["run", "job.yaml", "--job-id", job, "--output", &output][..],
+        &["--set", TENANT_SALT],
         more,
     ]
     .concat();

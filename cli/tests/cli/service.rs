@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::rest_service::{PEOPLE, RestService, Setup, tables_of, tables_of_run};
+use super::rest_service::{PEOPLE, RestService, Setup, TENANT_SALT, tables_of, tables_of_run};
 use super::sandbox::Sandbox;
 
 /// From a file to clean rows with the commands of the README, and the same rows as `sanitizer run` gives.
@@ -41,6 +41,8 @@ fn from_the_command_line() {
         "as-lines",
         "--set",
         "output.format=jsonl",
+        "--set",
+        TENANT_SALT,
     ]);
     let lines = std::fs::read_to_string(sandbox.path("as-lines/data/part-00000.jsonl")).unwrap();
     assert_eq!(

@@ -136,6 +136,7 @@ const OPERATIONS: &[(&str, &str, Needs)] = &[
     ("get", "/api/v1/users", Action("keys:manage")),
     ("patch", "/api/v1/users/{user_id}", Action("keys:manage")),
     ("post", "/api/v1/tokens/reveal", Action("tokens:reveal")),
+    ("get", "/api/v1/audit/export", Action("audit:read")),
     ("get", "/api/v1/tenants", Operator),
     ("post", "/api/v1/tenants", Operator),
     ("patch", "/api/v1/tenants/{tenant_id}", Operator),

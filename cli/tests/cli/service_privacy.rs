@@ -90,7 +90,7 @@ fn tokens_are_turned_back() {
         422
     );
     // The same table gives the same tokens, here and by the program itself.
-    let job_yaml = "version: 1\nsource: {location: people.csv}\ndataset: {columns: [{name: email, pii: true, pii_strategy: tokenize}]}\noutput: {location: out, format: jsonl}\n";
+    let job_yaml = "version: 1\nsource: {location: people.csv}\ndataset: {pii_token_key: tenant:default:env:SANITIZER_TOKEN_KEY, columns: [{name: email, pii: true, pii_strategy: tokenize}]}\noutput: {location: out, format: jsonl}\n";
     sandbox.write("people.csv", PEOPLE);
     sandbox.write("tokens.yaml", job_yaml);
     let run = |arguments: &[&str], key: &str| {

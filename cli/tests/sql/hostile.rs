@@ -321,7 +321,9 @@ fn fenced_statements() {
         ] {
             let error = try_statement(&session, &sql).await.expect_err(&sql);
             assert!(
-                error.to_string().contains("statements name secrets"),
+                error
+                    .to_string()
+                    .contains("not among those that may be named"),
                 "{sql}: {error}"
             );
         }

@@ -1,12 +1,13 @@
 #!/bin/sh
-# The login of the service, and its database. It is a member of the two roles under which the service works, so that
+# The login of the service, and its database. It is a member of the three roles under which the service works and inherits none of them, so that
 # it needs to create none: it is neither a superuser nor may it make roles.
 set -eu
 psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username="$POSTGRES_USER" --dbname=postgres \
   --set=password="$DATABASE_PASSWORD" <<'SQL'
 CREATE ROLE data_sanitizer_tenant NOLOGIN NOINHERIT;
 CREATE ROLE data_sanitizer_service NOLOGIN NOINHERIT;
-CREATE ROLE sanitizer LOGIN PASSWORD :'password';
-GRANT data_sanitizer_tenant, data_sanitizer_service TO sanitizer;
+CREATE ROLE data_sanitizer_vault NOLOGIN NOINHERIT;
+CREATE ROLE sanitizer LOGIN NOINHERIT PASSWORD :'password';
+GRANT data_sanitizer_tenant, data_sanitizer_service, data_sanitizer_vault TO sanitizer;
 CREATE DATABASE sanitizer OWNER sanitizer;
 SQL

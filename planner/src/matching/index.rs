@@ -142,7 +142,10 @@ impl IndexHead {
         } else if self.hidden != own.hidden {
             told("personal data", list(&self.hidden), list(&own.hidden))
         } else if self.secret_check != own.secret_check {
-            Some("the secret of pii_salt is another".to_owned())
+            Some(
+                "the secret of pii_salt is another, or the index is of an earlier release"
+                    .to_owned(),
+            )
         } else if self.threshold != own.threshold {
             let text = |threshold: Option<f64>| threshold.unwrap_or_default().to_string();
             told("the threshold", text(self.threshold), text(own.threshold))

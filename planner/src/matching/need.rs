@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use udfs::kernels::matching::{FEW_ROWS, KeyPlan, Veil};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::secret;
 use crate::spec::Secret;
 
@@ -42,10 +42,11 @@ impl MatchingNeed {
     pub(super) fn veil(&self) -> Result<Option<Veil>> {
         let index = self.index.as_ref();
         let index = index.filter(|index| index.hidden.contains(&true));
-        let secret = index
-            .map(|index| secret::resolve(&index.salt))
-            .transpose()?;
-        Ok(secret.map(|secret| Veil::new(&secret)))
+        let veil = index.map(|index| {
+            let veil = Veil::new(&secret::resolve(&index.salt)?);
+            veil.map_err(|_| Error::Bug("a key of the right length was refused"))
+        });
+        veil.transpose()
     }
 
     /// Output of an earlier job, of whose rows copies are looked for.

@@ -48,14 +48,31 @@ pub fn reveal(output: &Place, tokens: &[String]) -> Result<BTreeMap<String, Stri
                 if !tokens.iter().any(|wanted| wanted == token) {
                     continue;
                 }
-                let value = vault.open(token, sealed.value(row));
-                let value = value.map_err(|error| Error::Secret {
-                    name: key.to_string(),
-                    problem: format!("does not fit: {error}"),
-                })?;
-                values.insert(token.to_owned(), value);
+                values.insert(
+                    token.to_owned(),
+                    open(&vault, &key, token, sealed.value(row))?,
+                );
             }
         }
     }
     Ok(values)
+}
+
+/// Opens what an output has sealed beside a token.
+fn open(vault: &TokenVault, key: &Secret, token: &str, sealed: &[u8]) -> Result<String> {
+    let wrong = |problem: String| Error::Secret {
+        name: key.to_string(),
+        problem,
+    };
+    let opened = match TokenVault::key_id_of(token) {
+        Some(id) if id != vault.key_id() => {
+            return Err(wrong(format!(
+                "does not fit: the token was made with another key, {id}, and this one is {}",
+                vault.key_id()
+            )));
+        }
+        Some(_) => vault.open(token, sealed),
+        None => vault.open_earlier(token, sealed),
+    };
+    opened.map_err(|error| wrong(format!("does not fit: {error}")))
 }

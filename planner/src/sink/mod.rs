@@ -24,3 +24,4 @@ pub use output::{Attempt, Output};
 pub(crate) use part::properties;
 pub use part::{PartWriter, SinkOrder, SinkPlan, SplitOutcome};
 pub use table::TableWriter;
+pub use tokens::detach_tokens;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::io::Write;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, RecordBatch, StringArray};
@@ -10,13 +11,39 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use udfs::kernels::pii::token::TokenVault;
 
 use super::part::properties;
-use super::{FileEntry, PartFolder, TableWriter};
+use super::{FileEntry, Manifest, PartFolder, TableWriter};
 use crate::error::{Error, Result};
 use crate::program::{Frame, Program};
 use crate::spec::OutputFormat;
+use crate::storage::Place;
 
 /// Folder of the table.
 pub(super) const FOLDER: &str = "tokens";
+
+/// Takes the sealed values off an output: first its manifest no longer names them, then they are removed. What was
+/// taken off before is no error.
+///
+/// # Errors
+/// When the manifest cannot be read or written, or the files cannot be removed.
+pub fn detach_tokens(output: &Place) -> Result<()> {
+    let mut manifest = Manifest::read(output)?;
+    let inside = |entry: &FileEntry| entry.path.split('/').next() == Some(FOLDER);
+    if !manifest.files.iter().any(inside) {
+        return Ok(());
+    }
+    manifest.files.retain(|entry| !inside(entry));
+    let content = serde_json::to_vec_pretty(&manifest)?;
+    let place = output.join(Manifest::NAME);
+    let written = place.begin_whole().and_then(|mut file| {
+        file.write_all(&content)?;
+        file.finish()
+    });
+    written.map_err(|error| Error::io(&place, error))?;
+    let folder = output.join(FOLDER);
+    folder
+        .remove_all()
+        .map_err(|error| Error::io(&folder, error))
+}
 
 /// The columns whose values become tokens, by transformation.
 #[derive(Debug)]

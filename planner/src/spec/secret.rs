@@ -6,14 +6,23 @@ use std::path::PathBuf;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use udfs::scalar::secret::SecretReference;
 
-/// Where a secret is found when it is needed: `env:NAME` or `file:PATH`.
+/// Where a secret is found when it is needed: `env:NAME` or `file:PATH`, or `tenant:NAME:` before one of these for
+/// the secret that a service derives from it for a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Secret {
     /// An environment variable of the process.
     Env(String),
     /// A file; one line break at its end does not belong to the secret.
     File(PathBuf),
+    /// The secret of a tenant of a service, derived from one of the service's.
+    Tenant {
+        /// Name of the tenant.
+        tenant: String,
+        /// The secret that it is derived from; not that of a tenant.
+        root: Box<Secret>,
+    },
 }
 
 impl Default for Secret {
@@ -23,6 +32,23 @@ impl Default for Secret {
 }
 
 impl Secret {
+    /// The secret that a service derives from this one for a tenant; that of a tenant is derived anew from its root.
+    #[must_use]
+    pub fn of_tenant(&self, tenant: &str) -> Self {
+        Self::Tenant {
+            tenant: tenant.to_owned(),
+            root: Box::new(self.root().clone()),
+        }
+    }
+
+    /// The secret that this one is derived from; itself when it is not that of a tenant.
+    pub fn root(&self) -> &Self {
+        match self {
+            Self::Tenant { root, .. } => root,
+            other => other,
+        }
+    }
+
     /// Where the key of tokens is found unless a spec says otherwise.
     pub fn token_key() -> Self {
         Self::Env("SANITIZER_TOKEN_KEY".to_owned())
@@ -34,6 +60,33 @@ impl fmt::Display for Secret {
         match self {
             Self::Env(name) => write!(formatter, "env:{name}"),
             Self::File(path) => write!(formatter, "file:{}", path.display()),
+            Self::Tenant { tenant, root } => write!(formatter, "tenant:{tenant}:{root}"),
+        }
+    }
+}
+
+impl From<&Secret> for SecretReference {
+    fn from(secret: &Secret) -> Self {
+        match secret {
+            Secret::Env(name) => Self::Environment(name.clone()),
+            Secret::File(path) => Self::File(path.clone()),
+            Secret::Tenant { tenant, root } => Self::Tenant {
+                tenant: tenant.clone(),
+                root: Box::new(root.as_ref().into()),
+            },
+        }
+    }
+}
+
+impl From<SecretReference> for Secret {
+    fn from(reference: SecretReference) -> Self {
+        match reference {
+            SecretReference::Environment(name) => Self::Env(name),
+            SecretReference::File(path) => Self::File(path),
+            SecretReference::Tenant { tenant, root } => Self::Tenant {
+                tenant,
+                root: Box::new((*root).into()),
+            },
         }
     }
 }
@@ -47,14 +100,13 @@ impl Serialize for Secret {
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        match text.split_once(':') {
-            Some(("env", name)) if !name.is_empty() => Ok(Self::Env(name.to_owned())),
-            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
-            // The text is not repeated: it may be the secret itself.
-            _ => Err(serde::de::Error::custom(
+        let reference: Result<SecretReference, _> = text.parse();
+        // The text is not repeated: it may be the secret itself.
+        reference.map(Self::from).map_err(|_| {
+            serde::de::Error::custom(
                 "a secret is named, not written: expected env:NAME or file:PATH",
-            )),
-        }
+            )
+        })
     }
 }
 
@@ -66,7 +118,7 @@ impl JsonSchema for Secret {
         json_schema!({
             "description": "Name of a secret: env:NAME or file:PATH.",
             "type": "string",
-            "pattern": "^(env|file):.+"
+            "pattern": "^(tenant:[^:]+:)?(env|file):.+"
         })
     }
 }

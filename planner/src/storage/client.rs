@@ -129,6 +129,10 @@ fn settings(credentials: Option<&Secret>) -> io::Result<Settings> {
             Ok(named)
         }
         Some(Secret::File(path)) => read_settings(path),
+        Some(derived @ Secret::Tenant { .. }) => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("credentials {derived}: expected env:NAME or file:PATH"),
+        )),
     }
 }
 

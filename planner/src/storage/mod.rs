@@ -9,6 +9,7 @@ mod file;
 mod local;
 mod location;
 mod metered;
+mod once;
 mod place;
 mod read;
 mod rooted_store;

@@ -11,6 +11,7 @@ use tracing::{debug, error, warn};
 
 use super::watch::job_ended;
 use super::worker::checkpoint_of;
+use crate::audit::AuditTrail;
 use crate::metadata::{MetadataError, MetadataStore, Reaped};
 use crate::storage::Store;
 
@@ -26,10 +27,14 @@ const PENDING: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Time between two verifications of the audit logs.
 const VERIFY_EVERY: Duration = Duration::from_secs(3600);
 
+/// Time between two checkpoints of audit logs that have grown without a publication.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
+
 /// Looks after the jobs of all processes.
 pub(crate) struct Janitor {
     pub(crate) metadata: MetadataStore,
     pub(crate) store: Store,
+    pub(crate) trail: AuditTrail,
     pub(crate) wake: Arc<Notify>,
     /// Time for which what a dead attempt wrote stays: its process may only have been asleep.
     pub(crate) grace: Duration,
@@ -40,6 +45,7 @@ impl Janitor {
     pub(crate) async fn run(self) {
         let mut swept: Option<Instant> = None;
         let mut verified: Option<Instant> = None;
+        let mut signed: Option<Instant> = None;
         loop {
             match self.metadata.reap().await {
                 Ok(reaped) if reaped.is_empty() => {}
@@ -69,6 +75,12 @@ impl Janitor {
                     warn!(%error, "what dead attempts left was not removed");
                 }
             }
+            let all = signed.is_none_or(|at| at.elapsed() >= CHECKPOINT_EVERY);
+            match self.trail.write_due(all).await {
+                Ok(()) if all => signed = Some(Instant::now()),
+                Ok(()) => {}
+                Err(error) => warn!(%error, "failed to look for audit checkpoints that are due"),
+            }
             if verified.is_none_or(|at| at.elapsed() >= VERIFY_EVERY) {
                 verified = Some(Instant::now());
                 if let Err(error) = self.verify().await {
@@ -90,8 +102,8 @@ impl Janitor {
     async fn verify(&self) -> Result<(), MetadataError> {
         let mut intact = true;
         for tenant in self.metadata.tenants().await? {
-            let (_, problem) = self.metadata.verify_audit(tenant.id, None).await?;
-            if let Some(problem) = problem {
+            let found = self.trail.verify(tenant.id, None).await?;
+            if let Some(problem) = found.problem {
                 intact = false;
                 let (seq, problem) = (problem.seq, problem.problem);
                 error!(

@@ -13,6 +13,7 @@ use backon::{ExponentialBuilder, Retryable};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use planner::cluster::ClusterAddress;
 use planner::run::{Finished, JobRun, Phase, Progress};
+use planner::sink::detach_tokens;
 use planner::spec::{ByteSize, JobSpec, Partitions};
 use planner::steps::StepSpec;
 use planner::storage::LocationPolicy;
@@ -28,13 +29,14 @@ use uuid::Uuid;
 use super::account::publication;
 use super::failure::{JobFailure, retry_delay};
 use super::review::{Earlier, reviewed_job};
+use super::secrets::derive;
 use super::spec::{SourceLocations, upload_of, version_of};
 use super::watch::{AttemptWatch, attempt_span, job_ended};
 use crate::metadata::{
     Claim, Ending, Fence, JobStatus, MetadataError, MetadataStore, Publication, Upload,
 };
 use crate::storage::Store;
-use crate::vault::Vault;
+use crate::vault::{Owner, Vault};
 
 /// Time between two looks at a job that runs.
 const LOOK: Duration = Duration::from_millis(200);
@@ -201,7 +203,7 @@ impl Workers {
         let begun = Instant::now();
         let alone = Alone::default();
         let place = (turn, Arc::clone(&alone));
-        let run = self.start(&claim, &tenant, place, Arc::clone(&progress));
+        let run = self.start(&claim, place, Arc::clone(&progress));
         let outcome = self.watch(&claim.fence, run, &progress, begun).await;
         let ending = match outcome {
             Outcome::Lost => {
@@ -332,14 +334,14 @@ impl Workers {
     fn start(
         &self,
         claim: &Claim,
-        tenant: &str,
         (turn, alone): (Option<OwnedMutexGuard<()>>, Alone),
         progress: Arc<Progress>,
     ) -> tokio::task::JoinHandle<Result<Publication, planner::Error>> {
         let metadata = self.metadata.clone();
         let store = self.store.clone();
         let vault = self.vault.clone();
-        let locations = self.sources.of(tenant);
+        let sources = self.sources.clone();
+        let token_key = vault.keys().writing.clone();
         let options = self.options.clone();
         let memory = Arc::clone(&self.memory);
         let (job, output) = (claim.job.clone(), claim.output.clone());
@@ -369,12 +371,15 @@ impl Workers {
                     .map_err(|_| planner::Error::Bug("the job panicked"))?;
             }
             let spec = JobSpec::from_value(job.spec.clone(), "spec")?;
+            let owner = owner(&metadata, job.tenant_id).await?;
+            let locations = sources.of(&owner.name);
             let locations = locations.map_err(|error| planner::Error::Elsewhere {
                 kind: planner::ErrorKind::Invalid,
                 message: format!("source.location: {error}"),
             })?;
             let named = resolve(&metadata, &store, job.tenant_id, (spec, locations)).await?;
             let (mut spec, locations) = named;
+            derive(&mut spec, &owner.name, &token_key);
             spec.output.location = OUTPUT.to_owned();
             spec.options.job_id = Some(job.id.to_string());
             let limit = spec.options.memory_limit.0.min(options.memory_limit);
@@ -389,19 +394,24 @@ impl Workers {
             run.progress = progress;
             run.checkpoint = Some(store.place(&checkpoint_of(&output)));
             let bytes = job.source_bytes.unwrap_or(0);
-            let run = async move {
-                let finished: Finished = run.run().await?;
-                let place = finished.output.clone();
-                Ok((publication(&finished, &output, bytes, kept)?, place))
-            };
+            let run = async move { run.run().await };
             let done = jobs.spawn(run.in_current_span());
-            let done: planner::Result<_> = done
+            let done: planner::Result<Finished> = done
                 .await
                 .map_err(|_| planner::Error::Bug("the job panicked"))?;
-            let (publication, place) = done?;
-            // Nobody sees a token that cannot be turned back.
-            vault.take(job.tenant_id, job.id, place).await?;
-            Ok(publication)
+            let finished = done?;
+            // Nobody sees a token that cannot be turned back, and what it stands for lies in the vault alone.
+            vault.take(&owner, job.id, finished.output.clone()).await?;
+            let span = Span::current();
+            let published = tokio::task::spawn_blocking(move || {
+                span.in_scope(|| {
+                    detach_tokens(&finished.output)?;
+                    publication(&finished, &output, bytes, kept)
+                })
+            });
+            published
+                .await
+                .map_err(|_| planner::Error::Bug("the job panicked"))?
         };
         tokio::spawn(work.in_current_span())
     }
@@ -555,6 +565,20 @@ fn rounded(share: f64) -> f64 {
     (share * 1000.0).round() / 1000.0
 }
 
+/// The tenant of a job, by the name that its keys are derived with.
+async fn owner(metadata: &MetadataStore, id: Uuid) -> planner::Result<Owner> {
+    let tenant = metadata.find_tenant(&id.to_string()).await;
+    let tenant = tenant.map_err(|error| planner::Error::Elsewhere {
+        kind: planner::ErrorKind::Unavailable,
+        message: error.to_string(),
+    })?;
+    let tenant = tenant.ok_or(planner::Error::Bug("a job of no tenant"))?;
+    Ok(Owner {
+        id: tenant.id,
+        name: tenant.name,
+    })
+}
+
 /// Resolves the names that the service has given, of uploads and of versions of datasets, to places.
 async fn resolve(
     metadata: &MetadataStore,
@@ -612,6 +636,7 @@ async fn resolve(
 mod tests {
     use super::*;
     use crate::metadata::{JobFilter, Limits, NewJob, Submission};
+    use crate::vault::TokenKeys;
 
     /// Two jobs that must run alone are begun one after the other, even while the first still waits for its place.
     #[tokio::test(flavor = "multi_thread")]
@@ -654,7 +679,7 @@ mod tests {
 
         let store = Store::new(&path("store"), None).unwrap();
         let tokens = url("tokens.sqlite");
-        let vault = Vault::open(&tokens, planner::spec::Secret::token_key());
+        let vault = Vault::open(&tokens, TokenKeys::default());
         let workers = Arc::new(Workers::new(
             metadata.clone(),
             (store, vault.await.unwrap(), SourceLocations::default()),

@@ -4,6 +4,8 @@
 //! SHA-256 of that text. Changing or removing a record breaks every hash behind it. Records are added
 //! in the transaction of the change that they tell of.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -283,13 +285,20 @@ impl MetadataStore {
         })
     }
 
-    /// Recomputes a tenant's chain, and looks for what was seen of it earlier. Gives its end, and the
-    /// first thing that is wrong.
-    pub async fn verify_audit(
+    /// Recomputes a tenant's chain, and looks for each end of it that was seen or signed earlier. Gives its end, and
+    /// the first thing that is wrong.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn verify_audit<'a>(
         &self,
         tenant: Uuid,
-        seen: Option<&AuditHead>,
+        seen: impl IntoIterator<Item = &'a AuditHead>,
     ) -> Result<(AuditHead, Option<ChainProblem>)> {
+        let mut ends: BTreeMap<i64, Vec<&str>> = BTreeMap::new();
+        for end in seen {
+            ends.entry(end.seq).or_default().push(&end.hash);
+        }
         let head = self.audit_head(tenant).await?;
         let mut last = AuditHead {
             seq: 0,
@@ -318,9 +327,8 @@ impl MetadataStore {
                     seq: row.int("seq")?,
                     hash: row.text("hash")?,
                 };
-                if let Some(seen) = seen.filter(|seen| seen.seq == last.seq)
-                    && seen.hash != last.hash
-                {
+                let mut known = ends.get(&last.seq).into_iter().flatten();
+                if known.any(|hash| **hash != last.hash) {
                     let problem = "the record is not the one that was there".to_owned();
                     return Ok((head, found(last.seq, problem)));
                 }
@@ -330,8 +338,8 @@ impl MetadataStore {
             let problem = "the end of the chain is not the hash of its last record".to_owned();
             return Ok((head, found(last.seq, problem)));
         }
-        if let Some(seen) = seen.filter(|seen| seen.seq > last.seq) {
-            let problem = format!("records up to {} were there, and are gone", seen.seq);
+        if let Some(end) = ends.keys().next_back().filter(|end| **end > last.seq) {
+            let problem = format!("records up to {end} were there, and are gone");
             return Ok((head, found(last.seq + 1, problem)));
         }
         Ok((head, None))

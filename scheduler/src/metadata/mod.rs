@@ -5,6 +5,7 @@
 //! tenant sees nothing of others, on Postgres by row-level security as well.
 
 mod audit;
+mod checkpoints;
 mod database;
 mod datasets;
 mod dialect;
@@ -12,6 +13,7 @@ mod error;
 mod events;
 mod jobs;
 mod keys;
+mod login;
 mod postgres;
 mod provenance;
 mod publish;
@@ -30,6 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use audit::{AuditEntry, AuditFilter, AuditHead, AuditRecord, ChainProblem};
+pub use checkpoints::{AuditLine, DueCheckpoint};
 pub use database::{Connections, Database, Scope, Transaction};
 pub use datasets::{Contract, Dataset, Lineage, Rule, Version};
 pub use error::{MetadataError, Result};
@@ -38,6 +41,7 @@ pub use jobs::{
     Attempt, CancelOutcome, Idempotency, Job, JobFilter, JobStatus, NewJob, Submission, Submitted,
 };
 pub use keys::{ApiKey, NewKey, NewSecret, Role};
+pub(crate) use login::{close_login, ensure_role};
 pub use provenance::{Cell, CellFilter, CellPage, ColumnCount};
 pub use publish::{Imputed, IndexPointer, Publication};
 pub use queue::{Beat, Claim, Ending, Fence, Reaped};

@@ -15,10 +15,14 @@ use tracing::warn;
 use super::database::{Connections, Database, Scope, Transaction};
 use super::dialect::{Dialect, translated};
 use super::error::{MetadataError, Result};
+use super::login::close_login;
 use super::record::{Param, Record};
 
 /// Bytes of rows that are handed to COPY at a time.
 const COPY_BYTES: usize = 256 << 10;
+
+/// The roles that transactions take on: of a tenant, and of the service itself.
+const ROLES: [&str; 2] = ["data_sanitizer_tenant", "data_sanitizer_service"];
 
 /// Time after which an idle connection is asked whether it lives, and for its answer.
 const TRUSTED: Duration = Duration::from_secs(2);
@@ -66,6 +70,7 @@ impl PostgresDatabase {
             .run(&pool)
             .await
             .map_err(|error| MetadataError::Failed(error.to_string()))?;
+        close_login(&pool, &ROLES).await?;
         Ok(Self { pool, patience })
     }
 }

@@ -8,7 +8,7 @@ use super::error::{MetadataError, Result};
 use super::provenance::{Cell, ColumnCount};
 use super::queue::{Fence, end_attempt, leave, lock_tenant};
 use super::record::params;
-use super::{MetadataStore, audit, events};
+use super::{MetadataStore, audit, checkpoints, events};
 
 /// What is to be published.
 #[derive(Debug, Clone)]
@@ -255,6 +255,7 @@ impl MetadataStore {
         });
         let entry = audit::by_service("dataset_published", dataset, Some(job), details);
         audit::append(transaction.as_mut(), tenant, &entry).await?;
+        checkpoints::want(transaction.as_mut(), tenant).await?;
         transaction.commit().await?;
         Ok(Some(version))
     }

@@ -36,10 +36,8 @@ pub(super) struct SqliteDatabase {
 
 impl SqliteDatabase {
     pub(super) async fn open(path: &Path) -> Result<Self> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)
-                .map_err(|error| MetadataError::Failed(format!("{}: {error}", folder.display())))?;
-        }
+        planner::private::database(path)
+            .map_err(|error| MetadataError::Failed(format!("{}: {error}", path.display())))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,7 +17,7 @@ use super::extract::Params;
 use super::problem::Problems;
 use super::{App, Problem, page};
 use crate::access::{Action, Caller};
-use crate::metadata::{AuditFilter, AuditHead};
+use crate::metadata::{AuditEntry, AuditFilter, AuditHead};
 
 /// Which records are wanted.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -133,13 +136,18 @@ pub(crate) struct Verified {
     seq: i64,
     /// Its hash: whoever keeps it can tell later whether anything before it was changed or removed.
     hash: String,
+    /// Signed checkpoints that the log was checked against.
+    checkpoints: u64,
+    /// The last record that a checkpoint vouches for.
+    signed_up_to: i64,
     /// The first record that is wrong.
     broken_at: Option<i64>,
     /// What is wrong with it.
     problem: Option<String>,
 }
 
-/// Recomputes every hash of the audit log, and looks for a record that was seen earlier.
+/// Recomputes every hash of the audit log, and looks for every record that a signed checkpoint vouches for, or that was
+/// seen earlier.
 #[utoipa::path(get, path = "/audit/verify", tag = "audit", params(VerifyParams),
     responses((status = 200, body = Verified), Problems))]
 pub(crate) async fn verify(
@@ -153,16 +161,68 @@ pub(crate) async fn verify(
         (None, None) => None,
         _ => return Err(Problem::field("seq", "seq and hash belong together")),
     };
-    let verified = app
-        .metadata
-        .verify_audit(caller.tenant_id(), seen.as_ref())
-        .await?;
-    let (head, problem) = verified;
+    let found = app.trail.verify(caller.tenant_id(), seen.as_ref()).await?;
+    let problem = found.problem;
     Ok(Json(Verified {
         ok: problem.is_none(),
-        seq: head.seq,
-        hash: head.hash,
+        seq: found.head.seq,
+        hash: found.head.hash,
+        checkpoints: found.checkpoints as u64,
+        signed_up_to: found.signed_up_to,
         broken_at: problem.as_ref().map(|problem| problem.seq),
         problem: problem.map(|problem| problem.problem),
     }))
+}
+
+/// Records that are read at a time for an export.
+const EXPORTED: i64 = 1_000;
+
+/// The whole audit log as JSON lines, oldest first: `{"hash": …, "record": …}`, where the hash is the SHA-256 of the
+/// record as canonical JSON (RFC 8785). `sanitizer audit verify` checks it without the service.
+#[utoipa::path(get, path = "/audit/export", tag = "audit",
+    responses((status = 200, body = String, content_type = "application/jsonl"), Problems))]
+pub(crate) async fn export(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    caller.needs(Action::ReadAudit)?;
+    if caller.datasets.is_some() {
+        let detail = "a key for some datasets exports no audit log: it is that of all datasets";
+        return Err(Problem::forbidden(detail));
+    }
+    let tenant = caller.tenant_id();
+    let entry = AuditEntry {
+        actor: caller.actor.clone(),
+        action: "audit_exported",
+        subject: "audit log".to_owned(),
+        job_id: None,
+        details: Value::Null,
+    };
+    app.metadata.record(tenant, &entry).await?;
+    let last = app.metadata.audit_head(tenant).await?.seq;
+    let metadata = app.metadata.clone();
+    let pages = futures::stream::try_unfold(0, move |after| {
+        let metadata = metadata.clone();
+        async move {
+            let lines = metadata.audit_lines(tenant, after, last, EXPORTED).await;
+            let lines = lines.map_err(std::io::Error::other)?;
+            let Some(end) = lines.last().map(|line| line.seq) else {
+                return Ok(None);
+            };
+            let text = lines.iter().fold(String::new(), |mut text, line| {
+                // The record is JSON already, as it was hashed; the hash is hexadecimal digits.
+                text.push_str(&format!(
+                    "{{\"hash\":\"{}\",\"record\":{}}}\n",
+                    line.hash, line.record
+                ));
+                text
+            });
+            std::io::Result::Ok(Some((text, end)))
+        }
+    });
+    let kind = [(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/jsonl"),
+    )];
+    Ok((kind, Body::from_stream(pages)).into_response())
 }

@@ -43,6 +43,7 @@ use utoipa_axum::routes;
 pub use problem::Problem;
 
 use crate::access::{JwtVerifier, Rates};
+use crate::audit::AuditTrail;
 use crate::lifecycle::SpecPolicy;
 use crate::metadata::MetadataStore;
 use crate::storage::Store;
@@ -52,6 +53,8 @@ use crate::vault::Vault;
 pub(crate) struct App {
     pub(crate) metadata: MetadataStore,
     pub(crate) store: Store,
+    /// What vouches for the audit log.
+    pub(crate) trail: AuditTrail,
     /// What tokens stand for.
     pub(crate) vault: Vault,
     pub(crate) specs: SpecPolicy,
@@ -118,6 +121,7 @@ fn routes() -> (Router<Arc<App>>, OpenApi) {
         .routes(routes!(uploads::complete))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
+        .routes(routes!(audit::export))
         .routes(routes!(tenants::usage))
         .routes(routes!(tenants::list, tenants::create))
         .routes(routes!(tenants::update))

@@ -14,6 +14,7 @@ use super::problem::Problems;
 use super::{App, Problem};
 use crate::access::{Action, Caller};
 use crate::metadata::AuditEntry;
+use crate::vault::Owner;
 
 /// Most tokens of a request.
 const MOST: usize = 1000;
@@ -35,7 +36,7 @@ pub(crate) struct RevealRequest {
 pub(crate) struct RevealedView {
     /// The token.
     token: String,
-    /// The value; null where nobody knows the token, or another key has sealed it.
+    /// The value; null where the vault does not know the token.
     value: Option<String>,
     /// The column of the first table that had it.
     column_name: Option<String>,
@@ -51,7 +52,7 @@ pub(crate) struct RevealedViews {
 }
 
 /// Turns tokens back into the values that they stand for. Who asked, for which tokens and why is written to the audit
-/// log before anything is told.
+/// log before anything is told. A value that is sealed under a key which the service does not have is a conflict.
 #[utoipa::path(post, path = "/tokens/reveal", tag = "tokens", request_body = RevealRequest,
     responses((status = 200, body = RevealedViews), Problems))]
 pub(crate) async fn reveal(
@@ -85,10 +86,11 @@ pub(crate) async fn reveal(
         details: json!({"tokens": request.tokens, "reason": request.reason}),
     };
     app.metadata.record(caller.tenant_id(), &entry).await?;
-    let revealed = app
-        .vault
-        .reveal(caller.tenant_id(), &request.tokens)
-        .await?;
+    let owner = Owner {
+        id: caller.tenant.id,
+        name: caller.tenant.name.clone(),
+    };
+    let revealed = app.vault.reveal(&owner, &request.tokens).await?;
     let tokens = revealed.into_iter().map(|one| RevealedView {
         token: one.token,
         value: one.value,

@@ -5,5 +5,4 @@ pub(crate) mod bind;
 pub(crate) mod parse;
 pub(crate) mod relation;
 pub(crate) mod rewrite;
-pub(crate) mod secrets;
 mod walk;

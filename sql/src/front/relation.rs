@@ -15,9 +15,10 @@ use datafusion::sql::sqlparser::ast::{
 };
 use planner::program::ImpliedSteps;
 use planner::run::JobRun;
-use planner::spec::{ColumnSpec, ColumnType, JobSpec, Partitions};
+use planner::spec::{ColumnSpec, ColumnType, JobSpec, Partitions, Secret};
 use planner::steps::StepSpec;
 use serde_json::{Map, Value, json};
+use udfs::scalar::secret::{SecretAccess, SecretError};
 
 use super::argument::{Arguments, read_arguments};
 use super::rewrite::{SANITIZE, named};
@@ -261,8 +262,7 @@ async fn clean(
     clusters: bool,
 ) -> Result<Arc<CleanTable>> {
     let engine = scope.session.engine();
-    let salt = spec.dataset.pii_salt.as_ref();
-    engine.options().check_secret(salt)?;
+    admit_secrets(scope, &mut spec)?;
     // A step alone works on the types of its input, and a text has those that a statement gave it
     // only when its rows are read.
     let bare = bare_scan(&input)
@@ -300,6 +300,30 @@ async fn clean(
     let table = Arc::new(table);
     scope.keep(&table);
     Ok(table)
+}
+
+/// Puts what its names of secrets stand for into a spec, and refuses those that the session may not name.
+fn admit_secrets(scope: &Scope, spec: &mut JobSpec) -> Result<()> {
+    let session = &scope.session;
+    let access = session
+        .engine()
+        .options()
+        .secret_access(&session.identity().tenant);
+    let refused = |error: SecretError| Error::Invalid(error.to_string());
+    let dataset = &mut spec.dataset;
+    dataset.pii_salt = match (&dataset.pii_salt, &access) {
+        (Some(salt), _) => Some(access.admit(&salt.into()).map_err(refused)?.into()),
+        (None, SecretAccess::Any) => None,
+        // A service without secrets hashes nothing, and everything else goes on.
+        (None, SecretAccess::Tenant { .. }) => access.usual().ok().map(Secret::from),
+    };
+    dataset.pii_token_key = match (&dataset.pii_token_key, &access) {
+        (Some(key), _) => Some(access.admit(&key.into()).map_err(refused)?.into()),
+        (None, SecretAccess::Any) => None,
+        // A relation has no tokens; so that the key of the service's vault is not even looked up.
+        (None, SecretAccess::Tenant { .. }) => dataset.pii_salt.clone(),
+    };
+    Ok(())
 }
 
 /// Whether a step asks for types that are found out from the values.

@@ -18,7 +18,6 @@ use crate::error::{Error, Result};
 use crate::front::bind::bind;
 use crate::front::parse::{Command, parse_all};
 use crate::front::rewrite::rewrite;
-use crate::front::secrets::named_secrets;
 
 /// A plan that is ready to run.
 #[derive(Debug)]
@@ -64,10 +63,6 @@ pub(super) fn only_explains(statement: &Parsed) -> bool {
 pub(super) async fn plan(scope: &Arc<Scope>, mut statement: Parsed) -> Result<QueryPlan> {
     rewrite(&mut statement)?;
     check_explained(&statement)?;
-    let options = scope.session.engine().options();
-    for name in named_secrets(&statement) {
-        options.check_secret(serde_json::from_value(name.into()).ok().as_ref())?;
-    }
     let state = scope.state()?;
     let plan = state.statement_to_plan(statement).await;
     let plan = plan.map_err(wrong_statement)?;

@@ -132,7 +132,7 @@ impl Scope {
         let physical = state.create_physical_plan(&input).await?;
         let parts = execute::parts(self, physical, &state).await?;
         let rows = folder.path().join("rows");
-        std::fs::create_dir_all(&rows).map_err(|error| Error::io(&rows, error))?;
+        planner::private::folder(&rows).map_err(|error| Error::io(&rows, error))?;
         write_parts(&Place::own(&rows), parts, engine.options().threads).await?;
         let source = SourceSpec {
             location: Locations(vec![rows.to_string_lossy().into_owned()]),

@@ -81,7 +81,7 @@ impl EngineOptions {
     /// A folder for what a statement or a source needs for a while.
     pub(crate) fn staging_folder(&self) -> Result<tempfile::TempDir> {
         let folder = self.home.join("staging");
-        std::fs::create_dir_all(&folder).map_err(|error| Error::io(&folder, error))?;
+        planner::private::folder(&folder).map_err(|error| Error::io(&folder, error))?;
         tempfile::tempdir_in(&folder).map_err(|error| Error::io(folder, error))
     }
 }

@@ -12,24 +12,23 @@ use datafusion::logical_expr::{
 };
 
 use super::cell_function::document;
-use super::secret::{DEFAULT_SECRET, SecretError, SecretReference};
+use super::secret::{SecretAccess, SecretError, SecretReference};
 use crate::kernels::pii::hash::{HashMethod, PiiHash};
 
 /// HMAC-SHA-256 of a text, in hexadecimal digits.
 ///
 /// The plan holds the name of the secret only; each process that runs a part of the plan looks the
 /// secret up for itself. It is an error where it is missing: a hash without it would be no protection.
+/// Which secrets may be named is a part of the function, and so travels with every plan that calls it.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct PiiHashFunction {
     signature: Signature,
+    access: SecretAccess,
 }
 
 impl Default for PiiHashFunction {
     fn default() -> Self {
-        Self {
-            // Stable, for the same name may stand for another secret tomorrow.
-            signature: Signature::user_defined(Volatility::Stable),
-        }
+        Self::new(SecretAccess::Any)
     }
 }
 
@@ -39,16 +38,32 @@ fn failed(error: SecretError) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
 
-/// The secret's name among the arguments of a call.
-fn reference_of(name: Option<&ScalarValue>) -> Result<SecretReference> {
-    let name = match name {
-        None => DEFAULT_SECRET,
-        Some(value) => match value.try_as_str() {
-            Some(Some(name)) => name,
-            _ => return plan_err!("{NOT_A_NAME}"),
-        },
-    };
-    name.parse().map_err(failed)
+impl PiiHashFunction {
+    /// The function for somebody who may name these secrets.
+    pub fn new(access: SecretAccess) -> Self {
+        Self {
+            // Stable, for the same name may stand for another secret tomorrow.
+            signature: Signature::user_defined(Volatility::Stable),
+            access,
+        }
+    }
+
+    /// Which secrets its calls may name.
+    pub fn access(&self) -> &SecretAccess {
+        &self.access
+    }
+
+    /// The secret among the arguments of a call, literal or computed, once it is known that it may be named.
+    fn reference_of(&self, name: Option<&ScalarValue>) -> Result<SecretReference> {
+        let Some(value) = name else {
+            return self.access.usual().map_err(failed);
+        };
+        let Some(Some(name)) = value.try_as_str() else {
+            return plan_err!("{NOT_A_NAME}");
+        };
+        let reference: SecretReference = name.parse().map_err(failed)?;
+        self.access.admit(&reference).map_err(failed)
+    }
 }
 
 impl ScalarUDFImpl for PiiHashFunction {
@@ -67,7 +82,7 @@ impl ScalarUDFImpl for PiiHashFunction {
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         // The name is checked when planning; the secret need not exist where the plan is made.
         if let Some(Some(name)) = args.scalar_arguments.get(1) {
-            reference_of(Some(name))?;
+            self.reference_of(Some(name))?;
         }
         let nullable = args
             .arg_fields
@@ -101,7 +116,8 @@ impl ScalarUDFImpl for PiiHashFunction {
             // One secret a call: a column of names is not what anybody means.
             Some(ColumnarValue::Array(_)) => return plan_err!("{NOT_A_NAME}"),
         };
-        let secret = reference_of(name.as_ref())?.resolve().map_err(failed)?;
+        let reference = self.reference_of(name.as_ref())?;
+        let secret = reference.resolve().map_err(failed)?;
         let hasher = PiiHash::new(&secret, HashMethod::HmacSha256, None);
         let is_scalar = matches!(args.args.first(), Some(ColumnarValue::Scalar(_)));
         let Some(cells) = args.args.into_iter().next() else {
@@ -131,7 +147,8 @@ impl ScalarUDFImpl for PiiHashFunction {
             .with_argument(
                 "secret",
                 "Where the secret of at least 16 bytes is found when the query runs: `env:NAME` or \
-                 `file:PATH`; `env:SANITIZER_SALT` if left out.",
+                 `file:PATH`; `env:SANITIZER_SALT` if left out. A service allows those of its `--secret` list only, and \
+                 derives from each a secret of the tenant's own.",
             )
             .build()
         });

@@ -256,3 +256,77 @@ fn broken_messages() {
         assert!(decode(message, &[]).is_err(), "{message:?}");
     }
 }
+
+/// Which secrets a query may name travels with it, through the scheduler too: an executor resolves none that the
+/// driver refuses, and makes the hashes of the tenant.
+#[tokio::test]
+async fn c4_a_policy_travels_with_the_plan() {
+    use udfs::scalar::secret::SecretReference;
+    let listed: SecretReference = "env:PATH".parse().unwrap();
+    let access = SecretAccess::Tenant {
+        name: "acme".to_owned(),
+        allowed: vec![listed.clone()],
+    };
+    let session = session();
+    session.register_udf(PiiHashFunction::new(access).into());
+    let of = async |statement: &str| {
+        let frame = session.sql(statement).await?;
+        frame.create_physical_plan().await
+    };
+    let values = "FROM (VALUES ('ann'), ('bob')) AS t (x)";
+    let plan = of(&format!("SELECT pii_hash(x, 'env:PATH') {values}"))
+        .await
+        .unwrap();
+    let once = encode_plan(&plan);
+    let decoded = decode_plan(&once);
+    assert_eq!(encode_plan(&decoded), once);
+    let (here, there) = (read(plan).await, read(decoded).await);
+    assert_eq!(here, there);
+    let plain = session;
+    plain.register_udf(PiiHashFunction::default().into());
+    let raw = plain
+        .sql(&format!("SELECT pii_hash(x, 'env:PATH') {values}"))
+        .await
+        .unwrap();
+    let raw = raw.collect().await.unwrap();
+    assert_ne!(raw[0].column(0), here[0].column(0));
+    let derived = plain
+        .sql(&format!(
+            "SELECT pii_hash(x, 'tenant:acme:env:PATH') {values}"
+        ))
+        .await
+        .unwrap();
+    assert_eq!(
+        derived.collect().await.unwrap()[0].column(0),
+        here[0].column(0)
+    );
+
+    // A name that is computed where the rows are is asked for under the policy too.
+    let hash = PiiHashFunction::new(SecretAccess::Tenant {
+        name: "acme".to_owned(),
+        allowed: vec![listed],
+    });
+    let mut buffer = Vec::new();
+    let codec = SanitizerCodec::default();
+    codec.try_encode_udf(&hash.into(), &mut buffer).unwrap();
+    let decoded = codec.try_decode_udf(PII_HASH, &buffer).unwrap();
+    let elsewhere = crate::session::session();
+    elsewhere.register_udf(decoded.as_ref().clone());
+    for secret in [
+        "concat('env:', 'HOME')",
+        "concat('file:', '/etc/passwd')",
+        "concat('env:', 'NO_SUCH')",
+        "'env:HOME'",
+    ] {
+        let statement = format!("SELECT pii_hash(x, {secret}) {values}");
+        let refused = match elsewhere.sql(&statement).await {
+            Ok(frame) => frame.collect().await.map(drop),
+            Err(error) => Err(error),
+        };
+        let refused = refused.unwrap_err().to_string();
+        assert!(
+            refused.contains("not among those that may be named"),
+            "{secret}: {refused}"
+        );
+    }
+}

@@ -45,6 +45,35 @@ on_both! {
         assert_eq!(store.audit_head(other.id).await.unwrap().seq, 11);
     }
 
+    /// A publication asks for a checkpoint, and one that was written is asked for no more; a chain that only grew is due
+    /// when all are.
+    async fn m5_checkpoints_fall_due(store: &MetadataStore) {
+        let one = tenant(store, Limits::default()).await;
+        let due = async |all: bool| {
+            let due = store.due_checkpoints(all).await.unwrap().into_iter();
+            due.filter(|due| due.tenant_id == one.id).collect::<Vec<_>>()
+        };
+        assert!(due(false).await.is_empty());
+        let grown = due(true).await;
+        assert_eq!((grown[0].head.seq, &grown[0].last), (1, &None));
+        store.checkpoint_written(one.id, &grown[0].head).await.unwrap();
+        assert!(due(true).await.is_empty());
+        submit(store, &one).await;
+        let claimed = claim(store, 60.0).await;
+        store.publish(&claimed.fence, &publication(&claimed)).await.unwrap().unwrap();
+        let wanted = due(false).await;
+        assert_eq!(wanted[0].last.as_ref(), Some(&grown[0].head));
+        assert_eq!(wanted[0].head, store.audit_head(one.id).await.unwrap());
+        store.checkpoint_written(one.id, &wanted[0].head).await.unwrap();
+        // An answer that comes late does not set it back.
+        store.checkpoint_written(one.id, &grown[0].head).await.unwrap();
+        assert_eq!(store.last_checkpoint(one.id).await.unwrap().as_ref(), Some(&wanted[0].head));
+        assert!(due(true).await.is_empty());
+        let lines = store.audit_lines(one.id, 1, 3, 10).await.unwrap();
+        assert_eq!(lines.iter().map(|line| line.seq).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(store.audit_hash(one.id, 3).await.unwrap().as_ref(), Some(&lines[1].hash));
+    }
+
     /// An end that was seen earlier must still be there.
     async fn an_earlier_end_is_found(store: &MetadataStore) {
         let one = tenant(store, Limits::default()).await;

@@ -6,6 +6,7 @@ mod chain;
 mod databases;
 mod isolation;
 mod lifecycle;
+mod logins;
 mod records;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -10,12 +10,10 @@
 
 use std::fmt;
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 use siphasher::sip::SipHasher24;
 
 use super::keys::RecordKeys;
-use crate::kernels::pii::hash::Secret;
+use crate::kernels::pii::hash::{KeyRefused, Secret};
 
 /// The most hashes of a sketch: Jaccard similarities of longer texts are right to some .02.
 const MOST: usize = 512;
@@ -24,7 +22,7 @@ const MOST: usize = 512;
 const MARK: char = '~';
 
 /// What the secret is used for here.
-const PURPOSE: &[u8] = b"data-sanitizer near-duplicate index 1";
+const PURPOSE: &str = "near-duplicate index";
 
 /// Hashes that nobody can make who has not the secret.
 #[derive(Clone, Copy)]
@@ -37,16 +35,14 @@ impl fmt::Debug for Veil {
 }
 
 impl Veil {
-    /// By a secret.
-    pub fn new(secret: &Secret) -> Self {
-        // HMAC takes keys of any length.
-        let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(secret.bytes());
-        let digest = mac.map(|mac| mac.chain_update(PURPOSE).finalize().into_bytes());
-        let mut key = [0; 16];
-        if let Ok(digest) = digest {
-            key.copy_from_slice(&digest[..16]);
-        }
-        Self(SipHasher24::new_with_key(&key))
+    /// Derives the key of the hashes from a secret.
+    ///
+    /// # Errors
+    /// When the library refuses a key of the right length.
+    pub fn new(secret: &Secret) -> Result<Self, KeyRefused> {
+        let derived = secret.derive(&[PURPOSE])?;
+        let key = derived.bytes().first_chunk().ok_or(KeyRefused)?;
+        Ok(Self(SipHasher24::new_with_key(key)))
     }
 
     /// Tells one secret from another, without telling it.
@@ -214,7 +210,7 @@ mod tests {
     use super::*;
 
     fn veil(secret: &str) -> Veil {
-        Veil::new(&Secret::new(secret.repeat(20).into_bytes()).unwrap())
+        Veil::new(&Secret::new(secret.repeat(20).into_bytes()).unwrap()).unwrap()
     }
 
     /// Likeness survives, the value and the secret do not show, and another secret is another sketch.

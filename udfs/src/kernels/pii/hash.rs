@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, StringViewArray, make_view};
 use arrow::buffer::{Buffer, ScalarBuffer};
+use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -19,6 +20,12 @@ const MIN_SECRET_BYTES: usize = 16;
 
 /// Bytes of a hash in hexadecimal digits.
 const HEX_BYTES: usize = 64;
+
+/// What the context of every derived key begins with.
+const DERIVED: &str = "data-sanitizer 2";
+
+/// Bytes of a derived key.
+const DERIVED_BYTES: usize = 32;
 
 /// Stands between the context and the value (ASCII unit separator): no context runs into a value.
 const SEPARATOR: u8 = 0x1F;
@@ -40,10 +47,33 @@ impl Secret {
     }
 
     /// The secret itself.
-    pub(crate) fn bytes(&self) -> &[u8] {
+    pub fn bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// Derives the key of 32 bytes for one use by HKDF-SHA-256 (RFC 5869) without a salt. `context` names the use,
+    /// and whose it is; its parts hold no unit separator. No keyed hash of a text under this secret is such a key,
+    /// for HKDF works with a key that is itself a hash of the secret.
+    ///
+    /// # Errors
+    /// When the library refuses a key of 32 bytes.
+    pub fn derive(&self, context: &[&str]) -> Result<Self, KeyRefused> {
+        let mut info = DERIVED.to_owned();
+        for part in context {
+            info.push(char::from(SEPARATOR));
+            info.push_str(part);
+        }
+        let mut key = Zeroizing::new(vec![0; DERIVED_BYTES]);
+        let derived = Hkdf::<Sha256>::new(None, &self.0).expand(info.as_bytes(), &mut key);
+        derived.map_err(|_| KeyRefused)?;
+        Ok(Self(key))
+    }
 }
+
+/// The library refused a key of the right length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a key of the right length was refused")]
+pub struct KeyRefused;
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,18 +1,22 @@
 //! Replaces personal data by tokens that those who hold the key can turn back.
 //!
-//! A token is a keyed hash of the value (HMAC-SHA-256, 128 bits of it), so equal values have equal tokens and
-//! tables can still be joined. What it stands for is sealed beside it with AES-256-GCM (NIST SP 800-38D); the
-//! nonce is a keyed hash of token and value, so the same value is sealed to the same bytes in every run, and no
-//! nonce comes twice with different contents (the synthetic nonces of RFC 8452).
+//! A token is `tok_`, the id of the key that made it, and a keyed hash of the value (HMAC-SHA-256, 128 bits of it),
+//! so equal values have equal tokens and tables can still be joined. The value is sealed beside it with AES-256-GCM
+//! (NIST SP 800-38D); the nonce is a keyed hash of token and value, so the same value is sealed to the same bytes in
+//! every run, and no nonce comes twice with different contents (the synthetic nonces of RFC 8452). Each of these
+//! keys, and the id, is derived from the secret by HKDF with a context of its own.
+//!
+//! Tokens of earlier releases have no key id, and the keys of their vaults were HMACs of names; they are still opened,
+//! and made no more.
 
 use std::fmt;
 
 use aes_gcm::aead::{Aead, Payload};
-use aes_gcm::{Aes256Gcm, Nonce};
+use aes_gcm::{Aes256Gcm, Key, Nonce};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::hash::Secret;
+use super::hash::{KeyRefused, Secret};
 use crate::kernels::cell::{CellKernel, Verdict};
 
 /// What every token begins with.
@@ -21,15 +25,20 @@ pub const TOKEN_PREFIX: &str = "tok_";
 /// Bytes of a value's hash that are in its token.
 const TOKEN_BYTES: usize = 16;
 
+/// Bytes of a key's id.
+const KEY_ID_BYTES: usize = 4;
+
 /// Bytes of a nonce.
 const NONCE_BYTES: usize = 12;
 
 /// Makes tokens, seals what they stand for, and opens it again.
 #[derive(Clone)]
 pub struct TokenVault {
+    key_id: String,
     tokens: Hmac<Sha256>,
     nonces: Hmac<Sha256>,
     cipher: Aes256Gcm,
+    earlier: Aes256Gcm,
 }
 
 impl fmt::Debug for TokenVault {
@@ -44,36 +53,50 @@ impl fmt::Debug for TokenVault {
 pub struct NotOurs;
 
 impl TokenVault {
-    /// A vault whose keys come from `secret`, each from a name of its own.
+    /// A vault whose keys are derived from `secret`, each in a context of its own.
     ///
     /// # Errors
     /// When the library refuses a key of the right length.
-    pub fn new(secret: &Secret) -> Result<Self, NotOurs> {
-        let keyed = |name: &str| -> Result<[u8; 32], NotOurs> {
-            let mut hmac = Hmac::<Sha256>::new_from_slice(secret.bytes()).map_err(|_| NotOurs)?;
-            hmac.update(name.as_bytes());
-            Ok(hmac.finalize().into_bytes().into())
+    pub fn new(secret: &Secret) -> Result<Self, KeyRefused> {
+        let derived = |purpose: &str| secret.derive(&["tokens", purpose]);
+        let hmac = |key: &[u8]| Hmac::<Sha256>::new_from_slice(key).map_err(|_| KeyRefused);
+        let cipher = |key: &[u8]| -> Result<Aes256Gcm, KeyRefused> {
+            let key = Key::<Aes256Gcm>::try_from(key).map_err(|_| KeyRefused)?;
+            Ok(Aes256Gcm::new(&key))
         };
-        let hmac = |key: [u8; 32]| Hmac::<Sha256>::new_from_slice(&key).map_err(|_| NotOurs);
+        let id = derived("key id")?;
+        let earlier = hmac(secret.bytes())?.chain_update("data-sanitizer token vault");
         Ok(Self {
-            tokens: hmac(keyed("data-sanitizer tokens")?)?,
-            nonces: hmac(keyed("data-sanitizer token nonces")?)?,
-            cipher: Aes256Gcm::new(&keyed("data-sanitizer token vault")?.into()),
+            key_id: id
+                .bytes()
+                .iter()
+                .take(KEY_ID_BYTES)
+                .fold(String::new(), hex),
+            tokens: hmac(derived("values")?.bytes())?,
+            nonces: hmac(derived("nonces")?.bytes())?,
+            cipher: cipher(derived("vault")?.bytes())?,
+            earlier: cipher(&earlier.finalize().into_bytes())?,
         })
+    }
+
+    /// The id of the key, 8 hexadecimal digits: it tells one key from another and nothing else of it.
+    pub fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    /// The id of the key that made a token; none in tokens of earlier releases, and in what is no token.
+    pub fn key_id_of(token: &str) -> Option<&str> {
+        let (id, _) = token.strip_prefix(TOKEN_PREFIX)?.split_once('_')?;
+        let digits = id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        (id.len() == 2 * KEY_ID_BYTES && digits).then_some(id)
     }
 
     /// The token of a value.
     pub fn token(&self, value: &str) -> String {
-        let mut hmac = self.tokens.clone();
-        hmac.update(value.as_bytes());
-        let digest = hmac.finalize().into_bytes();
-        let mut token = String::with_capacity(TOKEN_PREFIX.len() + TOKEN_BYTES * 2);
-        token.push_str(TOKEN_PREFIX);
-        for byte in &digest[..TOKEN_BYTES] {
-            token.push(char::from(b"0123456789abcdef"[usize::from(byte >> 4)]));
-            token.push(char::from(b"0123456789abcdef"[usize::from(byte & 15)]));
-        }
-        token
+        let digest = self.tokens.clone().chain_update(value).finalize();
+        let digest = digest.into_bytes();
+        let token = format!("{TOKEN_PREFIX}{}_", self.key_id);
+        digest.iter().take(TOKEN_BYTES).fold(token, hex)
     }
 
     /// A value so that only this vault can read it, bound to its token: nonce, then ciphertext and tag.
@@ -96,20 +119,38 @@ impl TokenVault {
         Ok(sealed)
     }
 
-    /// What a token stands for.
+    /// What a token stands for that was sealed with this key; whichever key made the token.
     ///
     /// # Errors
     /// When it was sealed with another key or for another token, or was changed since.
     pub fn open(&self, token: &str, sealed: &[u8]) -> Result<String, NotOurs> {
-        let (nonce, sealed) = sealed.split_at_checked(NONCE_BYTES).ok_or(NotOurs)?;
-        let nonce = Nonce::try_from(nonce).map_err(|_| NotOurs)?;
-        let payload = Payload {
-            msg: sealed,
-            aad: token.as_bytes(),
-        };
-        let value = self.cipher.decrypt(&nonce, payload).map_err(|_| NotOurs)?;
-        String::from_utf8(value).map_err(|_| NotOurs)
+        open(&self.cipher, token, sealed)
     }
+
+    /// What a token stands for that an earlier release sealed with this key.
+    ///
+    /// # Errors
+    /// When it was sealed with another key or for another token, or was changed since.
+    pub fn open_earlier(&self, token: &str, sealed: &[u8]) -> Result<String, NotOurs> {
+        open(&self.earlier, token, sealed)
+    }
+}
+
+fn open(cipher: &Aes256Gcm, token: &str, sealed: &[u8]) -> Result<String, NotOurs> {
+    let (nonce, sealed) = sealed.split_at_checked(NONCE_BYTES).ok_or(NotOurs)?;
+    let nonce = Nonce::try_from(nonce).map_err(|_| NotOurs)?;
+    let payload = Payload {
+        msg: sealed,
+        aad: token.as_bytes(),
+    };
+    let value = cipher.decrypt(&nonce, payload).map_err(|_| NotOurs)?;
+    String::from_utf8(value).map_err(|_| NotOurs)
+}
+
+fn hex(mut text: String, byte: &u8) -> String {
+    text.push(char::from(b"0123456789abcdef"[usize::from(byte >> 4)]));
+    text.push(char::from(b"0123456789abcdef"[usize::from(byte & 15)]));
+    text
 }
 
 impl CellKernel for TokenVault {
@@ -136,7 +177,8 @@ mod tests {
         let theirs = vault("0123456789abcdeg");
         for value in ["ann@example.com", "", "ü", &"x".repeat(100_000)] {
             let token = ours.token(value);
-            assert_eq!(token.len(), 36);
+            assert_eq!(token.len(), 45);
+            assert_eq!(TokenVault::key_id_of(&token), Some(ours.key_id()));
             assert_eq!(token, vault("0123456789abcdef").token(value));
             assert_ne!(token, theirs.token(value));
             let sealed = ours.seal(&token, value).unwrap();
@@ -152,12 +194,72 @@ mod tests {
         assert_eq!(ours.open("tok_x", b"short"), Err(NotOurs));
     }
 
-    /// Other programs can make the same tokens: the key's HMAC with its name, and the value's HMAC with that.
+    /// Other programs can make the same tokens: HKDF of the key without a salt, and the value's HMAC with that.
     #[test]
     fn known_tokens() {
-        // Python: k = hmac.new(b"0123456789abcdef", b"data-sanitizer tokens", "sha256").digest()
-        //         "tok_" + hmac.new(k, b"ann@example.com", "sha256").hexdigest()[:32]
+        // Python: prk = hmac.new(bytes(32), b"0123456789abcdef", "sha256").digest()
+        //         key = lambda use: hmac.new(prk, b"data-sanitizer 2\x1ftokens\x1f" + use + b"\x01", "sha256").digest()
+        //         "tok_" + key(b"key id").hex()[:8] + "_" + hmac.new(key(b"values"), b"ann@example.com", "sha256").hexdigest()[:32]
         let token = vault("0123456789abcdef").token("ann@example.com");
-        assert_eq!(token, "tok_1f3bf2e055e87354ab3f604389f7d4e0");
+        assert_eq!(token, "tok_8b64df6e_9d07e53406b43a41c2221aba43ab362d");
+    }
+
+    /// A vault of an earlier release: the key was the secret's HMAC of a name, and tokens had no key id.
+    #[test]
+    fn h9_opens_what_an_earlier_release_sealed() {
+        // Python, with cryptography: AESGCM(hmac.new(key, b"data-sanitizer token vault", "sha256").digest())
+        //                              .encrypt(bytes(12), b"ann@example.com", b"tok_1f3bf2e055e87354ab3f604389f7d4e0")
+        let token = "tok_1f3bf2e055e87354ab3f604389f7d4e0";
+        let sealed = hex_bytes(
+            "000000000000000000000000de9728e4dd1d8bf591e8659307ec9892fc7a3dc393e2ac9eac76d2603eb6ce",
+        );
+        let ours = vault("0123456789abcdef");
+        assert_eq!(TokenVault::key_id_of(token), None);
+        assert_eq!(
+            ours.open_earlier(token, &sealed).unwrap(),
+            "ann@example.com"
+        );
+        assert_eq!(ours.open(token, &sealed), Err(NotOurs));
+        assert_eq!(
+            vault("0123456789abcdeg").open_earlier(token, &sealed),
+            Err(NotOurs)
+        );
+    }
+
+    fn hex_bytes(text: &str) -> Vec<u8> {
+        let digits: Vec<u8> = text
+            .bytes()
+            .map(|digit| char::from(digit).to_digit(16).unwrap() as u8)
+            .collect();
+        digits
+            .chunks(2)
+            .map(|pair| pair[0] << 4 | pair[1])
+            .collect()
+    }
+
+    /// No keyed hash that a query can ask for is a key of the vault.
+    #[test]
+    fn c4_no_hash_of_a_name_is_a_key() {
+        use crate::kernels::pii::hash::{HashMethod, PiiHash};
+        let secret = Secret::new(b"0123456789abcdef".to_vec()).unwrap();
+        let hashes = PiiHash::new(&secret, HashMethod::HmacSha256, None);
+        let vault = TokenVault::new(&secret).unwrap();
+        let token = vault.token("ann@example.com");
+        let sealed = vault.seal(&token, "ann@example.com").unwrap();
+        for name in [
+            "data-sanitizer token vault",
+            "data-sanitizer 2\u{1f}tokens\u{1f}vault",
+            "data-sanitizer 2\u{1f}tokens\u{1f}vault\u{1}",
+            "tokens",
+            "vault",
+        ] {
+            let hash = String::from_utf8(hashes.hash_value(name).to_vec()).unwrap();
+            let key = Key::<Aes256Gcm>::try_from(hex_bytes(&hash).as_slice()).unwrap();
+            assert_eq!(
+                open(&Aes256Gcm::new(&key), &token, &sealed),
+                Err(NotOurs),
+                "{name}"
+            );
+        }
     }
 }

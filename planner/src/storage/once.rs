@@ -1,0 +1,65 @@
+//! Files that are written once: whoever comes second changes nothing.
+
+use std::io;
+use std::io::Write as _;
+use std::path::Path;
+
+use object_store::{PutMode, PutOptions};
+
+use super::Place;
+
+impl Place {
+    /// Writes a file in full where there is none yet, through a power cut too; tells whether it was written. Folders
+    /// that are missing on a file system are made.
+    ///
+    /// # Errors
+    /// When nothing can be written there.
+    pub fn write_once(&self, content: &[u8]) -> io::Result<bool> {
+        match self {
+            Self::Local(path) => {
+                let folder = path.parent().unwrap_or(Path::new("."));
+                std::fs::create_dir_all(folder)?;
+                let mut file = tempfile::NamedTempFile::new_in(folder)?;
+                file.write_all(content)?;
+                file.as_file().sync_all()?;
+                match file.persist_noclobber(path) {
+                    Ok(_) => std::fs::File::open(folder)?.sync_all().map(|()| true),
+                    Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+                    Err(error) => Err(error.error),
+                }
+            }
+            Self::Object(object) => {
+                let content = content.to_vec();
+                object.request(|store, path| async move {
+                    let options = PutOptions::from(PutMode::Create);
+                    match store.put_opts(&path, content.into(), options).await {
+                        Ok(_) => Ok(true),
+                        Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+                        Err(error) => Err(error),
+                    }
+                })
+            }
+        }
+    }
+
+    /// The names of what lies right below it, in order; none where there is nothing.
+    ///
+    /// # Errors
+    /// When it cannot be listed.
+    pub fn entries(&self) -> io::Result<Vec<String>> {
+        let mut names = match self {
+            Self::Local(path) => match std::fs::read_dir(path) {
+                Ok(entries) => {
+                    let names =
+                        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+                    names.collect::<io::Result<Vec<_>>>()?
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+                Err(error) => return Err(error),
+            },
+            Self::Object(object) => object.names()?,
+        };
+        names.sort_unstable();
+        Ok(names)
+    }
+}
