@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tonic::transport::Endpoint;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -36,7 +36,46 @@ pub struct ClusterOptions {
     pub environment: Vec<(String, String)>,
     /// Programs of the scheduler and of executors; the subcommands of `sanitizer` when none.
     pub programs: Option<(PathBuf, PathBuf)>,
+    /// Certificates of all members; connections in the clear when none.
+    pub tls: Option<ClusterTls>,
 }
+
+/// Files of the certificates of a cluster's members, in PEM.
+#[derive(Debug, Clone)]
+pub struct ClusterTls {
+    /// Certificate.
+    pub certificate: PathBuf,
+    /// Key of the certificate.
+    pub key: PathBuf,
+    /// Certificate of the authority.
+    pub authority: PathBuf,
+}
+
+impl ClusterTls {
+    /// Returns the environment of a process that is a member with these certificates.
+    pub fn environment(&self) -> [(&'static str, &Path); 3] {
+        [
+            ("SANITIZER_CLUSTER_CERT", &self.certificate),
+            ("SANITIZER_CLUSTER_KEY", &self.key),
+            ("SANITIZER_CLUSTER_CA", &self.authority),
+        ]
+    }
+
+    /// Returns what a client proves and demands.
+    fn client(&self) -> anyhow::Result<ClientTlsConfig> {
+        let read = |path: &Path| std::fs::read(path);
+        Ok(ClientTlsConfig::new()
+            .domain_name(CLUSTER_NAME)
+            .ca_certificate(Certificate::from_pem(read(&self.authority)?))
+            .identity(Identity::from_pem(
+                read(&self.certificate)?,
+                read(&self.key)?,
+            )))
+    }
+}
+
+/// Name in the certificates of members.
+const CLUSTER_NAME: &str = "data-sanitizer-cluster";
 
 impl Default for ClusterOptions {
     fn default() -> Self {
@@ -48,6 +87,7 @@ impl Default for ClusterOptions {
             no_executors_grace_seconds: 6,
             environment: Vec::new(),
             programs: None,
+            tls: None,
         }
     }
 }
@@ -92,7 +132,8 @@ impl LocalCluster {
                 Command::new(program)
             }
         };
-        let scheduler = Member::start(command, &arguments, &options.environment, log)?;
+        let (environment, tls) = (&options.environment, options.tls.as_ref());
+        let scheduler = Member::start(command, &arguments, environment, tls, log)?;
         let mut cluster = Self {
             program: program.to_owned(),
             scheduler,
@@ -156,8 +197,9 @@ impl LocalCluster {
                 program(&self.program)
             }
         };
-        let member = Member::start(command, &arguments, environment, log)?;
-        member.wait_healthy()?;
+        let tls = self.options.tls.as_ref();
+        let member = Member::start(command, &arguments, environment, tls, log)?;
+        member.wait_healthy(tls)?;
         self.executors.push(member);
         Ok(number)
     }
@@ -193,12 +235,14 @@ impl Member {
         mut command: Command,
         arguments: &[String],
         environment: &[(String, String)],
+        tls: Option<&ClusterTls>,
         log: PathBuf,
     ) -> anyhow::Result<Self> {
         let errors = File::create(&log)?;
         let mut process = command
             .args(arguments)
             .envs(environment.iter().map(|(name, value)| (name, value)))
+            .envs(tls.iter().flat_map(|tls| tls.environment()))
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -223,14 +267,14 @@ impl Member {
     }
 
     /// Asks for its health until it serves.
-    fn wait_healthy(&self) -> anyhow::Result<()> {
+    fn wait_healthy(&self, tls: Option<&ClusterTls>) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let begun = Instant::now();
         runtime.block_on(async {
             while begun.elapsed() < PATIENCE {
-                if self.is_serving().await.unwrap_or_default() {
+                if self.is_serving(tls).await.unwrap_or_default() {
                     return Ok(());
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -239,11 +283,28 @@ impl Member {
         })
     }
 
-    async fn is_serving(&self) -> anyhow::Result<bool> {
-        let endpoint = Endpoint::from_shared(format!("http://{}", self.address))?;
+    async fn is_serving(&self, tls: Option<&ClusterTls>) -> anyhow::Result<bool> {
+        let endpoint = match tls {
+            Some(tls) => Endpoint::from_shared(format!("https://{}", self.address))?
+                .tls_config(tls.client()?)?,
+            None => Endpoint::from_shared(format!("http://{}", self.address))?,
+        };
         let mut client = HealthClient::new(endpoint.connect().await?);
         let answer = client.check(HealthCheckRequest::default()).await?;
         Ok(answer.into_inner().status() == ServingStatus::Serving)
+    }
+
+    /// Where it listens, `HOST:PORT`: the scheduler's only port, or an executor's port of results.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Where an executor takes tasks, `HOST:PORT`.
+    pub fn task_address(&self) -> Option<String> {
+        let log = self.log();
+        let line = log.lines().find(|line| line.contains("tasks are taken"))?;
+        let (_, address) = line.split_once("address=")?;
+        address.split_whitespace().next().map(str::to_owned)
     }
 
     /// What it has logged.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use cli::home::HomeArguments;
-use cli::member::{ExecutorArguments, MigrateArguments, SchedulerArguments};
+use cli::member::{ClusterTlsArguments, ExecutorArguments, MigrateArguments, SchedulerArguments};
 use cli::serve::ServeArguments;
 use planner::cluster::ClusterAddress;
 use planner::spec::PiiStrategy;
@@ -107,6 +107,9 @@ pub(crate) struct RunArguments {
     /// Ballista scheduler whose executors do the work: df://HOST:PORT
     #[arg(long, value_name = "URL")]
     pub(crate) cluster: Option<ClusterAddress>,
+    /// Certificates of the cluster.
+    #[command(flatten)]
+    pub(crate) cluster_tls: ClusterTlsArguments,
     /// Print the report as JSON on stdout
     #[arg(long)]
     pub(crate) json: bool,

@@ -19,7 +19,7 @@ use crate::progress::Bar;
 /// Runs a job and prints its account.
 pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<()> {
     let mut job = load(&arguments.job)?;
-    job.cluster = arguments.cluster.clone();
+    job.cluster = arguments.cluster_tls.secure(arguments.cluster.clone())?;
     let threads = match job.spec.options.partitions {
         planner::spec::Partitions::Count(count) => count,
         planner::spec::Partitions::Auto => {

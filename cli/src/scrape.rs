@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use axum::Router;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::routing::get;
 use clap::Args;
 use futures::future::BoxFuture;
@@ -18,8 +18,8 @@ use crate::settings::say;
 /// Where metrics are told.
 #[derive(Debug, Default, Clone, Args)]
 pub struct ScrapeArguments {
-    /// Address at which metrics are told to Prometheus (/metrics), and whether the process lives (/healthz), such as
-    /// 0.0.0.0:9464; port 0 takes a free one [default: none]
+    /// Listen address of the Prometheus endpoint (/metrics) and of the probes (/healthz, /readyz), such as 0.0.0.0:9464;
+    /// port 0 takes a free one [default: none]
     #[arg(long, value_name = "ADDRESS", env = "SANITIZER_METRICS")]
     pub metrics: Option<SocketAddr>,
 }
@@ -27,11 +27,25 @@ pub struct ScrapeArguments {
 /// Brings figures up to date that nobody counts.
 pub(crate) type Refresh = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
+/// Returns whether a process can do its work.
+pub(crate) type Ready = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// Listens, where it is asked to, for as long as the runtime lives.
 pub(crate) async fn listen(
     arguments: &ScrapeArguments,
     role: Role,
     refresh: Refresh,
+) -> anyhow::Result<()> {
+    listen_with_readiness(arguments, role, refresh, Arc::new(|| true)).await
+}
+
+/// Listens like [`listen`], and answers at `/readyz` too: a probe cannot ask a port that only members of the cluster may
+/// use.
+pub(crate) async fn listen_with_readiness(
+    arguments: &ScrapeArguments,
+    role: Role,
+    refresh: Refresh,
+    ready: Ready,
 ) -> anyhow::Result<()> {
     METRICS.begin(role);
     let Some(address) = arguments.metrics else {
@@ -52,8 +66,18 @@ pub(crate) async fn listen(
             ([(header::CONTENT_TYPE, kind)], METRICS.text())
         }
     };
+    let readiness = move || {
+        let ready = ready();
+        async move {
+            match ready {
+                true => (StatusCode::OK, "ready\n"),
+                false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+            }
+        }
+    };
     let router = Router::new()
         .route("/metrics", get(metrics))
+        .route("/readyz", get(readiness))
         .route("/healthz", get(|| async { "ok\n" }));
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {

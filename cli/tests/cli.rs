@@ -7,6 +7,8 @@ mod bad_input;
 mod cluster;
 #[path = "cli/cluster_faults.rs"]
 mod cluster_faults;
+#[path = "cli/cluster_tls.rs"]
+mod cluster_tls;
 #[path = "cli/commands.rs"]
 mod commands;
 #[path = "cli/crash.rs"]

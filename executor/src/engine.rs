@@ -18,6 +18,7 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
+use planner::cluster::MemberTls;
 use planner::telemetry::{METRICS, TraceOptions, continue_trace, trace_id, traceparent};
 use tracing::{Instrument, Span, field, info_span};
 
@@ -31,8 +32,9 @@ pub(crate) struct MeteredEngine {
 }
 
 impl MeteredEngine {
-    pub(crate) fn new(memory: TaskMemory) -> Self {
-        let pool = Arc::new(ConnectionPool::default());
+    /// Counts the memory of tasks in `memory`, and connects to other executors with `tls`.
+    pub(crate) fn new(memory: TaskMemory, tls: Option<MemberTls>) -> Self {
+        let pool = Arc::new(ConnectionPool::new(tls.as_ref()));
         let engine = DefaultExecutionEngine::with_client_pool(pool);
         Self { engine, memory }
     }

@@ -1,10 +1,15 @@
-//! Ballista's executor with the session of Data Sanitizer.
+//! Ballista's executor with the session of Data Sanitizer, on ports that only members of the cluster may use.
 
 mod engine;
+mod membership;
 mod memory;
 mod options;
 mod pool;
 mod process;
+mod runtime;
+mod service;
+mod tasks;
+mod work;
 
 pub use memory::TaskMemory;
 pub use options::ExecutorOptions;

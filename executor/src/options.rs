@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
+use planner::cluster::{MemberTls, MemberTlsError, MemberTlsFiles};
 use planner::spec::ByteSize;
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +13,19 @@ use serde::{Deserialize, Serialize};
 pub struct ExecutorOptions {
     /// The scheduler: `df://HOST:PORT`.
     pub scheduler: String,
-    /// Address to listen on.
+    /// Address to listen on. Other addresses than loopback need the certificates of the cluster, or
+    /// `insecure_cluster_network`.
     pub bind_host: IpAddr,
+    /// Certificate of this member of the cluster, and those up to its authority, in PEM.
+    pub cluster_cert: Option<PathBuf>,
+    /// Private key of the certificate, in PEM.
+    pub cluster_key: Option<PathBuf>,
+    /// Certificates of the authorities of the cluster's members, in PEM.
+    pub cluster_ca: Option<PathBuf>,
+    /// DNS name that the certificates of all members carry; `data-sanitizer-cluster` when left out.
+    pub cluster_name: Option<String>,
+    /// Whether to listen beyond loopback without TLS: the network lets nobody but members in.
+    pub insecure_cluster_network: bool,
     /// Port that gives results (Arrow Flight) and tells of the executor's health (gRPC); 0 takes a
     /// free one.
     pub port: u16,
@@ -37,7 +49,12 @@ impl Default for ExecutorOptions {
     fn default() -> Self {
         Self {
             scheduler: "df://localhost:50050".to_owned(),
-            bind_host: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            bind_host: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            cluster_cert: None,
+            cluster_key: None,
+            cluster_ca: None,
+            cluster_name: None,
+            insecure_cluster_network: false,
             port: 50051,
             task_port: 50052,
             external_host: "localhost".to_owned(),
@@ -46,6 +63,31 @@ impl Default for ExecutorOptions {
             work_dir: None,
             heartbeat_seconds: 10,
             connect_seconds: 60,
+        }
+    }
+}
+
+impl ExecutorOptions {
+    /// Reads the certificates of the cluster, if they are set.
+    ///
+    /// # Errors
+    ///
+    /// Fails when only some of the files are set, or when they cannot be used.
+    pub fn tls(&self) -> Result<Option<MemberTls>, MemberTlsError> {
+        let files = MemberTlsFiles::new(
+            self.cluster_cert.clone(),
+            self.cluster_key.clone(),
+            self.cluster_ca.clone(),
+            self.cluster_name.clone(),
+        )?;
+        files.map(MemberTls::load).transpose()
+    }
+
+    /// Returns how many tasks run at the same time.
+    pub(crate) fn slots(&self) -> usize {
+        match self.slots {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            slots => slots,
         }
     }
 }

@@ -10,6 +10,7 @@ use ballista_core::client_pool::{BallistaClientPool, PooledClient};
 use ballista_core::error::Result;
 use ballista_core::extension::BallistaConfigGrpcEndpoint;
 use ballista_core::utils::GrpcClientConfig;
+use planner::cluster::MemberTls;
 
 /// Time for which a connection that nobody uses is kept.
 const KEPT: Duration = Duration::from_secs(30);
@@ -18,8 +19,10 @@ type Address = (String, u16, GrpcClientConfig);
 type Idle = Arc<Mutex<HashMap<Address, Vec<(Instant, BallistaClient)>>>>;
 
 /// Connections that nobody uses, by address.
-#[derive(Default)]
-pub(crate) struct ConnectionPool(Idle);
+pub(crate) struct ConnectionPool {
+    idle: Idle,
+    secured: Option<Arc<BallistaConfigGrpcEndpoint>>,
+}
 
 impl std::fmt::Debug for ConnectionPool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -28,9 +31,18 @@ impl std::fmt::Debug for ConnectionPool {
 }
 
 impl ConnectionPool {
+    /// Makes connections with `tls`, or in the clear without it.
+    pub(crate) fn new(tls: Option<&MemberTls>) -> Self {
+        let secured = tls.map(|tls| BallistaConfigGrpcEndpoint::new(tls.secured_endpoints()));
+        Self {
+            idle: Idle::default(),
+            secured: secured.map(Arc::new),
+        }
+    }
+
     /// The connection that was used last, of those that are not too old; those that are, of all addresses, go.
     fn idle(&self, address: &Address) -> Option<BallistaClient> {
-        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|_, clients| {
             clients.retain(|(since, _)| since.elapsed() < KEPT);
             !clients.is_empty()
@@ -47,7 +59,8 @@ impl BallistaClientPool for ConnectionPool {
         host: &str,
         port: u16,
         config: &GrpcClientConfig,
-        customize_endpoint: Option<Arc<BallistaConfigGrpcEndpoint>>,
+        // The settings of a task do not decide how members connect.
+        _: Option<Arc<BallistaConfigGrpcEndpoint>>,
     ) -> Result<PooledClient> {
         let address = (host.to_owned(), port, config.clone());
         let client = match self.idle(&address) {
@@ -57,8 +70,8 @@ impl BallistaClientPool for ConnectionPool {
                     host,
                     port,
                     config.max_message_size,
-                    config.use_tls,
-                    customize_endpoint,
+                    false,
+                    self.secured.clone(),
                     config.io_retries_times,
                     config.io_retry_wait_time_ms,
                     config.initial_connection_window_size,
@@ -67,7 +80,7 @@ impl BallistaClientPool for ConnectionPool {
                 .await?
             }
         };
-        let idle = Arc::clone(&self.0);
+        let idle = Arc::clone(&self.idle);
         let give_back = move |client| {
             let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
             let clients = idle.entry(address).or_default();

@@ -1,40 +1,36 @@
 //! The process of an executor.
 
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_flight::flight_service_server::FlightServiceServer;
-use ballista_core::RuntimeProducer;
 use ballista_core::error::BallistaError;
 use ballista_core::registry::BallistaFunctionRegistry;
-use ballista_core::utils::{GrpcServerConfig, create_grpc_server};
-use ballista_executor::ArrowFlightServerProvider;
-use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
-use ballista_executor::flight_service::BallistaFlightService;
+use ballista_core::serde::protobuf::ExecutorRegistration;
+use ballista_core::serde::{BallistaCodec, BallistaLogicalExtensionCodec};
+use ballista_executor::executor::{Executor as TaskExecutor, TasksDrainedFuture};
+use ballista_executor::executor_process::{ExecutorProcessConfig, structure_executor_metadata};
 use ballista_executor::health::ExecutorHealth;
-use ballista_executor::shutdown::Shutdown;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use planner::cluster::{ClusterAddress, MAX_MESSAGE_BYTES, SanitizerCodec};
+use ballista_executor::metrics::LoggingMetricsCollector;
+use planner::cluster::{
+    ClusterAddress, ListenError, MemberListener, MemberTlsError, SanitizerCodec,
+};
 use planner::session::{member_config, member_session};
-use planner::storage::RootedStores;
 use planner::telemetry::METRICS;
-use tempfile::TempDir;
-use tokio::net::TcpListener;
-use tonic::transport::server::TcpIncoming;
-use tonic_health::ServingStatus;
-use tonic_health::server::health_reporter;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::ExecutorOptions;
 use crate::engine::MeteredEngine;
+use crate::membership::Membership;
 use crate::memory::TaskMemory;
+use crate::runtime::{Runtimes, settings};
+use crate::service::{TaskService, serve_results, serve_tasks};
+use crate::tasks::Tasks;
+use crate::work::WorkFolder;
 
-/// Share of the machine's or container's memory that tasks may take.
-const MEMORY_SHARE: f64 = 0.75;
-
-/// Time between two looks at the executor's health.
-const HEALTH_PERIOD: Duration = Duration::from_millis(500);
+/// Time for reports of tasks that ended last to reach the scheduler.
+const LAST_REPORTS: Duration = Duration::from_secs(10);
 
 /// What can go wrong with an executor.
 #[derive(Debug, thiserror::Error)]
@@ -42,17 +38,49 @@ pub enum ExecutorError {
     /// The address of the scheduler is none.
     #[error("scheduler: {0}")]
     Scheduler(String),
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
-    Bind {
-        /// The address.
-        address: SocketAddr,
-        /// Cause.
-        source: std::io::Error,
-    },
+    /// The executor cannot listen.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The certificates of the cluster cannot be used.
+    #[error(transparent)]
+    Tls(#[from] MemberTlsError),
     /// The folder of results cannot be had.
     #[error("the work folder cannot be had: {0}")]
     WorkDir(std::io::Error),
+    /// The system does not tell how much memory there is.
+    #[error("the memory of this machine is unknown: set memory_limit")]
+    UnknownMemory,
+    /// The memory of a task would be none.
+    #[error("memory_limit: {limit} bytes are too few for {slots} slots")]
+    TooLittleMemory {
+        /// Memory of all tasks, in bytes.
+        limit: u64,
+        /// Tasks at the same time.
+        slots: usize,
+    },
+    /// Threads or signal handlers cannot be had.
+    #[error("the executor does not start: {0}")]
+    Start(std::io::Error),
+    /// The scheduler did not answer in time.
+    #[error("{scheduler} does not answer: {problem}")]
+    Unreachable {
+        /// The scheduler.
+        scheduler: String,
+        /// What was found instead.
+        problem: String,
+    },
+    /// The scheduler does not take the executor.
+    #[error("the scheduler refused this executor")]
+    Refused,
+    /// The scheduler has heard nothing of the executor for long, and given its tasks to others.
+    #[error("the scheduler has given this executor up")]
+    GivenUp,
+    /// The scheduler did not answer several heartbeats.
+    #[error("the scheduler does not answer any more")]
+    SchedulerLost,
+    /// A service failed.
+    #[error("the executor failed: {0}")]
+    Serve(#[from] tonic::transport::Error),
     /// Ballista's executor failed.
     #[error("the executor failed: {0}")]
     Ballista(#[from] BallistaError),
@@ -60,87 +88,56 @@ pub enum ExecutorError {
 
 /// An executor that listens for who asks for its results, and takes no tasks yet.
 pub struct Executor {
-    address: SocketAddr,
-    config: ExecutorProcessConfig,
+    options: ExecutorOptions,
+    scheduler: ClusterAddress,
+    results: MemberListener,
+    tasks: MemberListener,
+    work: WorkFolder,
     memory: TaskMemory,
-    // Of a folder that goes with the executor.
-    _work_dir: Option<TempDir>,
+    health: ExecutorHealth,
 }
 
 impl Executor {
     /// Listens.
+    ///
+    /// # Errors
+    ///
+    /// Fails when a setting is wrong, when an address cannot be listened on or would be reached by others than members,
+    /// and when the certificates of the cluster cannot be used.
     pub async fn bind(options: &ExecutorOptions) -> Result<Self, ExecutorError> {
         let scheduler: ClusterAddress = options
             .scheduler
             .parse()
             .map_err(ExecutorError::Scheduler)?;
-        let listener = listen(options, options.port).await?;
-        let bound = |source| ExecutorError::Bind {
-            address: SocketAddr::new(options.bind_host, options.port),
-            source,
+        let tls = options.tls()?;
+        let insecure = options.insecure_cluster_network;
+        let listen = |port| {
+            let address = SocketAddr::new(options.bind_host, port);
+            MemberListener::bind(address, tls.clone(), insecure)
         };
-        let address = listener.local_addr().map_err(bound)?;
-        let task_port = match options.task_port {
-            0 => free_port(options).await?,
-            port => port,
-        };
-        let (work_dir, temporary) = match &options.work_dir {
-            Some(path) => {
-                std::fs::create_dir_all(path).map_err(ExecutorError::WorkDir)?;
-                (path.clone(), None)
-            }
-            None => {
-                let folder = TempDir::new().map_err(ExecutorError::WorkDir)?;
-                (folder.path().to_owned(), Some(folder))
-            }
-        };
-        let state = member_session(member_config()).map_err(BallistaError::from)?;
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let slots = if options.slots == 0 {
-            cores
-        } else {
-            options.slots
-        };
-        METRICS.task_slots.set([], slots as f64);
-        let health = ExecutorHealth::new();
-        let memory = TaskMemory::default();
-        let config = ExecutorProcessConfig {
-            bind_host: options.bind_host.to_string(),
-            external_host: Some(options.external_host.clone()),
-            port: address.port(),
-            grpc_port: task_port,
-            scheduler_host: scheduler.host().to_owned(),
-            scheduler_port: scheduler.port(),
-            scheduler_connect_timeout_seconds: options.connect_seconds,
-            vcores: options.slots,
-            work_dir: Some(work_dir.to_string_lossy().into_owned()),
-            job_data_ttl_seconds: 24 * 3600,
-            job_data_clean_up_interval_seconds: 600,
-            grpc_max_decoding_message_size: MAX_MESSAGE_BYTES as u32,
-            grpc_max_encoding_message_size: MAX_MESSAGE_BYTES as u32,
-            executor_heartbeat_interval_seconds: options.heartbeat_seconds,
-            memory_pool_size: options.memory_limit.map(|limit| limit.0),
-            memory_pool_fraction: MEMORY_SHARE,
-            override_execution_engine: Some(Arc::new(MeteredEngine::new(memory.clone()))),
-            override_function_registry: Some(Arc::new(BallistaFunctionRegistry::from(&state))),
-            override_config_producer: Some(Arc::new(member_config)),
-            override_runtime_producer: Some(runtime_producer(&work_dir)),
-            override_physical_codec: Some(Arc::new(SanitizerCodec::default())),
-            override_arrow_flight_service: Some(flight_service(listener, health.clone())),
-            health,
-            ..ExecutorProcessConfig::default()
-        };
+        let results = listen(options.port).await?;
+        let tasks = listen(options.task_port).await?;
+        let work = WorkFolder::open(options.work_dir.as_deref());
+        METRICS.task_slots.set([], options.slots() as f64);
         Ok(Self {
-            address,
-            config,
-            memory,
-            _work_dir: temporary,
+            options: options.clone(),
+            scheduler: scheduler.with_tls(tls),
+            results,
+            tasks,
+            work: work.map_err(ExecutorError::WorkDir)?,
+            memory: TaskMemory::default(),
+            health: ExecutorHealth::new(),
         })
     }
 
     /// Where it gives results and tells of its health.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.results.address()
+    }
+
+    /// Where it takes tasks.
+    pub fn task_address(&self) -> SocketAddr {
+        self.tasks.address()
     }
 
     /// What its tasks have of its memory.
@@ -148,89 +145,110 @@ impl Executor {
         self.memory.clone()
     }
 
+    /// Returns whether the scheduler knows of it.
+    pub fn readiness(&self) -> impl Fn() -> bool + Clone + Send + Sync + use<> {
+        let health = self.health.clone();
+        move || health.is_ready()
+    }
+
     /// Takes tasks until it is interrupted or terminated, or something fails. Tasks that run then
     /// are finished first.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the scheduler cannot be reached, at the start or for several heartbeats, and when a service fails.
     pub async fn run(self) -> Result<(), ExecutorError> {
-        Ok(start_executor_process(Arc::new(self.config)).await?)
-    }
-}
-
-/// The runtimes of tasks: what they spill goes to the work folder, and files beneath the roots of tenants are read where
-/// plans name them.
-fn runtime_producer(work_dir: &Path) -> RuntimeProducer {
-    let spill = work_dir.to_owned();
-    Arc::new(move |_| {
-        RuntimeEnvBuilder::new()
-            .with_temp_file_path(spill.clone())
-            .with_object_store_registry(Arc::new(RootedStores::default()))
-            .build_arc()
-    })
-}
-
-/// A port that is free, for Ballista, which listens by itself a moment later. It lies below those that the system gives
-/// to connections, so that none of them takes it meanwhile.
-async fn free_port(options: &ExecutorOptions) -> Result<u16, ExecutorError> {
-    const TRIES: usize = 64;
-    const BELOW: u16 = 32_768;
-    let mut tried = 0;
-    loop {
-        let any = listen(options, 0).await?;
-        let address = SocketAddr::new(options.bind_host, 0);
-        let failed = |source| ExecutorError::Bind { address, source };
-        let any = any.local_addr().map_err(failed)?.port();
-        let port = BELOW / 2 + any % (BELOW / 2);
-        tried += 1;
-        match listen(options, port).await {
-            Ok(_) => return Ok(port),
-            Err(error) if tried == TRIES => return Err(error),
-            Err(_) => {}
+        let mut interrupted = signal(SignalKind::interrupt()).map_err(ExecutorError::Start)?;
+        let mut terminated = signal(SignalKind::terminate()).map_err(ExecutorError::Start)?;
+        let (registration, executor, engine) = self.ballista()?;
+        let (reports, ended) = mpsc::unbounded_channel();
+        let codec = BallistaCodec::new(
+            Arc::new(BallistaLogicalExtensionCodec::default()),
+            Arc::new(SanitizerCodec::default()),
+        );
+        let tasks = Tasks::new(Arc::clone(&executor), engine, codec, reports)
+            .map_err(ExecutorError::Start)?;
+        let (stop, stopped) = watch::channel(false);
+        let ordered = Arc::new(Notify::new());
+        let service = TaskService::new(tasks, self.work.clone(), Arc::clone(&ordered));
+        let mut task_service = tokio::spawn(serve_tasks(self.tasks, service, stopped.clone()));
+        let mut result_service = tokio::spawn(serve_results(
+            self.results,
+            self.work.path().to_owned(),
+            self.health.clone(),
+            stopped,
+        ));
+        let patience = Duration::from_secs(self.options.connect_seconds.into());
+        let member = tokio::select! {
+            joined = Membership::join(&self.scheduler, registration, self.health, patience) => joined?,
+            _ = interrupted.recv() => return Ok(()),
+            _ = terminated.recv() => return Ok(()),
+        };
+        let reporting = tokio::spawn(member.clone().report(ended));
+        let period = Duration::from_secs(self.options.heartbeat_seconds.max(1));
+        let lost = tokio::select! {
+            lost = member.live(period) => Some(lost),
+            () = self.work.keep_tidy() => None,
+            served = &mut task_service => Some(failure(served)),
+            served = &mut result_service => Some(failure(served)),
+            () = ordered.notified() => Some(ExecutorError::GivenUp),
+            _ = interrupted.recv() => None,
+            _ = terminated.recv() => None,
+        };
+        if lost.is_none() {
+            tracing::info!("the executor finishes its tasks and ends");
+            member.leave("asked to end").await;
+            TasksDrainedFuture(executor).await;
         }
+        // Without the service nobody can start tasks, and reports end with the last one.
+        let _ = stop.send(true);
+        if lost.is_none() {
+            let _ = tokio::time::timeout(LAST_REPORTS, reporting).await;
+        }
+        if let Err(error) = self.work.clear().await {
+            tracing::warn!(%error, "failed to remove results");
+        }
+        lost.map_or(Ok(()), Err)
+    }
+
+    /// Makes Ballista's executor, and what it tells of itself.
+    fn ballista(
+        &self,
+    ) -> Result<(ExecutorRegistration, Arc<TaskExecutor>, Arc<MeteredEngine>), ExecutorError> {
+        let slots = self.options.slots();
+        let described = ExecutorProcessConfig {
+            external_host: Some(self.options.external_host.clone()),
+            port: self.results.address().port(),
+            grpc_port: self.tasks.address().port(),
+            ..ExecutorProcessConfig::default()
+        };
+        let registration = structure_executor_metadata(&Arc::new(described), slots as u32);
+        let tls = self.scheduler.tls();
+        let engine = Arc::new(MeteredEngine::new(self.memory.clone(), tls.cloned()));
+        let runtimes = Runtimes::new(&self.options, self.work.path())?;
+        let state = member_session(member_config()).map_err(BallistaError::from)?;
+        let executor = TaskExecutor::new(
+            registration.clone(),
+            &self.work.path().to_string_lossy(),
+            runtimes.plain,
+            settings(tls),
+            Arc::new(BallistaFunctionRegistry::from(&state)),
+            Arc::new(LoggingMetricsCollector::default()),
+            slots,
+            Arc::clone(&engine) as _,
+        );
+        let executor = executor.with_session_runtime_cache(Some(runtimes.of_tasks));
+        Ok((registration, Arc::new(executor), engine))
     }
 }
 
-async fn listen(options: &ExecutorOptions, port: u16) -> Result<TcpListener, ExecutorError> {
-    let address = SocketAddr::new(options.bind_host, port);
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| ExecutorError::Bind { address, source })
-}
-
-/// Ballista's service that gives results, with the standard gRPC health service beside it. The
-/// executor is healthy while the scheduler knows of it.
-fn flight_service(listener: TcpListener, health: ExecutorHealth) -> Arc<ArrowFlightServerProvider> {
-    let listener = Mutex::new(Some(listener));
-    Arc::new(
-        move |work_dir: String, _, mut stop: Shutdown, config: GrpcServerConfig| {
-            let listener = listener.lock().ok().and_then(|mut once| once.take());
-            let health = health.clone();
-            tokio::spawn(async move {
-                let listener = listener.ok_or_else(|| {
-                    BallistaError::Internal("a service that is started twice".to_owned())
-                })?;
-                let flight = FlightServiceServer::new(BallistaFlightService::new(work_dir))
-                    .max_decoding_message_size(MAX_MESSAGE_BYTES)
-                    .max_encoding_message_size(MAX_MESSAGE_BYTES);
-                let (reporter, health_service) = health_reporter();
-                let report = async move {
-                    loop {
-                        let status = if health.is_ready() {
-                            ServingStatus::Serving
-                        } else {
-                            ServingStatus::NotServing
-                        };
-                        reporter.set_service_status("", status).await;
-                        tokio::time::sleep(HEALTH_PERIOD).await;
-                    }
-                };
-                let serve = create_grpc_server(&config)
-                    .add_service(health_service)
-                    .add_service(flight)
-                    .serve_with_incoming_shutdown(TcpIncoming::from(listener), stop.recv());
-                tokio::select! {
-                    ended = serve => Ok(ended?),
-                    () = report => Ok(()),
-                }
-            })
-        },
-    )
+/// Why a service that should go on has ended.
+fn failure(
+    served: Result<Result<(), tonic::transport::Error>, tokio::task::JoinError>,
+) -> ExecutorError {
+    match served {
+        Ok(Err(error)) => error.into(),
+        Ok(Ok(())) => BallistaError::Internal("a service has ended".to_owned()).into(),
+        Err(error) => BallistaError::Internal(format!("a service has ended: {error}")).into(),
+    }
 }

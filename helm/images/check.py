@@ -72,7 +72,7 @@ def known_variable(name):
 
 def known_options():
     names = {"help", "version"}
-    for path in (ROOT / "cli/src").rglob("arguments.rs"):
+    for path in [*(ROOT / "cli/src").rglob("arguments.rs"), ROOT / "cli/src/member/tls.rs"]:
         names |= {name.replace("_", "-") for name in re.findall(r"^    (?:pub )?(\w+):", path.read_text(), re.M)}
     for text in SOURCES:
         names |= set(re.findall(r'long = "([a-z-]+)"', text))
@@ -88,7 +88,7 @@ OPTIONS = known_options()
 COMMANDS = known_commands()
 REST = int(one("cli/src/api/settings.rs", r"address: SocketAddr::from\(\(Ipv4Addr::LOCALHOST, (\d+)\)\)") or 0)
 FLIGHT_SQL = int(one("cli/src/serve/options.rs", r"flight_sql: SocketAddr::from\(\(Ipv4Addr::LOCALHOST, (\d+)\)\)") or 0)
-MEMBERS = int(one("scheduler/src/ballista/options.rs", r"bind: SocketAddr::from\(\(Ipv4Addr::UNSPECIFIED, (\d+)\)\)") or 0)
+MEMBERS = int(one("scheduler/src/ballista/options.rs", r"bind: SocketAddr::from\(\(Ipv4Addr::LOCALHOST, (\d+)\)\)") or 0)
 RESULTS = int(one("executor/src/options.rs", r"\n            port: (\d+),") or 0)
 TASKS = int(one("executor/src/options.rs", r"task_port: (\d+),") or 0)
 PORTS = {

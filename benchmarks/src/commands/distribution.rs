@@ -56,7 +56,7 @@ pub fn run(args: &DistributionArgs) -> Result<()> {
             executor_timeout_seconds: 60,
             no_executors_grace_seconds: 60,
             environment: vec![("SANITIZER_SALT".to_owned(), BENCHMARK_SALT.to_owned())],
-            programs: None,
+            ..ClusterOptions::default()
         },
     )?;
     let url = cluster.url();

@@ -7,6 +7,7 @@ use clap::Args;
 use planner::spec::ByteSize;
 use serde::Serialize;
 
+use super::tls::ClusterTlsArguments;
 use crate::api::ApiArguments;
 use crate::log::LogFormat;
 use crate::scrape::ScrapeArguments;
@@ -28,10 +29,19 @@ pub struct SchedulerArguments {
     #[command(flatten)]
     #[serde(skip)]
     pub scrape: ScrapeArguments,
-    /// Address to listen on; port 0 takes a free one [default: 0.0.0.0:50050]
+    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:50050]
     #[arg(long, value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     bind: Option<SocketAddr>,
+    /// Certificates of the cluster.
+    #[command(flatten)]
+    #[serde(flatten)]
+    tls: ClusterTlsArguments,
+    /// Listen beyond loopback without TLS. Anybody who reaches the port can then run plans and read results: only for a
+    /// network that lets nobody but members in
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    insecure_cluster_network: bool,
     /// Host under which executors and drivers reach the scheduler [default: localhost]
     #[arg(long, value_name = "HOST")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,10 +109,19 @@ pub struct ExecutorArguments {
     #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     scheduler: Option<String>,
-    /// Address to listen on [default: 0.0.0.0]
+    /// Address to listen on [default: 127.0.0.1]
     #[arg(long, value_name = "IP")]
     #[serde(skip_serializing_if = "Option::is_none")]
     bind_host: Option<IpAddr>,
+    /// Certificates of the cluster.
+    #[command(flatten)]
+    #[serde(flatten)]
+    tls: ClusterTlsArguments,
+    /// Listen beyond loopback without TLS. Anybody who reaches the port can then run plans and read results: only for a
+    /// network that lets nobody but members in
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    insecure_cluster_network: bool,
     /// Port that gives results and tells of the executor's health; 0 takes a free one [default: 50051]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,20 +1,22 @@
 //! The members of a cluster.
 
 mod arguments;
+mod tls;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use executor::{Executor, ExecutorOptions};
-use planner::cluster::ClusterAddress;
+use executor::{Executor, ExecutorError, ExecutorOptions};
+use planner::cluster::{ClusterAddress, ListenError};
 use planner::telemetry::Role;
 use scheduler::Service;
-use scheduler::ballista::{Scheduler, SchedulerOptions};
+use scheduler::ballista::{Scheduler, SchedulerError, SchedulerOptions};
 
 pub use self::arguments::{ExecutorArguments, MigrateArguments, SchedulerArguments};
+pub use self::tls::ClusterTlsArguments;
 use crate::api::{self, ApiSettings, tokens_beside};
 use crate::ending::UsageError;
-use crate::scrape::{self, Refresh};
+use crate::scrape::{self, Ready, Refresh};
 use crate::settings::{asked_to_stop, runtime, say, settings};
 
 /// Runs a scheduler until it is interrupted or terminated.
@@ -33,7 +35,7 @@ pub fn scheduler(arguments: &SchedulerArguments) -> anyhow::Result<()> {
         api.token_database = api.database.as_deref().map(tokens_beside);
     }
     runtime()?.block_on(async {
-        let scheduler = Scheduler::bind(&options).await?;
+        let scheduler = Scheduler::bind(&options).await.map_err(scheduler_error)?;
         let address = scheduler.address();
         say(&format!("scheduler listens on {address}"));
         let members = scheduler.members();
@@ -42,7 +44,10 @@ pub fn scheduler(arguments: &SchedulerArguments) -> anyhow::Result<()> {
                 let members = members.clone();
                 Box::pin(async move { members.refresh().await })
             });
-            scrape::listen(&arguments.scrape, Role::Scheduler, refresh).await?;
+            let members = scheduler.members();
+            let ready: Ready = Arc::new(move || members.is_ready());
+            let (scrape, role) = (&arguments.scrape, Role::Scheduler);
+            scrape::listen_with_readiness(scrape, role, refresh, ready).await?;
             return Ok(scheduler.serve(asked_to_stop()?).await?);
         }
         // The jobs of the API go to this very scheduler.
@@ -50,6 +55,7 @@ pub fn scheduler(arguments: &SchedulerArguments) -> anyhow::Result<()> {
         let cluster: ClusterAddress = format!("df://{}:{port}", options.external_host)
             .parse()
             .map_err(|error: String| UsageError(format!("external_host: {error}")))?;
+        let cluster = cluster.with_tls(scheduler.tls());
         // A member has no home in which a key could be made.
         let signs = api.audit_key.is_some();
         let mut service = api.service(Path::new("."), Some(cluster), None)?;
@@ -91,15 +97,38 @@ pub fn executor(arguments: &ExecutorArguments) -> anyhow::Result<()> {
         arguments,
     )?;
     runtime()?.block_on(async {
-        let executor = Executor::bind(&options).await?;
+        let executor = Executor::bind(&options).await.map_err(executor_error)?;
         let address = executor.address();
         say(&format!("executor listens on {address}"));
+        tracing::info!(address = %executor.task_address(), "tasks are taken");
         let memory = executor.memory();
         let refresh: Refresh = Arc::new(move || {
             let memory = memory.clone();
             Box::pin(async move { memory.refresh() })
         });
-        scrape::listen(&arguments.scrape, Role::Executor, refresh).await?;
+        let ready: Ready = Arc::new(executor.readiness());
+        let (scrape, role) = (&arguments.scrape, Role::Executor);
+        scrape::listen_with_readiness(scrape, role, refresh, ready).await?;
         Ok(executor.run().await?)
     })
+}
+
+/// Wrong settings are an error of the command line.
+fn scheduler_error(error: SchedulerError) -> anyhow::Error {
+    match error {
+        SchedulerError::Tls(_) | SchedulerError::Listen(ListenError::Exposed(_)) => {
+            UsageError(error.to_string()).into()
+        }
+        error => error.into(),
+    }
+}
+
+/// Wrong settings are an error of the command line.
+fn executor_error(error: ExecutorError) -> anyhow::Error {
+    match error {
+        ExecutorError::Tls(_)
+        | ExecutorError::Scheduler(_)
+        | ExecutorError::Listen(ListenError::Exposed(_)) => UsageError(error.to_string()).into(),
+        error => error.into(),
+    }
 }

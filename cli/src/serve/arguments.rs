@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::api::ApiArguments;
 use crate::home::HomeArguments;
 use crate::log::LogFormat;
+use crate::member::ClusterTlsArguments;
 use crate::period::Period;
 use crate::scrape::ScrapeArguments;
 
@@ -51,6 +52,10 @@ pub struct ServeArguments {
     #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     cluster: Option<String>,
+    /// Certificates of the cluster.
+    #[command(flatten)]
+    #[serde(flatten)]
+    cluster_tls: ClusterTlsArguments,
     /// Certificate of the server, and those up to its root, in PEM
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -13,6 +13,7 @@ use sql::{Access, EngineOptions, FlightOptions, Tls};
 use super::arguments::ServeArguments;
 use crate::ending::UsageError;
 use crate::home::HomeArguments;
+use crate::member::ClusterTlsArguments;
 use crate::period::Period;
 
 /// The settings of the service.
@@ -30,6 +31,14 @@ pub struct ServeOptions {
     pub allow: Vec<String>,
     /// Scheduler whose executors do the work, `df://HOST:PORT`; this process when left out.
     pub cluster: Option<String>,
+    /// Certificate of this member of the cluster, and those up to its authority, in PEM.
+    pub cluster_cert: Option<PathBuf>,
+    /// Private key of the certificate, in PEM.
+    pub cluster_key: Option<PathBuf>,
+    /// Certificates of the authorities of the cluster's members, in PEM.
+    pub cluster_ca: Option<PathBuf>,
+    /// DNS name that the certificates of all members carry; `data-sanitizer-cluster` when left out.
+    pub cluster_name: Option<String>,
     /// Certificate of the server, and those up to its root, in PEM.
     pub tls_cert: Option<PathBuf>,
     /// Private key of the certificate, in PEM.
@@ -60,6 +69,10 @@ impl Default for ServeOptions {
             base: None,
             allow: Vec::new(),
             cluster: None,
+            cluster_cert: None,
+            cluster_key: None,
+            cluster_ca: None,
+            cluster_name: None,
             tls_cert: None,
             tls_key: None,
             session_timeout: Period(Duration::from_secs(30 * 60)),
@@ -87,6 +100,13 @@ impl ServeOptions {
         };
         let cluster = self.cluster.as_deref().map(str::parse).transpose();
         let cluster = cluster.map_err(|error: String| UsageError(format!("cluster: {error}")))?;
+        let members = ClusterTlsArguments {
+            cluster_cert: self.cluster_cert.clone(),
+            cluster_key: self.cluster_key.clone(),
+            cluster_ca: self.cluster_ca.clone(),
+            cluster_name: self.cluster_name.clone(),
+        };
+        let cluster = members.secure(cluster)?;
         let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let base = match &self.base {
             Some(base) => std::path::absolute(base)?,

@@ -7,6 +7,7 @@ use planner::cluster::ClusterAddress;
 use planner::spec::ByteSize;
 
 use cli::home::HomeArguments;
+use cli::member::ClusterTlsArguments;
 
 /// Run SQL over files, tables and the cleaning functions: statements, a script, or a prompt.
 #[derive(Debug, Args)]
@@ -39,6 +40,9 @@ pub(crate) struct SqlArguments {
     /// Ballista scheduler whose executors do the work: df://HOST:PORT
     #[arg(long, value_name = "URL", conflicts_with = "server")]
     pub(crate) cluster: Option<ClusterAddress>,
+    /// Certificates of the cluster.
+    #[command(flatten)]
+    pub(crate) cluster_tls: ClusterTlsArguments,
     /// Memory of the statements, such as 2GiB [default: 4GiB]
     #[arg(long, value_name = "SIZE", conflicts_with = "server")]
     pub(crate) memory_limit: Option<ByteSize>,

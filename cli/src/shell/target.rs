@@ -61,7 +61,7 @@ impl Target {
             .unwrap_or_else(|| OptionsSpec::default().memory_limit);
         let base = std::env::current_dir().context("the current folder cannot be told")?;
         let engine = Engine::open(EngineOptions {
-            cluster: arguments.cluster.clone(),
+            cluster: arguments.cluster_tls.secure(arguments.cluster.clone())?,
             memory_limit: usize::try_from(memory.0).unwrap_or(usize::MAX),
             threads: threads(arguments),
             ..EngineOptions::new(arguments.home.path()?, base)

@@ -9,7 +9,7 @@ import helm_python
 import render
 
 KUBERNETES = ["1.29", "1.31", "1.33", "1.36"]
-CUSTOM = {"keda.sh/v1alpha1", "monitoring.coreos.com/v1"}
+CUSTOM = {"keda.sh/v1alpha1", "monitoring.coreos.com/v1", "cert-manager.io/v1"}
 BALLISTA = {50050, 50051, 50052}
 METRICS = 9464
 # What the programs are going to have, and what is not in the sources yet. Shown when it is used; nothing else may be missing.

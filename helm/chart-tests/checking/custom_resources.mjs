@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
 const KINDS = {
+  Certificate: "@kubernetes-models/cert-manager/cert-manager.io/v1/Certificate",
+  Issuer: "@kubernetes-models/cert-manager/cert-manager.io/v1/Issuer",
   ScaledObject: "@kubernetes-models/keda/keda.sh/v1alpha1/ScaledObject",
   TriggerAuthentication: "@kubernetes-models/keda/keda.sh/v1alpha1/TriggerAuthentication",
   ServiceMonitor: "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/ServiceMonitor",

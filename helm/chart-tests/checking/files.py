@@ -20,13 +20,13 @@ from checking.values import refused
 
 @chart
 def custom_resources_are_valid(context: Context):
-    """ScaledObject, TriggerAuthentication, monitors and rules fit the schemas of their operators, and have no unknown fields."""
+    """Certificates, ScaledObject, TriggerAuthentication, monitors and rules fit the schemas of their operators, and have no unknown fields."""
     if context.node is None:
         context.notes.add("custom resources were not checked (no --node)")
         return
     custom = [d for case in cases(context) for d in Release(context, case, context.case(case)).documents if d["apiVersion"] in CUSTOM]
     kinds = {document["kind"] for document in custom}
-    assert kinds == {"ScaledObject", "TriggerAuthentication", "ServiceMonitor", "PodMonitor", "PrometheusRule"}, kinds
+    assert kinds == {"Certificate", "Issuer", "ScaledObject", "TriggerAuthentication", "ServiceMonitor", "PodMonitor", "PrometheusRule"}, kinds
     script = Path(__file__).with_name("custom_resources.mjs")
     done = subprocess.run(["node", script, context.node], input=json.dumps(custom), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

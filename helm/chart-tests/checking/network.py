@@ -131,6 +131,36 @@ def members_find_each_other(it: Release):
 
 
 @release
+def members_prove_who_they_are(it: Release):
+    """All members have the same certificates, which are there or are made; without any, each is told that the network is closed."""
+    tls, found = it.values["cluster"]["tls"], set()
+    for component, prefix in (("scheduler", "SCHEDULER"), ("executor", "EXECUTOR"), ("flight-sql", None)):
+        workload = it.workload(component)
+        if workload is None:
+            continue
+        spec = workload["spec"]["template"]["spec"]
+        variables = environment(spec["containers"][0])
+        secured = {"SANITIZER_CLUSTER_CERT", "SANITIZER_CLUSTER_KEY", "SANITIZER_CLUSTER_CA"} <= variables.keys()
+        assert secured == tls["enabled"], f"{component}: {sorted(variables)}"
+        insecure = f"SANITIZER_{prefix}_INSECURE_CLUSTER_NETWORK"
+        assert prefix is None or (insecure in variables) != secured, f"{component} would not start, or is open without need"
+        if secured:
+            assert variables["SANITIZER_CLUSTER_NAME"]["value"] == tls["name"], component
+            secret = next(volume["secret"] for volume in spec["volumes"] if volume["name"] == "members")
+            assert secret["defaultMode"] == 0o440, f"{component}: others read the key"
+            found.add(secret["secretName"])
+    if not tls["enabled"]:
+        assert not it.of("Certificate", "Issuer")
+        return
+    made = [c["spec"] for c in it.of("Certificate") if c["spec"]["secretName"] in found]
+    assert len(found) == 1 and (found == {tls["existingSecret"]} or len(made) == 1), f"members do not know each other: {found}"
+    for spec in made:
+        assert spec["dnsNames"] == [tls["name"]] and {"server auth", "client auth"} <= set(spec["usages"]), spec
+        authority = it.named("Issuer", spec["issuerRef"]["name"])["spec"]["ca"]["secretName"]
+        assert [c["spec"]["secretName"] for c in it.of("Certificate") if c["spec"].get("isCA")] == [authority], "the authority is another one's"
+
+
+@release
 def monitors_find_metrics(it: Release):
     """Every program that has metrics is looked at, once."""
     if not it.values["metrics"]["enabled"]:

@@ -77,7 +77,8 @@ def containers_have_probes(it: Release):
                 port = asked.get("port")
                 assert port is None or port in ports or port in ports.values(), f"{component}: {kind} asks port {port}"
                 if component == "executor":
-                    assert probe.get("grpc") == {"port": 50051}, f"{kind} of the executor is not gRPC on 50051"
+                    way, ask = ("httpGet", {"path": "/readyz", "port": "metrics"}) if it.values["metrics"]["enabled"] else ("exec", {"command": ["http-ok", "SANITIZER_METRICS", "/readyz"]})
+                    assert probe.get(way) == ask, f"{kind} of the executor: {probe}"
                 if component == "scheduler":
                     tls = "HTTPS" if it.values["api"]["tls"]["existingSecret"] else "HTTP"
                     path = it.values["api"]["readinessPath" if kind == "readinessProbe" else "livenessPath"]
@@ -91,7 +92,7 @@ def secrets_stay_secret(it: Release):
         for container in spec["containers"]:
             for entry in container.get("env", []):
                 telling = re.search(r"KEY|SECRET|PASSWORD|TOKEN|SALT|DATABASE", entry["name"])
-                if not telling or entry["name"].endswith("TLS_KEY"):
+                if not telling or entry["name"].endswith(("TLS_KEY", "CLUSTER_KEY")):
                     continue
                 value = entry.get("value")
                 inner = value is not None and re.fullmatch(r"postgres://\w+:\$\(POSTGRES_PASSWORD\)@[\w.-]+:5432/\w+", value)
@@ -136,6 +137,8 @@ def volumes_fit(it: Release):
         for name, entry in variables.items():
             if re.fullmatch(r"SANITIZER_\w+_TLS_(CERT|KEY)", name):
                 assert any(Path(entry["value"]).is_relative_to(mount["mountPath"]) for mount in mounts if mount["name"] == "tls"), name
+            if re.fullmatch(r"SANITIZER_CLUSTER_(CERT|KEY|CA)", name):
+                assert any(Path(entry["value"]).is_relative_to(mount["mountPath"]) for mount in mounts if mount["name"] == "members"), name
     store = environment(it.workload("scheduler")["spec"]["template"]["spec"]["containers"][0])["SANITIZER_API_STORE"]["value"]
     for component in ("scheduler", "executor"):
         mounted = {mount["mountPath"] for mount in it.workload(component)["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]}

@@ -146,3 +146,46 @@ envFrom:
   persistentVolumeClaim: {claimName: {{ default (printf "%s-flight-sql" (include "data-sanitizer.fullname" .)) .Values.flightSql.home.existingClaim }}}
 {{- end }}
 {{- end -}}
+
+{{/* Who a member of the cluster is, for the others. Argument: root. */}}
+{{- define "data-sanitizer.memberEnv" -}}
+{{- if .Values.cluster.tls.enabled }}
+- name: SANITIZER_CLUSTER_CERT
+  value: /members/tls.crt
+- name: SANITIZER_CLUSTER_KEY
+  value: /members/tls.key
+- name: SANITIZER_CLUSTER_CA
+  value: /members/ca.crt
+- name: SANITIZER_CLUSTER_NAME
+  value: {{ .Values.cluster.tls.name }}
+{{- end }}
+{{- end -}}
+
+{{/* Where a member's certificates are mounted. Argument: root. */}}
+{{- define "data-sanitizer.memberMount" -}}
+{{- if .Values.cluster.tls.enabled }}
+- {name: members, mountPath: /members, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{/* The volume of a member's certificates. Argument: root. */}}
+{{- define "data-sanitizer.memberVolume" -}}
+{{- if .Values.cluster.tls.enabled }}
+- name: members
+  # Readable by the group of the pod only.
+  secret: {secretName: {{ include "data-sanitizer.memberSecret" . }}, defaultMode: 0440}
+{{- end }}
+{{- end -}}
+
+{{- define "data-sanitizer.memberSecret" -}}
+{{- default (printf "%s-members" (include "data-sanitizer.fullname" .)) .Values.cluster.tls.existingSecret -}}
+{{- end -}}
+
+{{/* Whether an executor is known to the scheduler. Kubernetes has no certificate of a member, so it asks beside the members' ports. Argument: root. */}}
+{{- define "data-sanitizer.executorProbe" -}}
+{{- if .Values.metrics.enabled }}
+httpGet: {path: /readyz, port: metrics}
+{{- else }}
+exec: {command: [http-ok, SANITIZER_METRICS, /readyz]}
+{{- end }}
+{{- end -}}

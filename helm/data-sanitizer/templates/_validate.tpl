@@ -16,6 +16,14 @@
 {{- if not (or $v.store.url $v.store.volume.enabled) -}}
 {{- fail "no store: set store.url (s3://BUCKET/PREFIX), or store.volume.enabled=true for a shared folder" -}}
 {{- end -}}
+{{- with $v.cluster.tls -}}
+{{- if and .existingSecret .certManager.enabled -}}
+{{- fail "cluster.tls.existingSecret and cluster.tls.certManager.enabled are both set: choose one" -}}
+{{- end -}}
+{{- if and .enabled (not .existingSecret) (not .certManager.enabled) -}}
+{{- fail "no certificates for the members of the cluster: set cluster.tls.existingSecret to a secret with tls.crt, tls.key and ca.crt, or cluster.tls.certManager.enabled=true, or cluster.tls.enabled=false where network policies are enforced and are enough" -}}
+{{- end -}}
+{{- end -}}
 {{- with $v.executor.keda -}}
 {{- if .enabled -}}
 {{- if gt (int .minReplicas) (int .maxReplicas) -}}

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use url::Url;
 
+use super::MemberTls;
+
 /// Port of a scheduler whose address names none.
 const DEFAULT_PORT: u16 = 50050;
 
@@ -13,6 +15,7 @@ const DEFAULT_PORT: u16 = 50050;
 pub struct ClusterAddress {
     host: String,
     port: u16,
+    tls: Option<MemberTls>,
 }
 
 impl ClusterAddress {
@@ -26,8 +29,20 @@ impl ClusterAddress {
         self.port
     }
 
+    /// Makes connections to the cluster with mutual TLS, or in the clear without it.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Option<MemberTls>) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Returns the certificates with which members are connected to, if the cluster uses TLS.
+    pub fn tls(&self) -> Option<&MemberTls> {
+        self.tls.as_ref()
+    }
+
     /// Address of the scheduler's gRPC service.
-    pub(super) fn endpoint(&self) -> String {
+    pub fn endpoint(&self) -> String {
         format!("http://{}:{}", self.host, self.port)
     }
 }
@@ -50,6 +65,7 @@ impl FromStr for ClusterAddress {
         Ok(Self {
             host: host.ok_or_else(wrong)?.to_owned(),
             port: url.port().unwrap_or(DEFAULT_PORT),
+            tls: None,
         })
     }
 }

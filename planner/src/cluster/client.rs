@@ -10,6 +10,7 @@ use ballista_core::config::{
     BALLISTA_ADAPTIVE_PLANNER_ENABLED, BALLISTA_JOB_NAME,
     BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, BALLISTA_SHUFFLE_COMPRESSION_CODEC,
 };
+use ballista_core::extension::BallistaConfigGrpcEndpoint;
 use ballista_core::serde::protobuf::execute_query_params::Query;
 use ballista_core::serde::protobuf::execute_query_result::Result as Submitted;
 use ballista_core::serde::protobuf::job_status::Status;
@@ -32,8 +33,9 @@ use tonic::transport::{Channel, Endpoint};
 use uuid::Uuid;
 
 use super::failure::{cluster_failure, unreachable};
+use super::network::connect_channel;
 use super::progress::StageWatch;
-use super::{ClusterAddress, SanitizerCodec};
+use super::{ClusterAddress, MemberTls, SanitizerCodec};
 use crate::error::{Error, Result};
 use crate::run::Progress;
 use crate::telemetry::{TraceOptions, traceparent};
@@ -62,7 +64,6 @@ pub struct Cluster {
     address: ClusterAddress,
     scheduler: SchedulerGrpcClient<Channel>,
     codec: Arc<dyn PhysicalExtensionCodec>,
-    web: reqwest::Client,
 }
 
 impl Cluster {
@@ -75,8 +76,7 @@ impl Cluster {
             .http2_keep_alive_interval(PATIENCE)
             .keep_alive_timeout(PATIENCE)
             .keep_alive_while_idle(true);
-        let channel = endpoint
-            .connect()
+        let channel = connect_channel(endpoint, address.tls().cloned())
             .await
             .map_err(|error| unreachable(address, &error))?;
         let scheduler = SchedulerGrpcClient::new(channel)
@@ -86,7 +86,6 @@ impl Cluster {
             address: address.clone(),
             scheduler,
             codec: Arc::new(SanitizerCodec::default()),
-            web: reqwest::Client::new(),
         })
     }
 
@@ -115,7 +114,8 @@ impl Cluster {
             let silent: Arc<Mutex<HashSet<String>>> = Arc::default();
             let fetches = results.into_iter().map(|location| {
                 let silent = Arc::clone(&silent);
-                async move { tokio::spawn(fetch_once(location, silent)).await }
+                let tls = self.address.tls().cloned();
+                async move { tokio::spawn(fetch_once(location, tls, silent)).await }
             });
             let mut fetched = futures::stream::iter(fetches).buffered(FETCHES);
             while let Some(batches) = fetched.next().await {
@@ -154,7 +154,9 @@ impl Cluster {
         let results = self
             .execute(plan, (&progress, |_| ()), &mut |_, _| ())
             .await?;
-        let parts = futures::stream::iter(results).map(open_part);
+        let tls = self.address.tls().cloned();
+        let parts = futures::stream::iter(results);
+        let parts = parts.map(move |location| open_part(location, tls.clone()));
         let batches = parts.buffered(FETCHES).try_flatten();
         Ok(batches.map(move |batch| {
             progress.check()?;
@@ -239,16 +241,22 @@ impl Cluster {
         advance: impl Fn(usize),
     ) -> Result<Vec<PartitionLocation>> {
         let mut scheduler = self.scheduler.clone();
-        let mut watch = StageWatch::new(&self.web, &self.address, job);
+        let mut watch = StageWatch::default();
         let mut heard = Instant::now();
         loop {
             progress.check()?;
-            let question = GetJobStatusParams {
+            let mut question = Request::new(GetJobStatusParams {
                 job_id: job.to_owned(),
-            };
+            });
+            watch.ask(question.metadata_mut());
             let answer = tokio::time::timeout(PATIENCE, scheduler.get_job_status(question)).await;
             let status = match answer {
-                Ok(Ok(answer)) => answer.into_inner().status.and_then(|job| job.status),
+                Ok(Ok(answer)) => {
+                    if let Some(done) = watch.partitions_done(answer.metadata()) {
+                        advance(done);
+                    }
+                    answer.into_inner().status.and_then(|job| job.status)
+                }
                 Ok(Err(status)) if heard.elapsed() >= PATIENCE => {
                     return Err(unreachable(&self.address, &status));
                 }
@@ -264,9 +272,6 @@ impl Cluster {
                     return Err(cluster_failure("the scheduler has forgotten the job"));
                 }
                 None => {}
-            }
-            if let Some(done) = watch.partitions_done().await {
-                advance(done);
             }
             tokio::time::sleep(POLL).await;
         }
@@ -309,6 +314,7 @@ fn splits_of(batch: &RecordBatch) -> Vec<u64> {
 /// Fetches one part of the results, unless its executor is known to be silent.
 async fn fetch_once(
     location: PartitionLocation,
+    tls: Option<MemberTls>,
     silent: Arc<Mutex<HashSet<String>>>,
 ) -> Result<Vec<RecordBatch>> {
     let known = || silent.lock().map_err(|_| Error::Bug("a lock was poisoned"));
@@ -317,7 +323,7 @@ async fn fetch_once(
     if known()?.contains(&executor) {
         return Err(cluster_failure("an executor does not give its results"));
     }
-    let fetched = fetch(location).await;
+    let fetched = fetch(location, tls).await;
     if matches!(fetched, Err(Error::Cluster { .. })) {
         known()?.insert(executor);
     }
@@ -325,13 +331,14 @@ async fn fetch_once(
 }
 
 /// Fetches one part of the results.
-async fn fetch(location: PartitionLocation) -> Result<Vec<RecordBatch>> {
-    open_part(location).await?.try_collect().await
+async fn fetch(location: PartitionLocation, tls: Option<MemberTls>) -> Result<Vec<RecordBatch>> {
+    open_part(location, tls).await?.try_collect().await
 }
 
 /// Asks an executor for one part of the results.
 async fn open_part(
     location: PartitionLocation,
+    tls: Option<MemberTls>,
 ) -> Result<impl Stream<Item = Result<RecordBatch>> + Send + use<>> {
     let layout = location.layout();
     let (Some(executor), Some(partition)) = (location.executor_meta, location.partition_id) else {
@@ -344,12 +351,13 @@ async fn open_part(
         ))
     };
     let port = u16::try_from(executor.port).map_err(|error| lost(&error))?;
+    let secured = tls.map(|tls| BallistaConfigGrpcEndpoint::new(tls.secured_endpoints()));
     let client = BallistaClient::try_new(
         &executor.host,
         port,
         MAX_MESSAGE_BYTES,
         false,
-        None,
+        secured.map(Arc::new),
         3,
         500,
         0,

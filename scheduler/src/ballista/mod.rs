@@ -1,5 +1,6 @@
 //! Ballista's scheduler with the session of Data Sanitizer.
 
+mod grpc;
 mod options;
 mod server;
 mod stages;

@@ -1,15 +1,28 @@
 //! The settings of a scheduler.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
+use planner::cluster::{MemberTls, MemberTlsError, MemberTlsFiles};
 use serde::{Deserialize, Serialize};
 
 /// The settings of a scheduler.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SchedulerOptions {
-    /// Address to listen on; port 0 takes a free one.
+    /// Address to listen on; port 0 takes a free one. Other addresses than loopback need the certificates of the cluster,
+    /// or `insecure_cluster_network`.
     pub bind: SocketAddr,
+    /// Certificate of this member of the cluster, and those up to its authority, in PEM.
+    pub cluster_cert: Option<PathBuf>,
+    /// Private key of the certificate, in PEM.
+    pub cluster_key: Option<PathBuf>,
+    /// Certificates of the authorities of the cluster's members, in PEM.
+    pub cluster_ca: Option<PathBuf>,
+    /// DNS name that the certificates of all members carry; `data-sanitizer-cluster` when left out.
+    pub cluster_name: Option<String>,
+    /// Whether to listen beyond loopback without TLS: the network lets nobody but members in.
+    pub insecure_cluster_network: bool,
     /// Host under which executors and drivers reach the scheduler.
     pub external_host: String,
     /// Seconds without a sign of life after which an executor is given up and its tasks go to others.
@@ -28,7 +41,12 @@ pub struct SchedulerOptions {
 impl Default for SchedulerOptions {
     fn default() -> Self {
         Self {
-            bind: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 50050)),
+            bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 50050)),
+            cluster_cert: None,
+            cluster_key: None,
+            cluster_ca: None,
+            cluster_name: None,
+            insecure_cluster_network: false,
             external_host: "localhost".to_owned(),
             executor_timeout_seconds: 60,
             no_executors_grace_seconds: 120,
@@ -36,5 +54,22 @@ impl Default for SchedulerOptions {
             keep_results_seconds: 3600,
             api: serde::de::IgnoredAny,
         }
+    }
+}
+
+impl SchedulerOptions {
+    /// Reads the certificates of the cluster, if they are set.
+    ///
+    /// # Errors
+    ///
+    /// Fails when only some of the files are set, or when they cannot be used.
+    pub fn tls(&self) -> Result<Option<MemberTls>, MemberTlsError> {
+        let files = MemberTlsFiles::new(
+            self.cluster_cert.clone(),
+            self.cluster_key.clone(),
+            self.cluster_ca.clone(),
+            self.cluster_name.clone(),
+        )?;
+        files.map(MemberTls::load).transpose()
     }
 }

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use ballista_core::error::Result;
 use ballista_core::serde::protobuf::JobStatus;
 use ballista_core::serde::protobuf::job_status::Status;
+use ballista_core::serde::protobuf::task_status;
 use ballista_core::{JobId, JobStatusSubscriber};
 use ballista_scheduler::cluster::{JobState, JobStateEventStream};
 use ballista_scheduler::state::execution_graph::ExecutionGraphBox;
@@ -23,6 +24,22 @@ fn seconds(tasks: &[TaskInfo]) -> Option<f64> {
     let ended = tasks.iter().map(|task| task.finish_time).max()?;
     let taken = ended.checked_sub(begun).filter(|_| begun > 0)?;
     Some(taken as f64 / 1000.0)
+}
+
+/// Returns the partitions of a job's first stage that are done. That one reads the source; what comes after is small
+/// beside it.
+pub(super) fn partitions_done(graph: &ExecutionGraphBox) -> u64 {
+    let first = graph.stages().iter().min_by_key(|(number, _)| **number);
+    let tasks = match first {
+        Some((_, ExecutionStage::Running(stage))) => &stage.task_infos,
+        Some((_, ExecutionStage::Successful(stage))) => &stage.task_infos,
+        _ => return 0,
+    };
+    let done = tasks
+        .iter()
+        .filter(|task| matches!(task.task_status, task_status::Status::Successful(_)));
+    done.map(|task| task.global_input_partition_ids.len() as u64)
+        .sum()
 }
 
 fn has_ended(status: &JobStatus) -> bool {
