@@ -11,7 +11,9 @@
 
 pub mod access;
 pub mod ballista;
+mod connections;
 pub mod lifecycle;
+mod limits;
 pub mod metadata;
 mod output;
 pub mod rest;
@@ -19,4 +21,5 @@ mod service;
 mod storage;
 mod vault;
 
+pub use limits::{RequestLimits, table as limits_table};
 pub use service::{Figures, Service, ServiceError, ServiceOptions, TlsFiles, migrate};

@@ -6,6 +6,7 @@ mod chain;
 mod databases;
 mod isolation;
 mod lifecycle;
+mod quotas;
 mod records;
 
 use std::sync::atomic::{AtomicU64, Ordering};
