@@ -12,7 +12,9 @@
 pub mod access;
 pub mod audit;
 pub mod ballista;
+mod connections;
 pub mod lifecycle;
+mod limits;
 pub mod metadata;
 mod output;
 pub mod rest;
@@ -21,6 +23,7 @@ mod service;
 mod storage;
 mod vault;
 
+pub use limits::{RequestLimits, table as limits_table};
 pub use rotate::rotate_tokens;
 pub use service::{Figures, Service, ServiceError, ServiceOptions, TlsFiles, migrate};
 pub use vault::TokenKeys;

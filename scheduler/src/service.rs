@@ -9,6 +9,8 @@ use std::time::{Duration, SystemTime};
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use backon::{ExponentialBuilder, Retryable};
+use hyper_util::rt::TokioExecutor;
+use hyper_util::server::conn::auto::Builder;
 use planner::source::{WebPolicy, restrict_web};
 use planner::spec::Secret;
 use planner::storage::TenantRoots;
@@ -16,10 +18,15 @@ use planner::telemetry::METRICS;
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use crate::access::{JwtOptions, JwtVerifier, Rates};
+use crate::access::{JwtOptions, JwtVerifier, Permits, Rates};
 use crate::audit::{AuditKey, AuditKeyError, AuditKeySource, AuditPublicKey, AuditTrail};
+use crate::connections::{Connections, Counted};
 use crate::lifecycle::{
     Janitor, SecretPolicy, SourceLocations, SpecPolicy, WorkerOptions, Workers, farewell,
+};
+use crate::limits::{
+    CONVERTED_AT_ONCE, HEADERS, HTTP1_BUFFER, HTTP2_HEADER_BYTES, HTTP2_STREAMS, HTTP2_WINDOWS,
+    PARSED_AT_ONCE, RequestLimits,
 };
 use crate::metadata::{JobStatus, Limits, MetadataError, MetadataStore, NewKey, Role};
 use crate::rest::{ApiOptions, App, router};
@@ -90,6 +97,8 @@ pub struct ServiceOptions {
     pub max_upload_bytes: u64,
     /// Time for which whoever sends something may send nothing.
     pub body_timeout: Duration,
+    /// What requests and connections may have.
+    pub requests: RequestLimits,
     /// Most bytes of a file once its compression is taken off.
     pub max_decompressed_bytes: u64,
     /// How often a job may fail for reasons that another try may mend.
@@ -120,6 +129,7 @@ impl ServiceOptions {
             workers: WorkerOptions::default(),
             max_upload_bytes: 1 << 40,
             body_timeout: Duration::from_secs(60),
+            requests: RequestLimits::default(),
             max_decompressed_bytes: 1 << 40,
             max_attempts: 3,
             sweep_after: Duration::from_secs(600),
@@ -301,6 +311,7 @@ impl Service {
             Arc::clone(&wake),
             jobs.handle().clone(),
         );
+        let bodies = options.requests.bodies_per_tenant;
         let app = App {
             metadata: metadata.clone(),
             store: store.clone(),
@@ -315,10 +326,14 @@ impl Service {
             },
             jwt: JwtVerifier::new(options.jwt),
             rates: Rates::default(),
+            bodies: Permits::new(bodies, bodies / 2),
+            parses: Permits::new(PARSED_AT_ONCE, PARSED_AT_ONCE),
+            conversions: Permits::new(CONVERTED_AT_ONCE, CONVERTED_AT_ONCE),
             wake: Arc::clone(&wake),
             options: ApiOptions {
                 max_upload_bytes: options.max_upload_bytes,
                 body_timeout: options.body_timeout,
+                requests: options.requests,
                 max_attempts: options.max_attempts,
                 workers: options.workers.jobs,
             },
@@ -400,18 +415,24 @@ impl Service {
         let make = router(Arc::clone(&self.app));
         let make = make.into_make_service_with_connect_info::<SocketAddr>();
         let patience = self.app.options.body_timeout;
+        let limits = &self.app.options.requests;
+        let connections = Connections::new(limits.connections, limits.connections_per_address);
         let api = match &self.tls {
             Some((config, files)) => {
-                let mut server = axum_server::from_tcp_rustls(self.listener, config.clone())?;
-                let http = server.http_builder();
-                http.http1().header_read_timeout(patience);
+                let server = axum_server::from_tcp_rustls(self.listener, config.clone())?;
+                let mut server = server
+                    .map(|inner| Counted { inner, connections })
+                    .first_request_timeout(patience);
+                bound(server.http_builder(), patience);
                 tokio::spawn(reload(config.clone(), files.clone()));
                 tokio::spawn(server.handle(handle.clone()).serve(make))
             }
             None => {
-                let mut server = axum_server::from_tcp(self.listener)?;
-                let http = server.http_builder();
-                http.http1().header_read_timeout(patience);
+                let server = axum_server::from_tcp(self.listener)?;
+                let mut server = server
+                    .map(|inner| Counted { inner, connections })
+                    .first_request_timeout(patience);
+                bound(server.http_builder(), patience);
                 tokio::spawn(server.handle(handle.clone()).serve(make))
             }
         };
@@ -440,6 +461,21 @@ impl Service {
             Err(_) => Err(ServiceError::Io(std::io::Error::other("the API panicked"))),
         }
     }
+}
+
+/// Bounds what a connection may hold, and the time for its headers.
+fn bound(http: &mut Builder<TokioExecutor>, patience: Duration) {
+    http.http1()
+        .header_read_timeout(patience)
+        .max_buf_size(HTTP1_BUFFER)
+        .max_headers(HEADERS);
+    http.http2()
+        .max_concurrent_streams(HTTP2_STREAMS)
+        .max_header_list_size(HTTP2_HEADER_BYTES)
+        .initial_stream_window_size(HTTP2_WINDOWS.0)
+        .initial_connection_window_size(HTTP2_WINDOWS.1)
+        .keep_alive_interval(patience)
+        .keep_alive_timeout(patience);
 }
 
 /// What brings figures up to date that nobody counts: they lie in the database, or belong to somebody else.

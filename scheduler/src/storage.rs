@@ -1,21 +1,23 @@
 //! The place where the service keeps what is sent to it and what comes of it.
 //!
-//! Files are read and written by blocking threads, a few chunks ahead of, or behind, the connection.
+//! Files are read and written chunk by chunk: a thread that may block has each chunk for as long as the store takes, and
+//! none is held while a connection is waited for, however slow it is and however many there are.
 
 use std::io::{Read, Write};
 
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use planner::spec::Secret;
-use planner::storage::{ByteFile, LocationPolicy, Place};
+use planner::storage::{ByteFile, LocationPolicy, Place, WholeFile};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 
-/// Bytes that are read at a time.
+/// Bytes that are read or written at a time.
 const CHUNK: usize = 256 << 10;
 
-/// Chunks that wait between a connection and a file.
+/// Chunks that wait between a file and a connection.
 const AHEAD: usize = 4;
 
 /// Where the service keeps its files: a folder, or what the names of objects begin with.
@@ -70,57 +72,17 @@ impl Store {
         content: impl Stream<Item = Result<Bytes, E>> + Send,
         expected: Option<String>,
     ) -> Result<Stored, WriteError<E>> {
-        let place = self.place(name);
-        let (sender, mut receiver) = mpsc::channel::<Option<Bytes>>(AHEAD);
-        let written = tokio::task::spawn_blocking(move || -> std::io::Result<Option<Stored>> {
-            let mut file = place.begin_whole()?;
-            let mut digest = Sha256::new();
-            let mut bytes = 0;
-            // Only a stream that has ended is whole; one that was broken off says nothing more.
-            while let Some(chunk) = receiver.blocking_recv() {
-                let Some(chunk) = chunk else {
-                    let sha256 = hexadecimal(&digest.finalize());
-                    if expected.is_some_and(|expected| !expected.eq_ignore_ascii_case(&sha256)) {
-                        return Ok(None);
-                    }
-                    file.finish()?;
-                    return Ok(Some(Stored { bytes, sha256 }));
-                };
-                bytes += chunk.len() as u64;
-                digest.update(&chunk);
-                file.write_all(&chunk)?;
-            }
-            Ok(None)
-        });
-        let mut failure = None;
+        let mut file = WrittenFile::new(self.place(name));
         futures::pin_mut!(content);
         while let Some(chunk) = content.next().await {
             match chunk {
-                Ok(chunk) => {
-                    if sender.send(Some(chunk)).await.is_err() {
-                        break;
-                    }
-                }
-                Err(error) => {
-                    failure = Some(error);
-                    break;
-                }
+                Ok(chunk) => file.append(chunk).await.map_err(WriteError::Store)?,
+                // Only a stream that has ended is whole: the file is dropped.
+                Err(error) => return Err(WriteError::Content(error)),
             }
         }
-        if failure.is_none() {
-            // Whoever writes has failed if nobody listens, and says so below.
-            let _ = sender.send(None).await;
-        }
-        drop(sender);
-        let written = written.await.map_err(|error| {
-            WriteError::Store(std::io::Error::other(format!("writing ended: {error}")))
-        })?;
-        match (failure, written) {
-            (Some(error), _) => Err(WriteError::Content(error)),
-            (None, Ok(Some(stored))) => Ok(stored),
-            (None, Ok(None)) => Err(WriteError::Damaged),
-            (None, Err(error)) => Err(WriteError::Store(error)),
-        }
+        let stored = file.finish(expected).await.map_err(WriteError::Store)?;
+        stored.ok_or(WriteError::Damaged)
     }
 
     /// The bytes of a file, as they are read.
@@ -132,24 +94,35 @@ impl Store {
         let file = blocking(move || ByteFile::find(&place)).await?;
         let size = file.size();
         let (sender, receiver) = mpsc::channel(AHEAD);
-        tokio::task::spawn_blocking(move || {
-            let copied = (|| -> std::io::Result<()> {
-                let mut reader = file.open(0..size)?;
-                loop {
-                    let mut chunk = BytesMut::zeroed(CHUNK);
-                    let count = reader.read(&mut chunk)?;
-                    if count == 0 {
-                        return Ok(());
-                    }
-                    chunk.truncate(count);
-                    if sender.blocking_send(Ok(chunk.freeze())).is_err() {
-                        return Ok(());
-                    }
+        tokio::spawn(async move {
+            let opened = blocking(move || file.open(0..size)).await;
+            let mut reader = match opened {
+                Ok(reader) => reader,
+                Err(error) => {
+                    let _ = sender.send(Err(error)).await;
+                    return;
                 }
-            })();
-            if let Err(error) = copied {
+            };
+            loop {
+                let read = blocking(move || {
+                    let mut chunk = BytesMut::zeroed(CHUNK);
+                    let count = read_full(&mut reader, &mut chunk)?;
+                    chunk.truncate(count);
+                    Ok((reader, chunk.freeze()))
+                });
+                let (back, chunk) = match read.await {
+                    Ok((_, chunk)) if chunk.is_empty() => return,
+                    Ok((back, chunk)) => (back, Ok(chunk)),
+                    Err(error) => {
+                        let _ = sender.send(Err(error)).await;
+                        return;
+                    }
+                };
+                reader = back;
                 // Nobody listens any more, perhaps.
-                let _ = sender.blocking_send(Err(error));
+                if sender.send(chunk).await.is_err() {
+                    return;
+                }
             }
         });
         Ok((size, ReceiverStream::new(receiver)))
@@ -174,6 +147,119 @@ impl Store {
     }
 }
 
+/// Reads until the buffer is full or the file ends; gives the bytes that were read.
+fn read_full(reader: &mut dyn Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read(&mut buffer[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    Ok(filled)
+}
+
+/// A file that is written by threads that may block, each for one chunk; the next chunk is received meanwhile.
+///
+/// The file is begun with its first chunk: one of which nothing has come costs nothing. One that is dropped leaves
+/// nothing.
+struct WrittenFile {
+    place: Option<Place>,
+    waiting: Vec<Bytes>,
+    waiting_bytes: usize,
+    writing: Option<JoinHandle<std::io::Result<Begun>>>,
+}
+
+/// The part of a file that is there.
+struct Begun {
+    file: WholeFile,
+    digest: Sha256,
+    bytes: u64,
+}
+
+impl Begun {
+    fn new(place: &Place) -> std::io::Result<Self> {
+        Ok(Self {
+            file: place.begin_whole()?,
+            digest: Sha256::new(),
+            bytes: 0,
+        })
+    }
+
+    fn write(&mut self, chunks: &[Bytes]) -> std::io::Result<()> {
+        for chunk in chunks {
+            self.bytes += chunk.len() as u64;
+            self.digest.update(chunk);
+            self.file.write_all(chunk)?;
+        }
+        Ok(())
+    }
+}
+
+impl WrittenFile {
+    fn new(place: Place) -> Self {
+        Self {
+            place: Some(place),
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            writing: None,
+        }
+    }
+
+    async fn append(&mut self, chunk: Bytes) -> std::io::Result<()> {
+        self.waiting_bytes += chunk.len();
+        self.waiting.push(chunk);
+        if self.waiting_bytes < CHUNK {
+            return Ok(());
+        }
+        let chunks = std::mem::take(&mut self.waiting);
+        self.waiting_bytes = 0;
+        let begun = self.begun().await?;
+        let place = self.place.take();
+        self.writing = Some(tokio::task::spawn_blocking(move || {
+            let mut begun = opened(begun, place)?;
+            begun.write(&chunks)?;
+            Ok(begun)
+        }));
+        Ok(())
+    }
+
+    /// What was written so far, once it is; none before the first chunk.
+    async fn begun(&mut self) -> std::io::Result<Option<Begun>> {
+        match self.writing.take() {
+            None => Ok(None),
+            Some(writing) => writing.await.map_err(thread_ended)?.map(Some),
+        }
+    }
+
+    /// Ends the file; gives none, and keeps none, when it has another digest than the one expected.
+    async fn finish(mut self, expected: Option<String>) -> std::io::Result<Option<Stored>> {
+        let begun = self.begun().await?;
+        let (place, chunks) = (self.place.take(), std::mem::take(&mut self.waiting));
+        blocking(move || {
+            let mut begun = opened(begun, place)?;
+            begun.write(&chunks)?;
+            let sha256 = hexadecimal(&begun.digest.finalize());
+            if expected.is_some_and(|expected| !expected.eq_ignore_ascii_case(&sha256)) {
+                return Ok(None);
+            }
+            begun.file.finish()?;
+            let bytes = begun.bytes;
+            Ok(Some(Stored { bytes, sha256 }))
+        })
+        .await
+    }
+}
+
+/// The file that was begun, or is begun now.
+fn opened(begun: Option<Begun>, place: Option<Place>) -> std::io::Result<Begun> {
+    match (begun, place) {
+        (Some(begun), _) => Ok(begun),
+        (None, Some(place)) => Begun::new(&place),
+        (None, None) => Err(std::io::Error::other("a file that failed is written to")),
+    }
+}
+
 /// Why a stream was not written.
 #[derive(Debug)]
 pub(crate) enum WriteError<E> {
@@ -190,7 +276,11 @@ pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> std::io::Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| std::io::Error::other(format!("a thread ended: {error}")))?
+    done.map_err(thread_ended)?
+}
+
+fn thread_ended(error: tokio::task::JoinError) -> std::io::Error {
+    std::io::Error::other(format!("a thread ended: {error}"))
 }
 
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
@@ -236,5 +326,47 @@ mod tests {
         store.remove("x").await.unwrap();
         store.remove("x").await.unwrap();
         assert!(!folder.path().join("x").exists());
+    }
+
+    /// Thousands of senders that fall asleep hold no thread: another file is written and read meanwhile.
+    #[test]
+    fn h3_sleeping_senders_hold_no_thread() {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .max_blocking_threads(4)
+            .enable_all()
+            .build()
+            .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path().to_str().unwrap(), None).unwrap();
+        runtime.block_on(async {
+            let mut asleep = tokio::task::JoinSet::new();
+            for number in 0..1000 {
+                let store = store.clone();
+                asleep.spawn(async move {
+                    let sent = if number % 2 == 0 { CHUNK + 1 } else { 3 };
+                    let begun = futures::stream::iter([Ok::<_, ()>(Bytes::from(vec![0; sent]))]);
+                    let name = format!("parts/{number}");
+                    store
+                        .write(&name, begun.chain(futures::stream::pending()))
+                        .await
+                });
+            }
+            let other = async {
+                let chunks = (0..40).map(|_| Ok::<_, ()>(Bytes::from(vec![7; 100_000])));
+                let stored = store.write("whole", futures::stream::iter(chunks)).await;
+                assert_eq!(stored.unwrap().bytes, 4_000_000);
+                let (size, content) = store.read("whole").await.unwrap();
+                let read: Vec<Bytes> = content.map(Result::unwrap).collect().await;
+                assert_eq!((size, read.concat().len()), (4_000_000, 4_000_000));
+            };
+            let patience = std::time::Duration::from_secs(30);
+            tokio::time::timeout(patience, other).await.unwrap();
+            asleep.shutdown().await;
+        });
+        // What was dropped leaves nothing.
+        runtime.shutdown_timeout(std::time::Duration::from_secs(30));
+        let left = std::fs::read_dir(folder.path().join("parts"));
+        assert_eq!(left.map_or(0, Iterator::count), 0);
     }
 }

@@ -95,6 +95,22 @@ pub struct ApiArguments {
     #[arg(long, value_name = "SIZE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     max_decompressed: Option<ByteSize>,
+    /// Most connections at the same time [default: 4096]
+    #[arg(long, value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_connections: Option<usize>,
+    /// Most connections of one address at the same time; raise it behind a proxy [default: 1024]
+    #[arg(long, value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_connections_per_address: Option<usize>,
+    /// Most request bodies of one tenant that are received at the same time; each key has half as many [default: 64]
+    #[arg(long, value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_bodies: Option<usize>,
+    /// Least bytes a second of a request body, averaged over ten seconds [default: 1KiB]
+    #[arg(long, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_body_rate: Option<ByteSize>,
     /// Address of the keys (JWKS) of an identity provider whose tokens are taken
     #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -11,7 +11,7 @@ use planner::storage::TenantRoots;
 use scheduler::access::JwtOptions;
 use scheduler::audit::AuditKeySource;
 use scheduler::lifecycle::{SecretPolicy, WorkerOptions};
-use scheduler::{ServiceOptions, TlsFiles, TokenKeys};
+use scheduler::{RequestLimits, ServiceOptions, TlsFiles, TokenKeys};
 use serde::{Deserialize, Serialize};
 
 use super::ApiArguments;
@@ -71,6 +71,14 @@ pub struct ApiSettings {
     pub body_timeout: Period,
     /// Most bytes of a file once its compression is taken off.
     pub max_decompressed: ByteSize,
+    /// Most connections at the same time.
+    pub max_connections: usize,
+    /// Most connections of one address at the same time.
+    pub max_connections_per_address: usize,
+    /// Most request bodies of one tenant that are received at the same time.
+    pub max_bodies: usize,
+    /// Least bytes a second of a request body.
+    pub min_body_rate: ByteSize,
     /// Address of the keys of an identity provider.
     pub jwks_url: Option<String>,
     /// Who must have issued tokens.
@@ -86,6 +94,7 @@ pub struct ApiSettings {
 impl Default for ApiSettings {
     fn default() -> Self {
         let workers = WorkerOptions::default();
+        let requests = RequestLimits::default();
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             database: None,
@@ -111,6 +120,10 @@ impl Default for ApiSettings {
             max_upload: ByteSize(1 << 40),
             body_timeout: Period(Duration::from_secs(60)),
             max_decompressed: ByteSize(1 << 40),
+            max_connections: requests.connections,
+            max_connections_per_address: requests.connections_per_address,
+            max_bodies: requests.bodies_per_tenant,
+            min_body_rate: ByteSize(requests.least_rate),
             jwks_url: None,
             jwt_issuer: None,
             jwt_audience: None,
@@ -209,6 +222,12 @@ impl ApiSettings {
             },
             max_upload_bytes: self.max_upload.0,
             body_timeout: self.body_timeout.0,
+            requests: RequestLimits {
+                connections: self.max_connections,
+                connections_per_address: self.max_connections_per_address,
+                bodies_per_tenant: self.max_bodies,
+                least_rate: self.min_body_rate.0,
+            },
             max_decompressed_bytes: self.max_decompressed.0,
             max_attempts: i64::from(self.attempts.max(1)),
             sweep_after: self.sweep_after.0,

@@ -209,6 +209,9 @@ pub(crate) struct LimitArguments {
     /// Rows of sources in a month
     #[arg(long, value_name = "COUNT")]
     rows_per_month: Option<i64>,
+    /// Bytes of uploads and outputs that are kept
+    #[arg(long, value_name = "COUNT")]
+    storage_bytes: Option<i64>,
     /// Calls of the API in a second, in the mean
     #[arg(long, value_name = "NUMBER")]
     calls_per_second: Option<f64>,
@@ -223,6 +226,7 @@ impl LimitArguments {
             ("max_queued", self.max_queued.map(Value::from)),
             ("weight", self.weight.map(Value::from)),
             ("rows_per_month", self.rows_per_month.map(Value::from)),
+            ("storage_bytes", self.storage_bytes.map(Value::from)),
             ("calls_per_second", self.calls_per_second.map(Value::from)),
         ] {
             if let Some(value) = value {

@@ -108,6 +108,7 @@ pub(crate) fn tenants(arguments: &TenantsArguments) -> anyhow::Result<()> {
         "max_queued",
         "weight",
         "rows_per_month",
+        "storage_bytes",
         "calls_per_second",
     ];
     wait(async {

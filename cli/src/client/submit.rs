@@ -89,7 +89,7 @@ fn document(arguments: &SubmitArguments) -> anyhow::Result<(Value, PathBuf)> {
     };
     let spec = match text {
         Some(text) => {
-            let document = JobSpec::document(&text, &arguments.job);
+            let document = JobSpec::local_document(&text, &arguments.job);
             match document {
                 Ok(document) if document.get("source").is_some() => Some(document),
                 // Data may be JSON too; a spec in YAML has a source.

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use arrow::datatypes::DataType;
-use regex::Regex;
 
 use super::complete::{ContractError, word};
 use crate::spec::{
-    Bound, BusinessRule, ColumnSpec, ColumnType, DatasetSpec, LengthRule, PiiStrategy, RangeRule,
+    Bound, BusinessRule, CONDITION_BYTES, ColumnSpec, ColumnType, DatasetSpec, LengthRule,
+    PATTERN_BYTES, PiiStrategy, RangeRule, rule_regex,
 };
 
 /// The columns that a contract declares, in whichever of the two shapes, and their path.
@@ -163,14 +163,15 @@ fn check_rule(rule: &BusinessRule, column: &ColumnSpec, path: &str) -> Result<()
             }
             Ok(())
         }
-        BusinessRule::Regex(pattern) => match Regex::new(pattern) {
+        BusinessRule::Regex(pattern) => match rule_regex(pattern) {
             Ok(_) => Ok(()),
+            Err(problem) if pattern.len() > PATTERN_BYTES => fail("regex", problem),
             // The last line says what is wrong; those before it draw where.
-            Err(error) => fail(
+            Err(problem) => fail(
                 "regex",
                 format!(
                     "{pattern:?} is no regular expression: {}",
-                    last_line(&error)
+                    last_line(&problem)
                 ),
             ),
         },
@@ -182,6 +183,10 @@ fn check_rule(rule: &BusinessRule, column: &ColumnSpec, path: &str) -> Result<()
             }
             _ => Ok(()),
         },
+        BusinessRule::Expression(sql) if sql.len() > CONDITION_BYTES => fail(
+            "expression",
+            format!("a condition may have {CONDITION_BYTES} bytes"),
+        ),
         BusinessRule::Expression(sql) if sql.trim().is_empty() => {
             fail("expression", "the condition is empty".to_owned())
         }
@@ -201,10 +206,9 @@ fn check_rule(rule: &BusinessRule, column: &ColumnSpec, path: &str) -> Result<()
     }
 }
 
-fn last_line(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let line = text.lines().last().unwrap_or_default();
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+fn last_line(problem: &str) -> &str {
+    let line = problem.lines().last().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line)
 }
 
 fn check_range(range: &RangeRule, column: &ColumnSpec, path: &str) -> Result<(), ContractError> {

@@ -13,8 +13,10 @@ use crate::error::{Error, Result};
 use crate::operators::{BATCH_ROWS, SplitScan};
 use crate::profile::{ColumnProfile, ColumnSketch, RowSample};
 use crate::program::{Program, data_type, type_name};
-use crate::source::{Compression, DecompressedLimit, FetchLimits, Format, Source, SourceOptions};
-use crate::spec::{CompressionSpec, DatasetSpec, SourceFormat, SourceSpec};
+use crate::source::{
+    Compression, ContentLimits, DecompressedLimit, FetchLimits, Format, Source, SourceOptions,
+};
+use crate::spec::{CompressionSpec, DatasetSpec, ReadOptions, SourceFormat, SourceSpec};
 use crate::storage::{LocationPolicy, Place};
 
 /// Opens the source of a spec, as far as the policy lets it be named; `staging` takes decoded copies.
@@ -83,8 +85,24 @@ fn source_options(spec: &SourceSpec) -> SourceOptions {
         decompressed: options
             .max_decompressed_bytes
             .map_or_else(DecompressedLimit::default, |size| DecompressedLimit(size.0)),
+        limits: content_limits(options),
         shown_as: spec.shown_as.clone(),
     }
+}
+
+/// Bounds of what the files hold.
+fn content_limits(options: &ReadOptions) -> ContentLimits {
+    let usual = match options.strict {
+        true => ContentLimits::STRICT,
+        false => ContentLimits::default(),
+    };
+    usual.and(ContentLimits {
+        cell: options.max_cell_bytes.map_or(u64::MAX, |size| size.0),
+        columns: options.max_columns.unwrap_or(usize::MAX),
+        record: usize::MAX,
+        ratio: u64::MAX,
+        held: u64::MAX,
+    })
 }
 
 /// Name and type of each column of a source.

@@ -7,6 +7,7 @@ use datafusion::execution::memory_pool::MemoryPool;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::Admission;
 use super::account::{ReportParts, build_report};
 use super::audit::{Audit, now};
 use super::checkpoint::Checkpoint;
@@ -46,6 +47,8 @@ pub struct JobRun {
     pub(super) watched: Option<(u64, u64)>,
     /// Counters that the job keeps.
     pub progress: Arc<Progress>,
+    /// Who is asked whether so many rows may be read, once they are counted; nobody when none.
+    pub admission: Option<Admission>,
 }
 
 /// A job that was published.
@@ -85,6 +88,7 @@ impl JobRun {
             checkpoint: None,
             watched: None,
             progress: Arc::default(),
+            admission: None,
         }
     }
 
@@ -175,6 +179,9 @@ impl JobRun {
             "source_indexed",
             json!({"files": source.files.len(), "rows": source.total_rows, "splits": source.split_count()}),
         );
+        if let Some(admission) = &self.admission {
+            admission.admit(source.total_rows).await?;
+        }
         let checkpoint = Checkpoint::of(self, &Uuid::now_v7().simple().to_string())?;
         let recalled = checkpoint.as_ref().and_then(Checkpoint::recall);
         let contract = match &recalled {

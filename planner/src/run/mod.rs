@@ -1,6 +1,7 @@
 //! A job, from spec to published output.
 
 mod account;
+mod admission;
 mod audit;
 mod checkpoint;
 mod clock;
@@ -19,6 +20,7 @@ mod reveal;
 mod review;
 mod workers;
 
+pub use admission::Admission;
 pub use discover::{discover, open_source, profile_source, source_stamp};
 pub use job::{ChangedColumn, Finished, JobRun, explain_job};
 pub use pair::{PairFinding, PairStep, explain_pair};

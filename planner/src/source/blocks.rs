@@ -3,8 +3,8 @@
 use std::io::Read;
 use std::ops::Range;
 
-use super::dialect::RECORD_LIMIT;
 use super::error::SourceError;
+use crate::spec::ByteSize;
 use crate::storage::ByteFile;
 
 /// Bytes read at a time.
@@ -28,17 +28,25 @@ pub(super) struct Block {
 pub(super) struct Blocks {
     reader: Box<dyn Read + Send>,
     path: String,
+    longest: usize,
     done: bool,
 }
 
 impl Blocks {
-    pub fn new(file: &ByteFile, path: &str, range: Range<u64>) -> Result<Self, SourceError> {
+    /// Reads the bytes of `range`, in which no record is longer than `longest`.
+    pub fn new(
+        file: &ByteFile,
+        path: &str,
+        range: Range<u64>,
+        longest: usize,
+    ) -> Result<Self, SourceError> {
         let reader = file
             .open(range)
             .map_err(|e| SourceError::io(path, "open", e))?;
         Ok(Self {
             reader,
             path: path.to_owned(),
+            longest,
             done: false,
         })
     }
@@ -51,18 +59,18 @@ impl Blocks {
         mut reuse: Vec<u8>,
         line: u64,
     ) -> Result<Block, SourceError> {
-        if carried.len() > RECORD_LIMIT {
+        if carried.len() > self.longest {
             return Err(SourceError::content(
                 &self.path,
                 Some(line),
                 format!(
-                    "a record of more than {} MiB begins here: this is no table of text",
-                    RECORD_LIMIT >> 20
+                    "a record of more than {} begins here: this is no table of text",
+                    ByteSize(self.longest as u64)
                 ),
             ));
         }
         // Doubling keeps a long record from being searched again and again.
-        let fresh = BLOCK.max(carried.len());
+        let fresh = BLOCK.max(carried.len()).min(self.longest.max(BLOCK));
         reuse.clear();
         reuse.reserve_exact(carried.len() + fresh + PADDING);
         reuse.extend_from_slice(carried);

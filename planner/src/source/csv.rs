@@ -18,6 +18,7 @@ use super::dialect::{Close, Dialect, QUOTED_LIMIT, Step};
 use super::error::SourceError;
 use super::fields::{Marks, plain_close, view};
 use super::index::Mark;
+use super::options::ContentLimits;
 use super::rows::{Rows, null_rows};
 use crate::storage::ByteFile;
 
@@ -44,6 +45,7 @@ impl CsvLayout {
 /// Reads the records of a byte range in order.
 pub(super) struct CsvReader {
     blocks: Blocks,
+    limits: ContentLimits,
     layout: CsvLayout,
     /// For each column of the dataset, the field that holds it.
     places: Arc<[Option<usize>]>,
@@ -86,13 +88,14 @@ impl CsvReader {
         file: &ByteFile,
         path: &str,
         span: (Mark, u64),
-        layout: CsvLayout,
+        (layout, limits): (CsvLayout, ContentLimits),
         places: Arc<[Option<usize>]>,
         index: u32,
     ) -> Result<Self, SourceError> {
         let range: Range<u64> = span.0.offset..span.1;
         Ok(Self {
-            blocks: Blocks::new(file, path, range)?,
+            blocks: Blocks::new(file, path, range, limits.record)?,
+            limits,
             layout,
             places,
             file: index,
@@ -284,6 +287,11 @@ impl CsvReader {
                 );
                 return Read::Bad { end, reason };
             }
+            if (end - self.pos) as u64 > self.limits.cell
+                && let Some(reason) = self.too_long(columns)
+            {
+                return Read::Bad { end, reason };
+            }
             if !self.valid && std::str::from_utf8(&text[self.pos..end]).is_err() {
                 return Read::Bad {
                     end,
@@ -295,6 +303,15 @@ impl CsvReader {
                 lines: lines + u64::from(ended),
             };
         }
+    }
+
+    /// Why the row under construction has a cell that is too long, if it has one.
+    #[cold]
+    fn too_long(&self, columns: &Columns) -> Option<String> {
+        let rows = columns.views.chunks_exact(columns.capacity);
+        // The lower half of a view is its length.
+        let mut lengths = rows.map(|views| views[columns.rows] as u32 as usize);
+        lengths.find_map(|length| self.limits.too_long(length))
     }
 
     /// The end of a field that a mark at `found` follows: a `\r` belongs to the line end.

@@ -13,7 +13,7 @@ use super::csv::CsvLayout;
 use super::error::SourceError;
 use super::index::Mark;
 use super::locate::{Located, locate};
-use super::options::{Format, SourceOptions};
+use super::options::{ContentLimits, Format, SourceOptions};
 use super::prepare::{Prepared, prepare};
 use super::split::SplitReader;
 use crate::storage::{ByteFile, Location, LocationPolicy, Place};
@@ -77,6 +77,9 @@ pub struct SourceFile {
     /// What the line numbers of its rows count.
     pub line_unit: LineUnit,
     pub(super) content: Content,
+    /// Bounds of what the file holds.
+    #[serde(default)]
+    pub(super) limits: ContentLimits,
     /// For each column of the dataset, the column of the file that holds it.
     pub(super) places: Arc<[Option<usize>]>,
     /// Columns of the dataset that have one value in the whole file, which the folders that it lies
@@ -142,7 +145,7 @@ impl Source {
         let mut notes = Vec::new();
         let files = locate(locations, policy, options, &mut notes)?;
         let prepared = prepare_all(&files, options, staging)?;
-        let mut source = Self::unite(prepared, notes)?;
+        let mut source = Self::unite(prepared, options.limits, notes)?;
         if !options.partition_columns.is_empty() {
             add_partition_columns(&mut source, &options.partition_columns)?;
         }
@@ -254,8 +257,12 @@ impl Source {
         Ok(SplitReader::new(self, self.split_rows(k), batch_rows))
     }
 
-    fn unite(prepared: Vec<Prepared>, mut notes: Vec<String>) -> Result<Self, SourceError> {
-        let (columns, index) = unite_columns(&prepared, &mut notes)?;
+    fn unite(
+        prepared: Vec<Prepared>,
+        limits: ContentLimits,
+        mut notes: Vec<String>,
+    ) -> Result<Self, SourceError> {
+        let (columns, index) = unite_columns(&prepared, limits.columns, &mut notes)?;
         let mut first_row = 0;
         let mut files = Vec::with_capacity(prepared.len());
         for file in prepared {
@@ -279,6 +286,7 @@ impl Source {
                 first_row,
                 line_unit: file.line_unit,
                 content: file.content,
+                limits,
                 places: places.into(),
                 constants: Vec::new(),
             });
@@ -303,6 +311,7 @@ impl Source {
 /// The columns of all files by name, and where each stands.
 fn unite_columns(
     prepared: &[Prepared],
+    most: usize,
     notes: &mut Vec<String>,
 ) -> Result<(Vec<SourceColumn>, HashMap<String, usize>), SourceError> {
     let mut columns: Vec<SourceColumn> = Vec::new();
@@ -328,12 +337,10 @@ fn unite_columns(
             }
         }
     }
-    if columns.len() > MAX_COLUMNS {
+    let most = MAX_COLUMNS.min(most);
+    if columns.len() > most {
         let path = prepared.first().map_or("source", |f| f.path.as_str());
-        let reason = format!(
-            "{} columns, where {MAX_COLUMNS} are the most",
-            columns.len()
-        );
+        let reason = format!("{} columns, where {most} are the most", columns.len());
         return Err(SourceError::content(path, None, reason));
     }
     if columns.is_empty() {

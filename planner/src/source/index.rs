@@ -59,10 +59,10 @@ pub(super) fn index_in_pieces(
     file: &ByteFile,
     path: &str,
     start: Mark,
-    dialect: Dialect,
+    (dialect, longest): (Dialect, usize),
     piece: u64,
 ) -> Result<TextIndex, SourceError> {
-    let whole = || index_text(file, path, start, dialect, None);
+    let whole = || index_text(file, path, start, (dialect, longest), None);
     let Some(starts) = guess_starts(file, path, (start.offset, piece), dialect.terminator)? else {
         return whole();
     };
@@ -76,7 +76,7 @@ pub(super) fn index_in_pieces(
             line: 0,
         };
         // A piece that fails is read again with the whole file, which tells the true line.
-        Ok(index_span(file, path, (start, to), dialect, None).ok())
+        Ok(index_span(file, path, (start, to), (dialect, longest), None).ok())
     });
     let pieces = pieces
         .map_err(|_| SourceError::io(path, "read", std::io::Error::other("a thread died")))?;
@@ -159,11 +159,11 @@ pub(super) fn index_text(
     file: &ByteFile,
     path: &str,
     start: Mark,
-    dialect: Dialect,
+    (dialect, longest): (Dialect, usize),
     visit: Option<Visit<'_>>,
 ) -> Result<TextIndex, SourceError> {
     let span = (start, file.size());
-    Ok(index_span(file, path, span, dialect, visit)?.0)
+    Ok(index_span(file, path, span, (dialect, longest), visit)?.0)
 }
 
 /// Indexes the bytes from a mark to an end, and tells whether the last record ends there. At the
@@ -172,7 +172,7 @@ fn index_span(
     file: &ByteFile,
     path: &str,
     (start, end): (Mark, u64),
-    dialect: Dialect,
+    (dialect, longest): (Dialect, usize),
     visit: Option<Visit<'_>>,
 ) -> Result<(TextIndex, bool), SourceError> {
     let is_last = end == file.size();
@@ -191,7 +191,7 @@ fn index_span(
         blank: [Finder::new(&pairs[0]), Finder::new(&pairs[1])],
         visit,
     };
-    let mut blocks = Blocks::new(file, path, start.offset..end)?;
+    let mut blocks = Blocks::new(file, path, start.offset..end, longest)?;
     let mut carried = Vec::new();
     let mut reuse = Vec::new();
     loop {
@@ -376,8 +376,8 @@ mod tests {
             let file = ByteFile::find(&crate::storage::Place::own(file.path())).unwrap();
             let dialect = Dialect { comment: Some(b'#'), ..Dialect::default() };
             let start = Mark { row: 0, offset: 0, line: 1 };
-            let index = index_in_pieces(&file, "text", start, dialect, piece).unwrap();
-            let whole = index_text(&file, "text", start, dialect, None).unwrap();
+            let index = index_in_pieces(&file, "text", start, (dialect, 1 << 20), piece).unwrap();
+            let whole = index_text(&file, "text", start, (dialect, 1 << 20), None).unwrap();
             prop_assert_eq!(index.rows, whole.rows);
             prop_assert_eq!(index.line_feeds, whole.line_feeds);
             prop_assert_eq!(index.marks.last(), whole.marks.last());

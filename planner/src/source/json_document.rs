@@ -57,8 +57,9 @@ pub(super) fn stage_document(
     stage: &Stage,
     file: &ByteFile,
     path: &str,
+    longest: usize,
 ) -> Result<ByteFile, SourceError> {
-    let mut blocks = Blocks::new(file, path, 0..file.size())?;
+    let mut blocks = Blocks::new(file, path, 0..file.size(), longest)?;
     let (staged, ()) = stage.write("lines", |out| {
         let mut expect = Expect::Start;
         let mut line = 1_u64;

@@ -11,6 +11,7 @@ use super::dialect::{Dialect, Step};
 use super::error::SourceError;
 use super::index::{Mark, TextIndex, index_text};
 use super::json_text::{compact, object, unescape};
+use super::options::ContentLimits;
 use super::rows::Rows;
 use crate::storage::ByteFile;
 
@@ -39,7 +40,9 @@ pub(super) fn index_json(
     file: &ByteFile,
     path: &str,
     start: Mark,
+    limits: &ContentLimits,
 ) -> Result<JsonLines, SourceError> {
+    let most = MAX_COLUMNS.min(limits.columns);
     let mut names: Vec<String> = Vec::new();
     let mut known: HashMap<String, u64> = HashMap::new();
     let mut repeated = false;
@@ -65,11 +68,11 @@ pub(super) fn index_json(
                     repeated |= *seen == objects;
                     *seen = objects;
                 }
-                None if names.len() >= MAX_COLUMNS => {
+                None if names.len() >= most => {
                     return Err(SourceError::content(
                         path,
                         Some(line),
-                        format!("more than {MAX_COLUMNS} different names: this is no table"),
+                        format!("more than {most} different names: this is no table"),
                     ));
                 }
                 None => {
@@ -80,7 +83,8 @@ pub(super) fn index_json(
         }
         Ok(())
     };
-    let index = index_text(file, path, start, LINES, Some(&mut visit))?;
+    let lines = (LINES, limits.record);
+    let index = index_text(file, path, start, lines, Some(&mut visit))?;
     if objects == 0 && index.rows > 0 {
         let (line, reason) = first_fault.unwrap_or((1, "not valid UTF-8".to_owned()));
         return Err(SourceError::content(
@@ -106,6 +110,7 @@ pub(super) struct JsonReader {
     /// Column of the dataset by name.
     columns: Arc<HashMap<String, usize>>,
     width: usize,
+    limits: ContentLimits,
 }
 
 impl JsonReader {
@@ -113,12 +118,13 @@ impl JsonReader {
         file: &ByteFile,
         path: &str,
         span: (Mark, u64),
-        columns: Arc<HashMap<String, usize>>,
-        width: usize,
+        (columns, width): (Arc<HashMap<String, usize>>, usize),
+        limits: ContentLimits,
         index: u32,
     ) -> Result<Self, SourceError> {
         Ok(Self {
-            blocks: Blocks::new(file, path, span.0.offset..span.1)?,
+            blocks: Blocks::new(file, path, span.0.offset..span.1, limits.record)?,
+            limits,
             block: Block::default(),
             pos: 0,
             line: span.0.line,
@@ -150,7 +156,7 @@ impl JsonReader {
             file: self.file,
             ..RowOrigin::default()
         };
-        let mut scratch = Scratch::default();
+        let mut scratch = Scratch::new(self.limits);
         let mut count = 0;
         while count < rows {
             let Some((start, end)) = self.next_line()? else {
@@ -216,14 +222,23 @@ impl JsonReader {
 }
 
 /// What is used again for every line.
-#[derive(Default)]
 struct Scratch {
+    limits: ContentLimits,
     name: String,
     text: String,
     bytes: Vec<u8>,
 }
 
 impl Scratch {
+    fn new(limits: ContentLimits) -> Self {
+        Self {
+            limits,
+            name: String::new(),
+            text: String::new(),
+            bytes: Vec::new(),
+        }
+    }
+
     /// Appends one value to every column, or says why none can be.
     fn append(
         &mut self,
@@ -249,6 +264,12 @@ impl Scratch {
             Ok(())
         })
         .map_err(super::json_text::Fault::reason)?;
+        if record.len() as u64 > self.limits.cell {
+            let mut lengths = cells.iter().flatten().map(|value| value.len());
+            if let Some(reason) = lengths.find_map(|length| self.limits.too_long(length)) {
+                return Err(reason);
+            }
+        }
         for (cell, builder) in cells.into_iter().zip(builders) {
             match cell {
                 None | Some("null") => builder.append_null(),

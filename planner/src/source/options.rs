@@ -96,6 +96,72 @@ impl DecompressedLimit {
     }
 }
 
+/// Bounds of what the files of a source hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct ContentLimits {
+    /// Most bytes of a cell. A row with a longer one is set aside.
+    pub cell: u64,
+    /// Most bytes of a record of a text. A file with a longer one is no table. It is at least twice the distance at which a
+    /// quote that is never closed is given up: one stray quote makes no file unreadable.
+    pub record: usize,
+    /// Most columns.
+    pub columns: usize,
+    /// Most bytes that a byte of a compressed file may unfold to, where it unfolds to more than
+    /// [`FREE_UNFOLDED`](Self::FREE_UNFOLDED).
+    pub ratio: u64,
+    /// Most bytes that are held at a time of what a file unfolds to: a page, the parts of a workbook, the texts of a batch.
+    pub held: u64,
+}
+
+impl Default for ContentLimits {
+    fn default() -> Self {
+        Self {
+            cell: 64 << 20,
+            record: 64 << 20,
+            columns: 100_000,
+            ratio: u64::MAX,
+            held: 4 << 30,
+        }
+    }
+}
+
+impl ContentLimits {
+    /// Of files that strangers send.
+    pub const STRICT: Self = Self {
+        cell: 1 << 20,
+        record: 32 << 20,
+        columns: 4096,
+        ratio: 200,
+        held: 256 << 20,
+    };
+
+    /// Bytes to which a file may unfold whatever its ratio is.
+    pub const FREE_UNFOLDED: u64 = 64 << 20;
+
+    /// Returns the stricter of both, bound by bound.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            cell: self.cell.min(other.cell),
+            record: self.record.min(other.record),
+            columns: self.columns.min(other.columns),
+            ratio: self.ratio.min(other.ratio),
+            held: self.held.min(other.held),
+        }
+    }
+
+    /// Why a cell of so many bytes is set aside, if it is.
+    pub(super) fn too_long(&self, cell: usize) -> Option<String> {
+        let most = self.cell;
+        (cell as u64 > most).then(|| format!("a cell of {cell} bytes, where {most} are the most"))
+    }
+
+    /// The most bytes that a compressed file of so many may unfold to.
+    pub(super) fn unfolded(&self, bytes: u64) -> u64 {
+        bytes.saturating_mul(self.ratio).max(Self::FREE_UNFOLDED)
+    }
+}
+
 /// What a person says about a source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceOptions {
@@ -127,6 +193,8 @@ pub struct SourceOptions {
     pub fetch: FetchLimits,
     /// Most bytes of a file once its compression is taken off.
     pub decompressed: DecompressedLimit,
+    /// Bounds of what the files hold.
+    pub limits: ContentLimits,
     /// What some locations are called in the output and in errors, by location.
     pub shown_as: Vec<(String, String)>,
 }

@@ -5,10 +5,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, RecordBatch, StringViewArray, StringViewBuilder, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringViewBuilder, new_null_array,
 };
-use arrow::compute::{CastOptions, cast_with_options, concat_batches};
-use arrow::datatypes::{DataType, FieldRef, TimeUnit};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::{CastOptions, cast_with_options, concat_batches, nullif};
+use arrow::datatypes::{DataType, FieldRef, Fields, Schema, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::json::writer::{EncoderOptions, make_encoder};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -19,10 +20,12 @@ use parquet::arrow::arrow_reader::{
 use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::RowGroupMetaData;
 
-use super::batch::RowOrigin;
+use super::batch::{BadRow, RowOrigin, raw_text};
 use super::dataset::SourceColumn;
 use super::error::SourceError;
 use super::header::column_names;
+use super::options::ContentLimits;
+use super::parquet_guard::{GuardedFile, check_footer};
 use super::rows::Rows;
 use crate::storage::{ByteFile, CachedFile};
 
@@ -37,6 +40,7 @@ pub(super) struct Footer {
 pub(super) fn read_footer(
     file: &ByteFile,
     path: &str,
+    limits: &ContentLimits,
     notes: &mut Vec<String>,
 ) -> Result<Footer, SourceError> {
     let broken = |reason: String| {
@@ -57,6 +61,8 @@ pub(super) fn read_footer(
     if tail == b"PARE" {
         return Err(broken("it is encrypted".to_owned()));
     }
+    let checked = check_footer(file, limits).map_err(|e| SourceError::io(path, "read", e))?;
+    checked.map_err(broken)?;
     let cached = CachedFile::from(file);
     let metadata = guard(|| {
         ArrowReaderMetadata::load(&cached, ArrowReaderOptions::new())
@@ -68,6 +74,7 @@ pub(super) fn read_footer(
             .map_err(|e| e.to_string())
     })
     .map_err(broken)?;
+    let metadata = with_views(metadata);
     let mut rows = 0_u64;
     for group in metadata.metadata().row_groups() {
         let count = u64::try_from(group.num_rows())
@@ -89,6 +96,50 @@ pub(super) fn read_footer(
         columns,
         rows,
     })
+}
+
+/// The same file with texts as views: a dictionary's value is held once, however many rows have it.
+fn with_views(metadata: ArrowReaderMetadata) -> ArrowReaderMetadata {
+    let views = view_fields(metadata.schema().fields());
+    let schema = Schema::new_with_metadata(views, metadata.schema().metadata().clone());
+    let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
+    let viewed = guard(|| {
+        ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options)
+            .map_err(|e| e.to_string())
+    });
+    viewed.unwrap_or(metadata)
+}
+
+fn view_fields(fields: &Fields) -> Fields {
+    let view = |field: &FieldRef| -> FieldRef {
+        let viewed = view_type(field.data_type());
+        Arc::new(field.as_ref().clone().with_data_type(viewed))
+    };
+    fields.iter().map(view).collect()
+}
+
+fn view_type(data_type: &DataType) -> DataType {
+    let inner = |field: &FieldRef| {
+        let viewed = view_type(field.data_type());
+        Arc::new(field.as_ref().clone().with_data_type(viewed))
+    };
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
+        DataType::Binary | DataType::LargeBinary => DataType::BinaryView,
+        DataType::Dictionary(_, values) if is_bytes(values) => view_type(values),
+        DataType::List(field) => DataType::List(inner(field)),
+        DataType::LargeList(field) => DataType::LargeList(inner(field)),
+        DataType::Struct(fields) => DataType::Struct(view_fields(fields)),
+        DataType::Map(field, sorted) => DataType::Map(inner(field), *sorted),
+        other => other.clone(),
+    }
+}
+
+fn is_bytes(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Binary | DataType::LargeBinary
+    )
 }
 
 /// Runs a decoder of the parquet crate, which panics on some broken files where it should refuse
@@ -144,13 +195,14 @@ pub(super) struct ParquetReader {
     row: u64,
     places: Arc<[Option<usize>]>,
     types: Arc<[DataType]>,
+    limits: ContentLimits,
 }
 
 impl ParquetReader {
     pub fn new(
         file: &ByteFile,
         path: &str,
-        metadata: &ArrowReaderMetadata,
+        (metadata, limits): (&ArrowReaderMetadata, ContentLimits),
         rows: Range<u64>,
         target: (Arc<[Option<usize>]>, Arc<[DataType]>),
         index: u32,
@@ -177,17 +229,18 @@ impl ParquetReader {
             )
             .map_err(|reason| SourceError::content(path, Some(rows.start + 1), reason))?;
         }
+        let read = groups
+            .iter()
+            .map(|group| metadata.metadata().row_group(*group));
+        let guarded = GuardedFile::new(file, &limits, read);
         let reader = guard(|| {
-            ParquetRecordBatchReaderBuilder::new_with_metadata(
-                CachedFile::from(file),
-                metadata.clone(),
-            )
-            .with_row_groups(groups)
-            .with_offset(usize::try_from(before).unwrap_or(usize::MAX))
-            .with_limit(limit)
-            .with_batch_size(batch_rows.min(limit).max(1))
-            .build()
-            .map_err(|e| e.to_string())
+            ParquetRecordBatchReaderBuilder::new_with_metadata(guarded, metadata.clone())
+                .with_row_groups(groups)
+                .with_offset(usize::try_from(before).unwrap_or(usize::MAX))
+                .with_limit(limit)
+                .with_batch_size(batch_rows.min(limit).max(1))
+                .build()
+                .map_err(|e| e.to_string())
         })
         .map_err(|reason| SourceError::content(path, Some(rows.start + 1), reason))?;
         Ok(Self {
@@ -198,6 +251,7 @@ impl ParquetReader {
             row: rows.start + 1,
             places: target.0,
             types: target.1,
+            limits,
         })
     }
 
@@ -241,11 +295,13 @@ impl ParquetReader {
                 None => new_null_array(data_type, count),
                 Some(array) => {
                     let field = &batch.schema().fields()[place.unwrap_or(0)].clone();
-                    guard(|| raw_array(field, array, data_type).map_err(|e| e.to_string()))
+                    let held = self.limits.held;
+                    guard(|| raw_array(field, array, data_type, held).map_err(|e| e.to_string()))
                         .map_err(broken)?
                 }
             });
         }
+        let bad = set_aside(&mut columns, count, &self.limits).map_err(broken)?;
         let origin = RowOrigin {
             rows: count as u32,
             file: self.file,
@@ -256,10 +312,60 @@ impl ParquetReader {
         Ok(Rows {
             columns,
             rows: count,
-            bad: Vec::new(),
+            bad,
             origin,
         })
     }
+}
+
+/// Takes the rows out that have a cell which is too long, and refuses a batch whose texts are too long together: rows that
+/// share a value of a dictionary hold it once here, and nowhere behind.
+fn set_aside(
+    columns: &mut [ArrayRef],
+    rows: usize,
+    limits: &ContentLimits,
+) -> Result<Vec<BadRow>, String> {
+    let mut bad: Vec<BadRow> = Vec::new();
+    let mut held = 0_u64;
+    for texts in columns
+        .iter()
+        .filter_map(|column| column.as_string_view_opt())
+    {
+        for (row, view) in texts.views().iter().enumerate() {
+            // The lower half of a view is its length.
+            let length = *view as u32;
+            held += u64::from(length);
+            if u64::from(length) <= limits.cell || texts.is_null(row) {
+                continue;
+            }
+            held -= u64::from(length);
+            let row = row as u32;
+            if let (Err(place), Some(reason)) = (
+                bad.binary_search_by_key(&row, |bad| bad.row),
+                limits.too_long(length as usize),
+            ) {
+                let raw = raw_text(texts.value(row as usize).as_bytes());
+                bad.insert(place, BadRow { row, reason, raw });
+            }
+        }
+    }
+    if held > limits.held {
+        let most = limits.held;
+        return Err(format!(
+            "{rows} rows hold {held} bytes of text; at most {most} can be held at a time"
+        ));
+    }
+    if !bad.is_empty() {
+        let rows: BooleanArray = {
+            let mut bad = bad.iter().map(|bad| bad.row as usize).peekable();
+            let out = (0..rows).map(|row| bad.next_if_eq(&row).is_some());
+            BooleanBuffer::from_iter(out).into()
+        };
+        for column in columns {
+            *column = nullif(column, &rows).map_err(|error| error.to_string())?;
+        }
+    }
+    Ok(bad)
 }
 
 /// Refuses texts that have no room in a batch, before they are unpacked: a column of a batch holds
@@ -285,6 +391,7 @@ fn raw_array(
     field: &FieldRef,
     array: &ArrayRef,
     target: &DataType,
+    held: u64,
 ) -> Result<ArrayRef, ArrowError> {
     let strict = CastOptions {
         safe: false,
@@ -292,7 +399,7 @@ fn raw_array(
     };
     if let DataType::Dictionary(_, values) = array.data_type() {
         let plain = cast_with_options(array, values, &strict)?;
-        return raw_array(field, &plain, target);
+        return raw_array(field, &plain, target, held);
     }
     if array.data_type() == target {
         return Ok(Arc::clone(array));
@@ -306,31 +413,28 @@ fn raw_array(
     }
     match array.data_type() {
         DataType::Utf8 | DataType::LargeUtf8 => cast_with_options(array, target, &strict),
-        DataType::Binary => hex_text(array.len(), array, |row| {
-            array.as_binary::<i32>().value(row)
-        }),
-        DataType::LargeBinary => hex_text(array.len(), array, |row| {
-            array.as_binary::<i64>().value(row)
-        }),
-        DataType::BinaryView => {
-            hex_text(array.len(), array, |row| array.as_binary_view().value(row))
+        DataType::Binary => hex_text(array, held, |row| array.as_binary::<i32>().value(row)),
+        DataType::LargeBinary => hex_text(array, held, |row| array.as_binary::<i64>().value(row)),
+        DataType::BinaryView => hex_text(array, held, |row| array.as_binary_view().value(row)),
+        DataType::FixedSizeBinary(_) => {
+            hex_text(array, held, |row| array.as_fixed_size_binary().value(row))
         }
-        DataType::FixedSizeBinary(_) => hex_text(array.len(), array, |row| {
-            array.as_fixed_size_binary().value(row)
-        }),
-        nested if nested.is_nested() => json_text(field, array).or_else(|_| display_text(array)),
-        _ => display_text(array),
+        nested if nested.is_nested() => match json_text(field, array, held)? {
+            Some(text) => Ok(text),
+            None => display_text(array, held),
+        },
+        _ => display_text(array, held),
     }
 }
 
 fn hex_text<'a>(
-    rows: usize,
     array: &dyn Array,
+    held: u64,
     value: impl Fn(usize) -> &'a [u8],
 ) -> Result<ArrayRef, ArrowError> {
-    let mut builder = StringViewBuilder::with_capacity(rows);
+    let mut builder = Texts::new(array.len(), held);
     let mut text = String::new();
-    for row in 0..rows {
+    for row in 0..array.len() {
         if array.is_null(row) {
             builder.append_null();
             continue;
@@ -340,15 +444,55 @@ fn hex_text<'a>(
             // Writing to a string does not fail.
             let _ = write!(text, "{byte:02x}");
         }
-        builder.append_value(&text);
+        builder.append(&text)?;
     }
-    Ok(Arc::new(builder.finish()))
+    Ok(builder.finish())
 }
 
-fn json_text(field: &FieldRef, array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+/// Texts that are made of what a file holds, so many bytes of them at most.
+struct Texts {
+    builder: StringViewBuilder,
+    left: u64,
+}
+
+impl Texts {
+    fn new(rows: usize, held: u64) -> Self {
+        Self {
+            builder: StringViewBuilder::with_capacity(rows),
+            left: held,
+        }
+    }
+
+    fn append(&mut self, text: &str) -> Result<(), ArrowError> {
+        let left = self.left.checked_sub(text.len() as u64);
+        self.left = left.ok_or_else(|| {
+            let problem = "the texts of a batch have more bytes than can be held at a time";
+            ArrowError::ComputeError(problem.to_owned())
+        })?;
+        self.builder.append_value(text);
+        Ok(())
+    }
+
+    fn append_null(&mut self) {
+        self.builder.append_null();
+    }
+
+    fn finish(mut self) -> ArrayRef {
+        Arc::new(self.builder.finish())
+    }
+}
+
+/// Nested values as JSON; none where some type has none.
+fn json_text(
+    field: &FieldRef,
+    array: &ArrayRef,
+    held: u64,
+) -> Result<Option<ArrayRef>, ArrowError> {
     let options = EncoderOptions::default().with_explicit_nulls(true);
-    let mut encoder = make_encoder(field, array, &options)?;
-    let mut builder = StringViewBuilder::with_capacity(array.len());
+    let Ok(mut encoder) = make_encoder(field, array, &options) else {
+        return Ok(None);
+    };
+    let mut builder = Texts::new(array.len(), held);
     let mut text = Vec::new();
     for row in 0..array.len() {
         if array.is_null(row) {
@@ -357,24 +501,22 @@ fn json_text(field: &FieldRef, array: &ArrayRef) -> Result<ArrayRef, ArrowError>
         }
         text.clear();
         encoder.encode(row, &mut text);
-        builder.append_value(String::from_utf8_lossy(&text));
+        builder.append(&String::from_utf8_lossy(&text))?;
     }
-    Ok(Arc::new(builder.finish()))
+    Ok(Some(builder.finish()))
 }
 
-fn display_text(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+fn display_text(array: &ArrayRef, held: u64) -> Result<ArrayRef, ArrowError> {
     let options = FormatOptions::default();
     let formatter = ArrayFormatter::try_new(array, &options)?;
-    let text: Result<StringViewArray, ArrowError> = (0..array.len())
-        .map(|row| {
-            if array.is_null(row) {
-                Ok(None)
-            } else {
-                Ok(Some(formatter.value(row).try_to_string()?))
-            }
-        })
-        .collect();
-    Ok(Arc::new(text?))
+    let mut builder = Texts::new(array.len(), held);
+    for row in 0..array.len() {
+        match array.is_null(row) {
+            true => builder.append_null(),
+            false => builder.append(&formatter.value(row).try_to_string()?)?,
+        }
+    }
+    Ok(builder.finish())
 }
 
 #[cfg(test)]
@@ -392,7 +534,7 @@ mod tests {
         let field: FieldRef = Arc::new(Field::new("nothing", DataType::Null, true));
         let nothing: ArrayRef = Arc::new(NullArray::new(3));
         for target in [DataType::Utf8View, DataType::Int64] {
-            let raw = raw_array(&field, &nothing, &target).unwrap();
+            let raw = raw_array(&field, &nothing, &target, 1 << 20).unwrap();
             assert_eq!((raw.data_type(), raw.null_count()), (&target, 3));
         }
     }

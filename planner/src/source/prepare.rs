@@ -13,7 +13,7 @@ use super::index::{Mark, TextIndex};
 use super::json_document::{is_document, stage_document};
 use super::jsonl::index_json;
 use super::locate::Located;
-use super::options::{Compression, Format, SourceOptions};
+use super::options::{Compression, ContentLimits, Format, SourceOptions};
 use super::parquet_rows::read_footer;
 use super::separated::{separated, skip_lines};
 use super::sheet::{check_workbook, stage_sheet};
@@ -69,7 +69,10 @@ pub(super) fn prepare(
         None => Compression::of_magic(&head_of(&file, path)?),
     };
     if compression != Compression::None {
-        file = stage.decompress(&file, compression, options.decompressed)?;
+        file = {
+            let limits = (options.decompressed, &options.limits);
+            stage.decompress(&file, compression, limits)?
+        };
     }
     let head = head_of(&file, path)?;
     let format = match options.format.or_else(|| Format::of_name(path)) {
@@ -77,7 +80,7 @@ pub(super) fn prepare(
         None => of_content(&head, path)?,
     };
     let found = match format {
-        Format::Parquet => parquet(&file, path, &mut notes)?,
+        Format::Parquet => parquet(&file, path, &options.limits, &mut notes)?,
         Format::Excel => excel(&stage, &file, path, options, &mut notes)?,
         Format::Csv | Format::Tsv | Format::Jsonl | Format::Json => {
             if let Some(what) = binary(&head) {
@@ -90,6 +93,11 @@ pub(super) fn prepare(
             text(&stage, (file, head), path, format, options, &mut notes)?
         }
     };
+    if found.columns.len() > options.limits.columns {
+        let (count, most) = (found.columns.len(), options.limits.columns);
+        let reason = format!("{count} columns, where {most} are the most");
+        return Err(SourceError::content(path, None, reason));
+    }
     Ok(Prepared {
         path: path.clone(),
         format,
@@ -146,8 +154,13 @@ fn of_content(head: &[u8], path: &str) -> Result<Format, SourceError> {
     })
 }
 
-fn parquet(file: &ByteFile, path: &str, notes: &mut Vec<String>) -> Result<Found, SourceError> {
-    let footer = read_footer(file, path, notes)?;
+fn parquet(
+    file: &ByteFile,
+    path: &str,
+    limits: &ContentLimits,
+    notes: &mut Vec<String>,
+) -> Result<Found, SourceError> {
+    let footer = read_footer(file, path, limits, notes)?;
     Ok(Found {
         rows: footer.rows,
         columns: footer.columns,
@@ -167,8 +180,9 @@ fn excel(
     options: &SourceOptions,
     notes: &mut Vec<String>,
 ) -> Result<Found, SourceError> {
-    check_workbook(file, path, options.decompressed)?;
-    let sheet = stage_sheet(stage, file, path, options.sheet.as_deref())?;
+    check_workbook(file, path, options.decompressed, &options.limits)?;
+    let choice = options.sheet.as_deref();
+    let sheet = stage_sheet(stage, (file, path), choice, &options.limits)?;
     notes.extend(sheet.notes);
     let mut found = csv(
         &sheet.file,
@@ -283,7 +297,7 @@ fn json(
     let document = options.skip_rows == 0 && is_document(&head, format);
     let staged;
     let (lines, start) = if document {
-        staged = stage_document(stage, file, path)?;
+        staged = stage_document(stage, file, path, options.limits.record)?;
         head = head_of(&staged, path)?;
         (&staged, (0, 0))
     } else {
@@ -297,7 +311,7 @@ fn json(
         offset: start.0 as u64,
         line: start.1 as u64 + 1,
     };
-    let found = index_json(lines, path, start)?;
+    let found = index_json(lines, path, start, &options.limits)?;
     if found.repeated {
         notes.push("some objects have a name twice: the last value counts".to_owned());
     }

@@ -72,7 +72,7 @@ pub(super) fn separated(
         }
         let (names, layout, header) = opening.columns(dialect, options, &mut found);
         let start = opening.start(&dialect, header);
-        let index = index_in_pieces(file, path, start, dialect, PIECE)?;
+        let index = index_in_pieces(file, path, start, (dialect, options.limits.record), PIECE)?;
         if dialect.terminator == b'\r' && index.line_feeds {
             // The first line feed lies beyond the head: carriage returns end no records here.
             dialect.terminator = b'\n';

@@ -6,15 +6,17 @@ use calamine::{Data, ExcelDateTime, Ods, Range, Reader, Xls, Xlsb, Xlsx};
 
 use super::dialect::SHEET_DIALECT;
 use super::error::SourceError;
-use super::options::DecompressedLimit;
+use super::options::{ContentLimits, DecompressedLimit};
 use super::stage::Stage;
 use crate::storage::{ByteFile, SeekableFile};
 
-/// A workbook whose used range has more cells is refused: it would be laid out whole in memory.
-const MAX_CELLS: u64 = 100_000_000;
+/// Bytes of a cell as it is laid out in memory, whole sheets at a time.
+const CELL_BYTES: u64 = 40;
 
-/// Bytes of all parts of a workbook: those of one sheet and the texts of all are held in memory.
-const MAX_UNFOLDED: u64 = 4 << 30;
+/// Bytes of a workbook that may unfold to anything, and the most that a byte of any part may unfold to beyond them, where
+/// the ratio of files is limited: parts hold markup, which is laid out in several times its size.
+const FREE_PART: u64 = 16 << 20;
+const PART_RATIO: u64 = 64;
 
 /// Bytes that a byte of the compression of archives (RFC 1951) stands for, at most.
 const MOST_UNFOLDED_OF_A_BYTE: u64 = 1032;
@@ -51,9 +53,11 @@ pub(super) fn check_workbook(
     file: &ByteFile,
     path: &str,
     limit: DecompressedLimit,
+    limits: &ContentLimits,
 ) -> Result<(), SourceError> {
-    let limit = DecompressedLimit(limit.0.min(MAX_UNFOLDED));
-    if file.size().saturating_mul(MOST_UNFOLDED_OF_A_BYTE) <= limit.0 {
+    let strict = limits.ratio < u64::MAX;
+    let limit = DecompressedLimit(limit.0.min(limits.held));
+    if !strict && file.size().saturating_mul(MOST_UNFOLDED_OF_A_BYTE) <= limit.0 {
         return Ok(());
     }
     let reader = SeekableFile::open(file).map_err(|e| SourceError::io(path, "open", e))?;
@@ -67,8 +71,14 @@ pub(super) fn check_workbook(
             continue;
         };
         let rest = limit.0 - unfolded;
+        let packed = part.compressed_size();
         // A broken part is found out when it is read.
-        unfolded += std::io::copy(&mut part.take(rest + 1), &mut std::io::sink()).unwrap_or(0);
+        let of_part = std::io::copy(&mut part.take(rest + 1), &mut std::io::sink()).unwrap_or(0);
+        if strict && of_part > FREE_PART.max(packed.saturating_mul(PART_RATIO)) {
+            let reason = format!("{packed} bytes of a part of the workbook unfold to {of_part}");
+            return Err(SourceError::content(path, None, reason));
+        }
+        unfolded += of_part;
         if unfolded > limit.0 {
             return Err(limit.broken(path));
         }
@@ -79,9 +89,9 @@ pub(super) fn check_workbook(
 /// Stages the chosen sheet, else the first one that is not empty.
 pub(super) fn stage_sheet(
     stage: &Stage,
-    file: &ByteFile,
-    path: &str,
+    (file, path): (&ByteFile, &str),
     choice: Option<&str>,
+    limits: &ContentLimits,
 ) -> Result<Sheet, SourceError> {
     let mut workbook = open(file, path)?;
     let names = each!(&workbook, book => book.sheet_names());
@@ -113,7 +123,8 @@ pub(super) fn stage_sheet(
                 format!("sheet {name:?} cannot be read: {reason}"),
             )
         };
-        workbook.check_size(&name).map_err(refuse)?;
+        let cells = limits.held / CELL_BYTES;
+        workbook.check_size(&name, cells).map_err(refuse)?;
         match each!(&mut workbook, book => book.worksheet_range(&name).map_err(|e| e.to_string())) {
             Ok(found) if found.is_empty() && choice.is_none() => {}
             Ok(found) => {
@@ -199,7 +210,7 @@ impl Workbook {
     /// Looks at the places of the cells before the range is laid out: two cells far apart may ask
     /// for more memory than there is. Only the two streamed formats need it; the older one has
     /// 16 M cells at most.
-    fn check_size(&mut self, name: &str) -> Result<(), String> {
+    fn check_size(&mut self, name: &str, most_cells: u64) -> Result<(), String> {
         let mut most = (0_u64, 0_u64);
         let mut least = (u64::MAX, u64::MAX);
         let mut see = |(row, column): (u32, u32)| {
@@ -227,7 +238,7 @@ impl Workbook {
         }
         let rows = most.0.saturating_sub(least.0) + 1;
         let columns = most.1.saturating_sub(least.1) + 1;
-        if rows * columns > MAX_CELLS {
+        if rows * columns > most_cells {
             return Err(format!(
                 "its {rows} rows and {columns} columns are too many"
             ));

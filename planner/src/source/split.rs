@@ -15,6 +15,7 @@ use super::dataset::{Content, Source, SourceFile};
 use super::error::SourceError;
 use super::index::Mark;
 use super::jsonl::JsonReader;
+use super::options::ContentLimits;
 use super::parquet_rows::{ParquetReader, read_footer};
 use super::rows::Rows;
 use crate::storage::ByteFile;
@@ -132,8 +133,14 @@ impl SplitReader {
             } => {
                 let span = span(marks, &local);
                 let layout = layout.clone();
-                let mut reader =
-                    CsvReader::new(bytes, &file.path, span, layout, places, file.number)?;
+                let mut reader = CsvReader::new(
+                    bytes,
+                    &file.path,
+                    span,
+                    (layout, file.limits),
+                    places,
+                    file.number,
+                )?;
                 reader.skip(local.start - span.0.row)?;
                 Ok(Reader::Csv(Box::new(reader)))
             }
@@ -141,8 +148,14 @@ impl SplitReader {
                 let span = span(marks, &local);
                 let by_name = Arc::clone(&self.by_name);
                 let width = self.types.len();
-                let mut reader =
-                    JsonReader::new(bytes, &file.path, span, by_name, width, file.number)?;
+                let mut reader = JsonReader::new(
+                    bytes,
+                    &file.path,
+                    span,
+                    (by_name, width),
+                    file.limits,
+                    file.number,
+                )?;
                 reader.skip(local.start - span.0.row)?;
                 Ok(Reader::Jsonl(Box::new(reader)))
             }
@@ -150,13 +163,13 @@ impl SplitReader {
                 file: bytes,
                 footer,
             } => {
-                let footer = known_footer(footer, bytes, &file.path)?;
+                let footer = known_footer(footer, (bytes, &file.path), &file.limits)?;
                 let target = (places, Arc::clone(&self.types));
                 let batch_rows = usize::try_from(self.batch_rows).unwrap_or(usize::MAX);
                 let reader = ParquetReader::new(
                     bytes,
                     &file.path,
-                    footer,
+                    (footer, file.limits),
                     local,
                     target,
                     file.number,
@@ -237,13 +250,13 @@ impl Reader {
 /// The footer of a Parquet file, read if it is not known yet.
 fn known_footer<'a>(
     footer: &'a OnceLock<ArrowReaderMetadata>,
-    file: &ByteFile,
-    path: &str,
+    (file, path): (&ByteFile, &str),
+    limits: &ContentLimits,
 ) -> Result<&'a ArrowReaderMetadata, SourceError> {
     if let Some(known) = footer.get() {
         return Ok(known);
     }
-    let read = read_footer(file, path, &mut Vec::new())?.metadata;
+    let read = read_footer(file, path, limits, &mut Vec::new())?.metadata;
     Ok(footer.get_or_init(|| read))
 }
 

@@ -5,8 +5,11 @@ use std::io::{self, Read, Write};
 use encoding_rs::{CoderResult, Encoding};
 
 use super::error::SourceError;
-use super::options::{Compression, DecompressedLimit};
+use super::options::{Compression, ContentLimits, DecompressedLimit};
 use crate::storage::{ByteFile, Place, PlaceWriter};
+
+/// Memory of a decoder of xz at its highest usual level.
+const XZ_DICTIONARY: u64 = 128 << 20;
 
 /// Bytes decoded at a time.
 const CHUNK: usize = 256 * 1024;
@@ -55,8 +58,9 @@ impl Stage {
         &self,
         file: &ByteFile,
         by: Compression,
-        limit: DecompressedLimit,
+        (limit, limits): (DecompressedLimit, &ContentLimits),
     ) -> Result<ByteFile, SourceError> {
+        let most = limits.unfolded(file.size());
         let opened = file
             .open(0..file.size())
             .map_err(|e| SourceError::io(&self.shown, "open", e))?;
@@ -77,7 +81,16 @@ impl Stage {
                 Box::new(zstd::stream::read::Decoder::new(opened).map_err(broken)?)
             }
             Compression::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(opened)),
-            Compression::Xz => Box::new(liblzma::read::XzDecoder::new_multi_decoder(opened)),
+            Compression::Xz => {
+                // A stream may ask for a dictionary of 4 GiB.
+                let most = limits.held.max(XZ_DICTIONARY);
+                let stream = liblzma::stream::Stream::new_stream_decoder(
+                    most,
+                    liblzma::stream::CONCATENATED,
+                );
+                let stream = stream.map_err(|e| broken(e.into()))?;
+                Box::new(liblzma::read::XzDecoder::new_stream(opened, stream))
+            }
         };
         let (staged, ()) = self.write("plain", |out| {
             let mut chunk = vec![0; CHUNK];
@@ -90,6 +103,17 @@ impl Stage {
                 unfolded += read as u64;
                 if unfolded > limit.0 {
                     return Err(limit.broken(&self.shown));
+                }
+                if unfolded > most {
+                    return Err(SourceError::content(
+                        &self.shown,
+                        None,
+                        format!(
+                            "{} bytes of {name} unfold to more than {most}: more than {} times their size",
+                            file.size(),
+                            limits.ratio
+                        ),
+                    ));
                 }
                 out.write_all(&chunk[..read])
                     .map_err(|e| SourceError::io(&self.shown, "write a staged copy of", e))?;

@@ -158,6 +158,15 @@ pub struct ReadOptions {
     /// of a workbook may have 4 GiB at most, for they are held in memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_decompressed_bytes: Option<ByteSize>,
+    /// Most bytes of a cell, such as `1MiB`; a row with a longer one is set aside. 64 MiB when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cell_bytes: Option<ByteSize>,
+    /// Most columns; 100,000 when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_columns: Option<usize>,
+    /// Whether the files come from strangers: small ones may not unfold to large ones. Left out, they may.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub strict: bool,
     /// Most seconds for fetching a document from the web; an hour when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<u64>,

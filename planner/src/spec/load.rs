@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::JobSpec;
+use super::{BusinessRule, DocumentLimits, JobSpec, PATTERNS};
 use crate::error::{Error, Result};
 
 impl JobSpec {
@@ -15,23 +15,34 @@ impl JobSpec {
         Self::parse(&text, &file, overrides)
     }
 
-    /// Reads a spec from `text`, which `file` names in errors.
+    /// Reads a spec of this machine's user from `text`, which `file` names in errors.
+    ///
+    /// # Errors
+    /// The text is no spec, or breaks [`DocumentLimits::LOCAL`].
     pub fn parse(text: &str, file: &str, overrides: &[String]) -> Result<Self> {
-        let mut document = Self::document(text, file)?;
+        let mut document = Self::local_document(text, file)?;
         for assignment in overrides {
             set(&mut document, assignment)?;
         }
         Self::from_value(document, file)
     }
 
-    /// The document that `text` holds, in JSON or YAML.
+    /// Returns the document that `text` holds, in JSON or YAML, for a text that came over the network or in SQL.
+    ///
+    /// # Errors
+    /// The text is neither, or breaks [`DocumentLimits::WIRE`].
     pub fn document(text: &str, file: &str) -> Result<Value> {
-        // JSON is YAML, but its own parser knows the line of a mistake better.
-        if text.trim_start().starts_with('{') {
-            serde_json::from_str(text).map_err(|error| spec_error(file, "document", error))
-        } else {
-            serde_norway::from_str(text).map_err(|error| spec_error(file, "document", error))
-        }
+        let document = DocumentLimits::WIRE.json_or_yaml(text);
+        document.map_err(|problem| spec_error(file, "document", problem))
+    }
+
+    /// Returns the document that `text` holds, in JSON or YAML, for a text of this machine's user.
+    ///
+    /// # Errors
+    /// The text is neither, or breaks [`DocumentLimits::LOCAL`].
+    pub fn local_document(text: &str, file: &str) -> Result<Value> {
+        let document = DocumentLimits::LOCAL.json_or_yaml(text);
+        document.map_err(|problem| spec_error(file, "document", problem))
     }
 
     /// Reads a spec from a document already parsed.
@@ -74,6 +85,16 @@ impl JobSpec {
         {
             let problem = "expected a multiple of 8192";
             return Err(spec_error(file, "output.rows_per_file", problem));
+        }
+        let schema = self.dataset.schema.iter();
+        let columns = schema.flat_map(|schema| &schema.columns);
+        let rules = columns
+            .chain(&self.dataset.columns)
+            .flat_map(|column| &column.business_rules);
+        let patterns = rules.filter(|rule| matches!(rule, BusinessRule::Regex(_)));
+        if patterns.count() > PATTERNS {
+            let problem = format!("a contract may have {PATTERNS} regular expressions");
+            return Err(spec_error(file, "dataset.columns", problem));
         }
         if self.source.location.0.is_empty() {
             return Err(spec_error(

@@ -3,9 +3,49 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use regex::{Regex, RegexBuilder};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Most bytes of the text of a regular expression.
+pub const PATTERN_BYTES: usize = 4096;
+
+/// Most bytes of the SQL of a condition.
+pub const CONDITION_BYTES: usize = 4096;
+
+/// Most regular expressions of a contract.
+pub(crate) const PATTERNS: usize = 512;
+
+/// Most bytes of a regular expression once it is compiled, and of the tables that it makes while it runs.
+const COMPILED_BYTES: usize = 1 << 20;
+
+/// Compiles the regular expression of a rule, which matches whole values.
+///
+/// # Errors
+/// The text is no regular expression, or a larger one than rules may have.
+pub(crate) fn rule_regex(pattern: &str) -> Result<Regex, String> {
+    if pattern.len() > PATTERN_BYTES {
+        return Err(format!(
+            "a regular expression may have {PATTERN_BYTES} bytes"
+        ));
+    }
+    // By itself first: a message shows the pattern as it was written, and a parenthesis cannot close the group below.
+    let compiled = |pattern: &str| {
+        RegexBuilder::new(pattern)
+            .size_limit(COMPILED_BYTES)
+            .dfa_size_limit(COMPILED_BYTES)
+            .build()
+    };
+    compiled(pattern)
+        .and_then(|_| compiled(&format!("^(?:{pattern})$")))
+        .map_err(|error| match error {
+            regex::Error::CompiledTooBig(_) => {
+                format!("it takes more than {COMPILED_BYTES} bytes once it is compiled")
+            }
+            error => error.to_string(),
+        })
+}
 
 /// What must hold of each value of a column. A missing value breaks `not_null` and nothing else.
 #[derive(Debug, Clone, PartialEq)]

@@ -96,6 +96,15 @@ pub(crate) fn overlay(base: &mut Value, over: &Value) {
 }
 
 impl SpecPolicy {
+    /// Returns the policy for a tenant that may keep so many bytes.
+    pub(crate) fn within(&self, storage_bytes: Option<i64>) -> Self {
+        let kept = storage_bytes.map_or(u64::MAX, |bytes| u64::try_from(bytes).unwrap_or(0));
+        Self {
+            decompressed: self.decompressed.min(kept),
+            ..self.clone()
+        }
+    }
+
     /// Reads a spec and refuses what a tenant, of this name, may not ask for.
     pub(crate) fn check(&self, document: Value, tenant: &str) -> Result<JobSpec, SpecProblem> {
         let memory = document.pointer("/options/memory_limit");
@@ -172,6 +181,8 @@ impl SpecPolicy {
             .max_decompressed_bytes
             .map_or(self.decompressed, |size| size.0);
         read.max_decompressed_bytes = Some(ByteSize(asked.min(self.decompressed)));
+        // What strangers send is read with the bounds for it, which a request may make narrower.
+        read.strict = true;
         let most = ByteSize(self.memory_limit);
         if spec.options.memory_limit.0 > most.0 {
             if asks_for_memory {

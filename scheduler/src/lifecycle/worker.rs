@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use backon::{ExponentialBuilder, Retryable};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use planner::cluster::ClusterAddress;
-use planner::run::{Finished, JobRun, Phase, Progress};
+use planner::run::{Admission, Finished, JobRun, Phase, Progress};
 use planner::sink::detach_tokens;
 use planner::spec::{ByteSize, JobSpec, Partitions};
 use planner::steps::StepSpec;
@@ -221,6 +221,9 @@ impl Workers {
                         return;
                     }
                     Ok(None) => Ending::Cancelled,
+                    Err(error @ MetadataError::StorageSpent { .. }) => {
+                        Ending::Failed(JobFailure::new("refused", error.to_string()).document())
+                    }
                     Err(error) => {
                         warn!(%error, "a job could not be published");
                         if matches!(error, MetadataError::Fenced) {
@@ -344,7 +347,7 @@ impl Workers {
         let token_key = vault.keys().writing.clone();
         let options = self.options.clone();
         let memory = Arc::clone(&self.memory);
-        let (job, output) = (claim.job.clone(), claim.output.clone());
+        let (job, output, fence) = (claim.job.clone(), claim.output.clone(), claim.fence.clone());
         let jobs = self.jobs.clone();
         let gate = Arc::clone(&self.gate);
         let work = async move {
@@ -393,6 +396,7 @@ impl Workers {
             run.memory = Some(memory);
             run.progress = progress;
             run.checkpoint = Some(store.place(&checkpoint_of(&output)));
+            run.admission = Some(admission(metadata.clone(), fence));
             let bytes = job.source_bytes.unwrap_or(0);
             let run = async move { run.run().await };
             let done = jobs.spawn(run.in_current_span());
@@ -509,6 +513,29 @@ impl Workers {
             (Err(_), _) => retry(JobFailure::new("bug", "the job panicked")),
         }
     }
+}
+
+/// Reserves the rows of a source once they are counted, on the runtime of the service: that of jobs may have no thread
+/// left for a connection to the database.
+fn admission(metadata: MetadataStore, fence: Fence) -> Admission {
+    let service = Handle::current();
+    Admission::new(move |rows| {
+        let (metadata, fence) = (metadata.clone(), fence.clone());
+        let rows = i64::try_from(rows).unwrap_or(i64::MAX);
+        let reserving = service.spawn(async move { metadata.reserve(&fence, rows).await });
+        Box::pin(async move {
+            let reserved = reserving.await;
+            let reserved = reserved.map_err(|_| planner::Error::Bug("a reservation panicked"))?;
+            reserved.map_err(|error| planner::Error::Elsewhere {
+                kind: match &error {
+                    MetadataError::QuotaSpent { .. } => planner::ErrorKind::Refused,
+                    error if error.is_transient() => planner::ErrorKind::Unavailable,
+                    _ => planner::ErrorKind::Bug,
+                },
+                message: error.to_string(),
+            })
+        })
+    })
 }
 
 /// Where a job keeps what it learns, beside the outputs of its attempts.

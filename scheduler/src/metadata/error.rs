@@ -24,9 +24,21 @@ pub enum MetadataError {
         queued: i64,
     },
     /// A tenant has had as many rows cleaned this month as it may.
-    #[error("the quota of {limit} rows for this month is spent")]
+    #[error(
+        "the quota of {limit} rows for this month is spent: {held} are used or reserved, and {rows} more are needed"
+    )]
     QuotaSpent {
         /// Rows that it may have.
+        limit: i64,
+        /// Rows that it has used, and that its jobs hold which have not ended.
+        held: i64,
+        /// Rows that are asked for.
+        rows: i64,
+    },
+    /// A tenant keeps as many bytes as it may.
+    #[error("the storage of the tenant is full: it may keep {limit} bytes of uploads and outputs")]
+    StorageSpent {
+        /// Bytes that it may keep.
         limit: i64,
     },
     /// The job is somebody else's by now: whoever gets this must stop.

@@ -10,7 +10,7 @@ use super::audit::{self, AuditEntry};
 use super::database::{Scope, Transaction};
 use super::error::{MetadataError, Result};
 use super::record::{Record, params};
-use super::{MetadataStore, events, uploads};
+use super::{MetadataStore, events, quota, uploads};
 
 /// Where a job is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -299,7 +299,7 @@ impl MetadataStore {
         // One submission of a tenant at a time: limits and keys hold exactly.
         let limits = transaction
             .optional(
-                "SELECT max_queued, rows_per_month FROM tenants WHERE id = $1 {lock}",
+                "SELECT max_queued FROM tenants WHERE id = $1 {lock}",
                 params![tenant],
             )
             .await?;
@@ -324,29 +324,19 @@ impl MetadataStore {
         if queued >= limits.int("max_queued")? {
             return Err(MetadataError::QueueFull { queued });
         }
-        if let Some(limit) = limits.opt_int("rows_per_month")? {
-            let used = transaction
-                .optional(
-                    "SELECT rows FROM usage WHERE tenant_id = $1 AND month = {month}",
-                    params![tenant],
-                )
-                .await?;
-            let used = used.map_or(Ok(0), |row| row.int("rows"))?;
-            if used >= limit {
-                return Err(MetadataError::QuotaSpent { limit });
-            }
-        }
         let new = &submission.job;
         let (status, source_bytes) = match new.uploads.is_empty() {
             true => (JobStatus::Queued, new.source_bytes),
             false => uploads::state_of(transaction.as_mut(), tenant, &new.uploads).await?,
         };
+        let reserved = quota::estimated_rows(source_bytes);
+        quota::check_rows(transaction.as_mut(), tenant, None, reserved).await?;
         let dataset = dataset_named(transaction.as_mut(), tenant, &new.dataset).await?;
         transaction
             .execute(
                 "INSERT INTO jobs (id, tenant_id, dataset_id, dataset_name, spec, source_bytes, status, priority,
-                   created_by, created_at, updated_at, not_before, deadline_at, max_attempts, traceparent)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, {now}, {now}, {now}, {after $10}, $11, $12)",
+                   created_by, created_at, updated_at, not_before, deadline_at, max_attempts, traceparent, reserved_rows)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, {now}, {now}, {now}, {after $10}, $11, $12, $13)",
                 params![
                     new.id,
                     tenant,
@@ -360,6 +350,7 @@ impl MetadataStore {
                     new.deadline_seconds,
                     new.max_attempts,
                     planner::telemetry::traceparent().as_deref(),
+                    reserved,
                 ],
             )
             .await?;

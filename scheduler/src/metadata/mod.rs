@@ -18,6 +18,7 @@ mod postgres;
 mod provenance;
 mod publish;
 mod queue;
+mod quota;
 mod record;
 mod reviews;
 mod sqlite;

@@ -8,7 +8,7 @@ use super::error::{MetadataError, Result};
 use super::provenance::{Cell, ColumnCount};
 use super::queue::{Fence, end_attempt, leave, lock_tenant};
 use super::record::params;
-use super::{MetadataStore, audit, checkpoints, events};
+use super::{MetadataStore, audit, checkpoints, events, quota};
 
 /// What is to be published.
 #[derive(Debug, Clone)]
@@ -73,7 +73,8 @@ impl MetadataStore {
     /// hindrance as long as nobody took the job: whoever takes it changes its state first.
     ///
     /// # Errors
-    /// [`MetadataError::Fenced`] when the job is not this worker's any more.
+    /// [`MetadataError::Fenced`] when the job is not this worker's any more, [`MetadataError::StorageSpent`] when the
+    /// tenant cannot keep the output.
     pub async fn publish(&self, fence: &Fence, publication: &Publication) -> Result<Option<i64>> {
         let (tenant, job) = (fence.tenant_id, fence.job_id);
         let mut transaction = self.write(Scope::Service).await?;
@@ -242,6 +243,8 @@ impl MetadataStore {
                 ],
             )
             .await?;
+        // Its bytes count by now.
+        quota::check_storage(transaction.as_mut(), tenant, 0).await?;
         leave(transaction.as_mut(), tenant, job, fence.attempt).await?;
         end_attempt(transaction.as_mut(), job, fence.attempt, "published", None).await?;
         let data = json!({"status": "success", "attempt": fence.attempt, "version": version});

@@ -21,6 +21,8 @@ pub struct Limits {
     pub weight: f64,
     /// Rows of sources in a month; as many as there are when none.
     pub rows_per_month: Option<i64>,
+    /// Bytes of uploads and outputs that are kept; as many as there is room for when none.
+    pub storage_bytes: Option<i64>,
     /// Calls of the API in a second, in the mean.
     pub calls_per_second: f64,
 }
@@ -32,6 +34,7 @@ impl Default for Limits {
             max_queued: 1000,
             weight: 1.0,
             rows_per_month: None,
+            storage_bytes: None,
             calls_per_second: 50.0,
         }
     }
@@ -80,6 +83,7 @@ fn read(row: &Record) -> Result<Tenant> {
             max_queued: row.int("max_queued")?,
             weight: row.float("weight")?,
             rows_per_month: row.opt_int("rows_per_month")?,
+            storage_bytes: row.opt_int("storage_bytes")?,
             calls_per_second: row.float("calls_per_second")?,
         },
         running: row.int("running")?,
@@ -108,6 +112,9 @@ fn check_limits(limits: &Limits) -> Result<()> {
     if limits.rows_per_month.is_some_and(|rows| rows < 0) {
         return wrong("rows_per_month is 0 or more");
     }
+    if limits.storage_bytes.is_some_and(|bytes| bytes < 0) {
+        return wrong("storage_bytes is 0 or more");
+    }
     let fits = |number: f64| number.is_finite() && (0.001..=1e6).contains(&number);
     if !fits(limits.weight) || !fits(limits.calls_per_second) {
         return wrong("weight and calls_per_second are from 0.001 to 1000000");
@@ -124,8 +131,9 @@ impl MetadataStore {
         let mut transaction = self.write(Scope::Service).await?;
         let added = transaction
             .execute(
-                "INSERT INTO tenants (id, name, created_at, max_running, max_queued, weight, rows_per_month, calls_per_second)
-                 VALUES ($1, $2, {now}, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING",
+                "INSERT INTO tenants (id, name, created_at, max_running, max_queued, weight, rows_per_month, calls_per_second,
+                   storage_bytes)
+                 VALUES ($1, $2, {now}, $3, $4, $5, $6, $7, $8) ON CONFLICT (name) DO NOTHING",
                 params![
                     id,
                     name,
@@ -134,6 +142,7 @@ impl MetadataStore {
                     limits.weight,
                     limits.rows_per_month,
                     limits.calls_per_second,
+                    limits.storage_bytes,
                 ],
             )
             .await?;
@@ -195,7 +204,7 @@ impl MetadataStore {
         let changed = transaction
             .execute(
                 "UPDATE tenants SET max_running = $2, max_queued = $3, weight = $4, rows_per_month = $5,
-                   calls_per_second = $6, suspended = $7 WHERE id = $1",
+                   calls_per_second = $6, suspended = $7, storage_bytes = $8 WHERE id = $1",
                 params![
                     id,
                     limits.max_running,
@@ -204,6 +213,7 @@ impl MetadataStore {
                     limits.rows_per_month,
                     limits.calls_per_second,
                     suspended,
+                    limits.storage_bytes,
                 ],
             )
             .await?;
@@ -222,6 +232,7 @@ impl MetadataStore {
                 "max_queued": limits.max_queued,
                 "weight": limits.weight,
                 "rows_per_month": limits.rows_per_month,
+                "storage_bytes": limits.storage_bytes,
                 "calls_per_second": limits.calls_per_second,
                 "suspended": suspended,
             }),

@@ -11,7 +11,7 @@ use super::database::{Scope, Transaction};
 use super::error::{MetadataError, Result};
 use super::jobs::JobStatus;
 use super::record::{Record, params};
-use super::{MetadataStore, events, queue};
+use super::{MetadataStore, events, queue, quota};
 
 /// A file that was sent, or is being sent.
 #[derive(Debug, Clone, PartialEq)]
@@ -178,6 +178,7 @@ impl MetadataStore {
     /// Remembers that a part is there, over an earlier one of the same number.
     pub async fn add_part(&self, tenant: Uuid, id: Uuid, part: &UploadPart) -> Result<Upload> {
         let mut transaction = self.write(Scope::Tenant(tenant)).await?;
+        queue::lock_tenant(transaction.as_mut(), tenant).await?;
         let row = transaction
             .optional(
                 "SELECT * FROM uploads WHERE tenant_id = $1 AND id = $2 {lock}",
@@ -191,13 +192,16 @@ impl MetadataStore {
                 "the upload is complete already".to_owned(),
             ));
         }
+        let before: i64 = upload.parts.iter().map(|part| part.bytes).sum();
         upload.parts.retain(|known| known.number != part.number);
         upload.parts.push(part.clone());
         upload.parts.sort_by_key(|part| part.number);
+        let received: i64 = upload.parts.iter().map(|part| part.bytes).sum();
+        quota::check_storage(transaction.as_mut(), tenant, received - before).await?;
         transaction
             .execute(
-                "UPDATE uploads SET parts = $3 WHERE tenant_id = $1 AND id = $2",
-                params![tenant, id, json!(upload.parts)],
+                "UPDATE uploads SET parts = $3, received_bytes = $4 WHERE tenant_id = $1 AND id = $2",
+                params![tenant, id, json!(upload.parts), received],
             )
             .await?;
         transaction.commit().await?;
@@ -217,13 +221,16 @@ impl MetadataStore {
         queue::lock_tenant(transaction.as_mut(), tenant).await?;
         let row = transaction
             .optional(
-                "UPDATE uploads SET completed_at = coalesce(completed_at, {now}), bytes = $3, sha256 = $4
+                "UPDATE uploads SET completed_at = coalesce(completed_at, {now}), bytes = $3, sha256 = $4,
+                   received_bytes = $3
                  WHERE tenant_id = $1 AND id = $2 RETURNING *",
                 params![tenant, id, bytes, sha256],
             )
             .await?
             .ok_or_else(gone)?;
         let upload = read(&row)?;
+        // Its bytes count by now.
+        quota::check_storage(transaction.as_mut(), tenant, 0).await?;
         let entry = AuditEntry {
             actor: actor.to_owned(),
             action: "dataset_uploaded",

@@ -3,40 +3,122 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
+use planner::spec::{ByteSize, DocumentLimits};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::access_log::Asker;
-use super::body::is_asleep;
+use super::body::{BodyError, Paced, collected};
 use super::{App, Problem};
-use crate::access::{Action, Caller};
+use crate::access::{Action, Caller, Permit};
+use crate::limits::PARSED_AT_SIGHT;
 
-/// A JSON document.
+/// A JSON document, received and parsed within the limits of its sender's tenant.
 pub(crate) struct Document<T>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Document<T> {
+impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<App>> for Document<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match axum::Json::<Value>::from_request(request, state).await {
-            Ok(axum::Json(document)) => read(document).map(Self),
-            Err(JsonRejection::JsonDataError(error)) => {
-                Err(Problem::invalid(reason(&error.body_text())))
-            }
-            Err(JsonRejection::MissingJsonContentType(_)) => {
-                Err(Problem::media_type("expected application/json"))
-            }
-            Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                Err(Problem::too_large("a document may have 2 MiB"))
-            }
-            Err(error) if is_asleep(&error) => Err(Problem::too_slow()),
-            Err(error) => Err(Problem::bad_request(reason(&error.body_text()))),
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            return Err(Problem::media_type("expected application/json"));
+        }
+        let sender = request.extensions().get::<Sender>().cloned();
+        let sender = sender.unwrap_or_default();
+        let content = received(app, &sender, request.into_body()).await?;
+        parsed(app, &sender, content, read).await.map(Self)
+    }
+}
+
+/// Whose request it is, for what is counted by tenant and key.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sender {
+    pub(super) tenant: Uuid,
+    pub(super) actor: Box<str>,
+}
+
+impl Sender {
+    pub(super) fn of(caller: &Caller) -> Self {
+        Self {
+            tenant: caller.tenant_id(),
+            actor: caller.actor.as_str().into(),
         }
     }
+
+    /// Waits for the right to send a body.
+    pub(super) async fn turn(&self, app: &App) -> Result<Permit, Problem> {
+        let permit = app.bodies.take(self.tenant, &self.actor).await;
+        permit.ok_or_else(|| {
+            Problem::busy("the tenant, or its key, sends too many bodies at the same time")
+        })
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    let kind = kind.to_ascii_lowercase();
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+/// A document as it is received.
+pub(super) async fn received(app: &App, sender: &Sender, body: Body) -> Result<Vec<u8>, Problem> {
+    let _turn = sender.turn(app).await?;
+    let body = Paced::new(body.into_data_stream(), app.options.requests.least_rate);
+    let most = DocumentLimits::WIRE.json_bytes;
+    collected(body, most).await.map_err(|error| match error {
+        BodyError::TooLarge(_) => {
+            let most = ByteSize(most as u64);
+            Problem::too_large(format!("a JSON document may have {most}"))
+        }
+        other => other.into(),
+    })
+}
+
+/// A JSON document within its limits, and what is made of it. A large one is parsed by a thread of its own, of which a
+/// tenant has few.
+pub(super) async fn parsed<T: Send + 'static>(
+    app: &App,
+    sender: &Sender,
+    content: Vec<u8>,
+    make: impl FnOnce(Value) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let size = content.len();
+    let parse = move || {
+        let text = std::str::from_utf8(&content);
+        let text = text.map_err(|_| Problem::bad_request("the document is not UTF-8"))?;
+        let document = DocumentLimits::WIRE.json(text);
+        make(document.map_err(Problem::bad_request)?)
+    };
+    if size <= PARSED_AT_SIGHT {
+        return parse();
+    }
+    off_the_workers(app, sender, parse).await
+}
+
+/// Runs what takes time by a thread of its own, of which a tenant has few.
+pub(super) async fn off_the_workers<T: Send + 'static>(
+    app: &App,
+    sender: &Sender,
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let turn = app.parses.take(sender.tenant, &sender.actor).await;
+    let turn = turn.ok_or_else(|| {
+        Problem::busy("the tenant has too many documents parsed at the same time")
+    })?;
+    let done = tokio::task::spawn_blocking(move || {
+        let done = work();
+        drop(turn);
+        done
+    });
+    done.await.map_err(|_| Problem::internal())?
 }
 
 /// A document of the API; all of them are objects.
@@ -55,12 +137,7 @@ fn read<T: DeserializeOwned>(document: Value) -> Result<T, Problem> {
 
 /// The text behind the last prefix that axum puts before an error.
 fn reason(text: &str) -> String {
-    let known = [
-        "Failed to deserialize the JSON body into the target type: ",
-        "Failed to parse the request body as JSON: ",
-        "Failed to deserialize query string: ",
-        "Invalid URL: ",
-    ];
+    let known = ["Failed to deserialize query string: ", "Invalid URL: "];
     let found = known.iter().find_map(|prefix| text.strip_prefix(prefix));
     found.unwrap_or(text).to_owned()
 }
@@ -102,6 +179,7 @@ impl FromRequestParts<Arc<App>> for Caller {
         if let Some(asker) = parts.extensions.get::<Asker>() {
             asker.is(&caller);
         }
+        parts.extensions.insert(Sender::of(&caller));
         let rate = caller.tenant.limits.calls_per_second;
         app.rates
             .take(caller.tenant_id(), rate)

@@ -3,29 +3,29 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::multipart::{Field, MultipartError, MultipartRejection};
 use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use bytes::Bytes;
+use futures::StreamExt;
+use planner::spec::{ByteSize, DocumentLimits};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::body::{file_name, is_asleep, limited};
-use super::extract::{Named, Params};
+use super::body::{BodyError, FormBody, Paced, Taken, file_name, limited};
+use super::extract::{Named, Params, Sender, off_the_workers, parsed, received};
 use super::problem::Problems;
+use super::uploads::most_bytes;
 use super::{App, Problem};
 use crate::access::{Action, Caller};
 use crate::lifecycle::{overlay, spec_of_upload, upload_of, version_of};
-use crate::metadata::{Idempotency, Job, JobStatus, NewJob, Submission};
+use crate::limits::{FIELD_BYTES, FORM_OVERHEAD, RULES, UPLOADS_OF_JOB};
+use crate::metadata::{Idempotency, Job, JobStatus, MetadataError, NewJob, Submission};
 use crate::storage::{Stored, hexadecimal};
-
-/// Most bytes of a field that is no file.
-const FIELD_BYTES: usize = 1 << 20;
-
-/// Most bytes of a job spec.
-const SPEC_BYTES: usize = 2 << 20;
 
 /// Priorities that a job may have among those of its tenant.
 const PRIORITIES: std::ops::RangeInclusive<i64> = -100..=100;
@@ -52,7 +52,7 @@ pub(crate) struct IngestForm {
 }
 
 /// How a job is to be run.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(default)]
 pub(crate) struct IngestParams {
@@ -131,19 +131,20 @@ pub(crate) async fn ingest(
     let kind = kind.split(';').next().unwrap_or_default().trim();
     let order = match kind.to_ascii_lowercase().as_str() {
         "multipart/form-data" => {
-            let form = Multipart::from_request(request, &app).await;
+            let _turn = Sender::of(&caller).turn(&app).await?;
+            let (parts, body) = request.into_parts();
+            let taken = Taken::default();
+            let body = Paced::new(body.into_data_stream(), app.options.requests.least_rate);
+            let body = Body::from_stream(FormBody::new(body, taken.clone()));
+            let form = Multipart::from_request(Request::from_parts(parts, body), &app).await;
             let form =
                 form.map_err(|error: MultipartRejection| Problem::bad_request(error.body_text()))?;
-            from_form(&app, &caller, form, &params).await?
+            from_form(&app, &caller, (form, taken), &params).await?
         }
         "application/json" => {
-            let content = axum::body::to_bytes(request.into_body(), SPEC_BYTES).await;
-            let content = content.map_err(|error| match is_asleep(&error) {
-                true => Problem::too_slow(),
-                false => Problem::too_large("a job spec may have 2 MiB"),
-            })?;
-            let spec = serde_json::from_slice(&content);
-            let spec = spec.map_err(|error| Problem::bad_request(error.to_string()))?;
+            let sender = Sender::of(&caller);
+            let content = received(&app, &sender, request.into_body()).await?;
+            let spec = parsed(&app, &sender, content, Ok).await?;
             from_spec(&app, &caller, spec, &params).await?
         }
         _ => {
@@ -192,11 +193,15 @@ struct Order {
     upload: Option<(Uuid, String)>,
 }
 
-fn names(list: Option<&str>) -> Vec<String> {
+fn names(list: Option<&str>) -> Result<Vec<String>, Problem> {
     let list = list.unwrap_or_default().split(',').map(str::trim);
-    list.filter(|name| !name.is_empty())
-        .map(str::to_owned)
-        .collect()
+    let list = list.filter(|name| !name.is_empty()).map(str::to_owned);
+    let names: Vec<String> = list.take(RULES + 1).collect();
+    if names.len() > RULES {
+        let problem = format!("a request names {RULES} rules at most");
+        return Err(Problem::field("rules", problem));
+    }
+    Ok(names)
 }
 
 fn digest_of(parts: &[(&str, &str)]) -> String {
@@ -230,20 +235,34 @@ async fn from_spec(
         })?
         .to_owned();
     let named_text = spec.to_string();
-    let mut text = named_text.clone();
     // What was sent counts, whatever its upload is called: whoever sends it again means the same job. While it is
     // not complete, and after it was removed, its name is all there is.
-    let location = &spec["source"]["location"];
-    let named = location
-        .as_array()
-        .cloned()
-        .unwrap_or_else(|| vec![location.clone()]);
-    for id in named.iter().filter_map(Value::as_str).filter_map(upload_of) {
+    let mut sent = spec.clone();
+    let locations = match sent.pointer_mut("/source/location") {
+        Some(Value::Array(locations)) => locations.iter_mut().collect(),
+        Some(location) => vec![location],
+        None => Vec::new(),
+    };
+    let ids = |location: &Value| location.as_str().and_then(upload_of);
+    if locations
+        .iter()
+        .filter(|location| ids(location).is_some())
+        .count()
+        > UPLOADS_OF_JOB
+    {
+        let problem = format!("a job reads {UPLOADS_OF_JOB} uploads at most");
+        return Err(Problem::field("source.location", problem));
+    }
+    for location in locations {
+        let Some(id) = ids(location) else {
+            continue;
+        };
         let upload = app.metadata.upload(caller.tenant_id(), id).await?;
         if let Some(digest) = upload.and_then(|upload| upload.sha256) {
-            text = text.replace(&format!("upload:{id}"), &format!("sha256:{digest}"));
+            *location = format!("sha256:{digest}").into();
         }
     }
+    let text = sent.to_string();
     let rules = params.rules.as_deref();
     let digest = |text: &str| {
         digest_of(&[
@@ -256,7 +275,7 @@ async fn from_spec(
     digests.dedup();
     Ok(Order {
         dataset,
-        rules: names(rules),
+        rules: names(rules)?,
         spec,
         digests,
         upload: None,
@@ -267,15 +286,24 @@ async fn from_spec(
 async fn from_form(
     app: &App,
     caller: &Caller,
-    mut form: Multipart,
+    (mut form, read): (Multipart, Taken),
     params: &IngestParams,
 ) -> Result<Order, Problem> {
     let id = Uuid::now_v7();
     let folder = format!("uploads/{}/{id}", caller.tenant_id());
     let mut fields = Map::new();
     let mut file: Option<(String, Stored)> = None;
-    let taken = take_fields(app, &folder, &mut form, &mut fields, &mut file).await;
-    let order = taken.and_then(|()| order_of(id, params, &fields, file.as_ref()));
+    let most = most_bytes(app, caller).await?;
+    let place = (folder.as_str(), most);
+    let taken = take_fields(app, place, (&mut form, &read), &mut fields, &mut file).await;
+    let order = match taken {
+        Ok(()) => {
+            let (params, file) = (params.clone(), file.clone());
+            let order = move || order_of(id, &params, &fields, file.as_ref());
+            off_the_workers(app, &Sender::of(caller), order).await
+        }
+        Err(problem) => Err(problem),
+    };
     let order = match (order, &file) {
         (Ok(order), Some((name, stored))) => {
             let location = format!("{folder}/{name}");
@@ -289,7 +317,11 @@ async fn from_form(
                     .complete_upload(tenant, id, (bytes, &stored.sha256), &caller.actor)
                     .await
             };
-            kept.await.map(|_| order).map_err(Problem::from)
+            let kept = kept.await;
+            if let Err(MetadataError::StorageSpent { .. }) = &kept {
+                let _ = app.metadata.forget_upload(tenant, id).await;
+            }
+            kept.map(|_| order).map_err(Problem::from)
         }
         (order, _) => order,
     };
@@ -303,16 +335,22 @@ async fn from_form(
 }
 
 fn unreadable(error: MultipartError) -> Problem {
-    match is_asleep(&error) {
-        true => Problem::too_slow(),
-        false => Problem::bad_request("the form cannot be read, or ends too early"),
+    match BodyError::of(&error) {
+        BodyError::TooSlow => Problem::too_slow(),
+        BodyError::TooLarge(_) => {
+            let most = ByteSize(FORM_OVERHEAD);
+            Problem::too_large(format!(
+                "the boundaries and headers of a form may have {most}"
+            ))
+        }
+        BodyError::Broken => Problem::bad_request("the form cannot be read, or ends too early"),
     }
 }
 
 async fn take_fields(
     app: &App,
-    folder: &str,
-    form: &mut Multipart,
+    (folder, most): (&str, u64),
+    (form, taken): (&mut Multipart, &Taken),
     fields: &mut Map<String, Value>,
     file: &mut Option<(String, Stored)>,
 ) -> Result<(), Problem> {
@@ -325,7 +363,10 @@ async fn take_fields(
             "file" => {
                 let name = file_name(field.file_name());
                 let place = format!("{folder}/{name}");
-                let content = limited(field, app.options.max_upload_bytes);
+                let count = |chunk: &Result<Bytes, MultipartError>| {
+                    taken.add(chunk.as_ref().map_or(0, Bytes::len));
+                };
+                let content = limited(field.inspect(count), most);
                 let stored = app.store.write(&place, content).await?;
                 *file = Some((name, stored));
             }
@@ -333,7 +374,7 @@ async fn take_fields(
                 if fields.contains_key(&name) {
                     return Err(Problem::field(name, "the field is there twice"));
                 }
-                let text = text_of(field).await?;
+                let text = text_of(field, taken).await?;
                 fields.insert(name, Value::String(text));
             }
             _ => {
@@ -345,9 +386,10 @@ async fn take_fields(
     Ok(())
 }
 
-async fn text_of(mut field: Field<'_>) -> Result<String, Problem> {
+async fn text_of(mut field: Field<'_>, taken: &Taken) -> Result<String, Problem> {
     let mut content = Vec::new();
     while let Some(chunk) = field.chunk().await.map_err(unreadable)? {
+        taken.add(chunk.len());
         content.extend_from_slice(&chunk);
         if content.len() > FIELD_BYTES {
             return Err(Problem::too_large("a field that is no file may have 1 MiB"));
@@ -387,8 +429,8 @@ fn order_of(
         parts = document;
     }
     if let Some(config) = text("schema_config") {
-        let config: Value = serde_json::from_str(config)
-            .map_err(|error| Problem::field("schema_config", error.to_string()))?;
+        let config = DocumentLimits::WIRE.json(config);
+        let config = config.map_err(|problem| Problem::field("schema_config", problem))?;
         if !config.is_object() {
             return Err(Problem::field("schema_config", "expected an object"));
         }
@@ -408,7 +450,7 @@ fn order_of(
         ("config", text("schema_config").unwrap_or_default()),
     ]);
     Ok(Order {
-        rules: names(rules),
+        rules: names(rules)?,
         spec: spec_of_upload(&dataset, id, &parts),
         dataset,
         digests: vec![digest],
@@ -451,8 +493,14 @@ async fn submit(
         overlay(&mut document, &rule.rule);
     }
     overlay(&mut document, &order.spec);
-    let spec = app.specs.check(document, &caller.tenant.name);
-    let mut spec = spec.map_err(|wrong| Problem::field(wrong.field, wrong.problem))?;
+    // What a small file unfolds to is bounded by what its tenant may keep.
+    let policy = app.specs.within(caller.tenant.limits.storage_bytes);
+    let tenant_name = caller.tenant.name.clone();
+    let check = move || {
+        let spec = policy.check(document, &tenant_name);
+        spec.map_err(|wrong| Problem::field(wrong.field, wrong.problem))
+    };
+    let mut spec = off_the_workers(app, &Sender::of(caller), check).await?;
     let locations = spec.source.location.0.iter();
     let uploads: Vec<Uuid> = locations.filter_map(|name| upload_of(name)).collect();
     for id in &uploads {

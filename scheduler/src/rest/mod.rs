@@ -42,9 +42,10 @@ use utoipa_axum::routes;
 
 pub use problem::Problem;
 
-use crate::access::{JwtVerifier, Rates};
+use crate::access::{JwtVerifier, Permits, Rates};
 use crate::audit::AuditTrail;
 use crate::lifecycle::SpecPolicy;
+use crate::limits::RequestLimits;
 use crate::metadata::MetadataStore;
 use crate::storage::Store;
 use crate::vault::Vault;
@@ -60,6 +61,12 @@ pub(crate) struct App {
     pub(crate) specs: SpecPolicy,
     pub(crate) jwt: Option<JwtVerifier>,
     pub(crate) rates: Rates,
+    /// Bodies that are received.
+    pub(crate) bodies: Permits,
+    /// Documents that are parsed.
+    pub(crate) parses: Permits,
+    /// Outputs that are converted while they are downloaded.
+    pub(crate) conversions: Permits,
     /// Wakes a worker.
     pub(crate) wake: Arc<Notify>,
     pub(crate) options: ApiOptions,
@@ -73,6 +80,8 @@ pub(crate) struct ApiOptions {
     pub(crate) max_upload_bytes: u64,
     /// Time for which a sender may send nothing.
     pub(crate) body_timeout: Duration,
+    /// What requests may have.
+    pub(crate) requests: RequestLimits,
     /// How often a job may fail for reasons that another try may mend.
     pub(crate) max_attempts: i64,
     /// Jobs that are worked on at the same time.

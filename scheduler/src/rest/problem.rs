@@ -118,7 +118,7 @@ impl Problem {
 
     pub(crate) fn too_slow() -> Self {
         let title = "Too slow";
-        let detail = "nothing was sent for too long";
+        let detail = "the body was sent too slowly, or not at all for too long";
         Self::new(StatusCode::REQUEST_TIMEOUT, "too-slow", title, detail)
     }
 
@@ -128,6 +128,15 @@ impl Problem {
         Self {
             retry_after: Some(retry_after),
             ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate", title, detail)
+        }
+    }
+
+    /// Too much of one sender goes on at the same time.
+    pub(crate) fn busy(detail: impl Into<String>) -> Self {
+        let title = "Too much at the same time";
+        Self {
+            retry_after: Some(1),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", title, detail)
         }
     }
 
@@ -207,6 +216,11 @@ impl From<MetadataError> for Problem {
                         cause.to_string(),
                     )
                 }
+            }
+            MetadataError::StorageSpent { .. } => {
+                let title = "The storage of the tenant is full";
+                let status = StatusCode::INSUFFICIENT_STORAGE;
+                Self::new(status, "storage-spent", title, cause.to_string())
             }
             MetadataError::Fenced => Self::conflict(cause.to_string()),
             MetadataError::Unavailable(reason) => {

@@ -229,8 +229,18 @@ pub(crate) async fn download(
     let details = json!({"table": table.name(), "format": format.ending()});
     record(&app, &caller, id, "data_downloaded", details).await?;
     let keep = params.formulas == Some(Formulas::Keep);
+    // A table in another format is written by a thread of its own, which waits for whoever reads it.
+    let turn = app
+        .conversions
+        .take(caller.tenant_id(), &caller.actor)
+        .await;
+    let turn =
+        turn.ok_or_else(|| Problem::busy("the tenant downloads too much at the same time"))?;
     let (sender, receiver) = mpsc::channel(4);
-    tokio::task::spawn_blocking(move || send(&parts, format, keep, sender));
+    tokio::task::spawn_blocking(move || {
+        send(&parts, format, keep, sender);
+        drop(turn);
+    });
     let name = format!("{}-{}.{}", id, table.name(), format.ending());
     let headers = [
         (header::CONTENT_TYPE, format.media_type().to_owned()),

@@ -37,6 +37,8 @@ pub(crate) struct TenantView {
     weight: f64,
     /// Rows of sources in a month, at most; null for no limit.
     rows_per_month: Option<i64>,
+    /// Bytes of uploads and outputs that are kept, at most; null for no limit.
+    storage_bytes: Option<i64>,
     /// Calls of the API in a second, in the mean.
     calls_per_second: f64,
 }
@@ -53,6 +55,7 @@ impl From<Tenant> for TenantView {
             max_queued: tenant.limits.max_queued,
             weight: tenant.limits.weight,
             rows_per_month: tenant.limits.rows_per_month,
+            storage_bytes: tenant.limits.storage_bytes,
             calls_per_second: tenant.limits.calls_per_second,
         }
     }
@@ -84,6 +87,10 @@ pub(crate) struct LimitsRequest {
     #[schema(minimum = 0, value_type = Option<i64>)]
     #[serde(deserialize_with = "given")]
     rows_per_month: Option<Option<i64>>,
+    /// Bytes of uploads and outputs that are kept, at most; null for no limit.
+    #[schema(minimum = 0, value_type = Option<i64>)]
+    #[serde(deserialize_with = "given")]
+    storage_bytes: Option<Option<i64>>,
     /// Calls of the API in a second, in the mean.
     #[schema(minimum = 0.001)]
     calls_per_second: Option<f64>,
@@ -129,6 +136,7 @@ impl LimitsRequest {
             max_queued: self.max_queued.unwrap_or(limits.max_queued),
             weight: self.weight.unwrap_or(limits.weight),
             rows_per_month: self.rows_per_month.unwrap_or(limits.rows_per_month),
+            storage_bytes: self.storage_bytes.unwrap_or(limits.storage_bytes),
             calls_per_second: self.calls_per_second.unwrap_or(limits.calls_per_second),
         }
     }

@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::body::{file_name, limited};
-use super::extract::{Document, Named};
+use super::body::{Paced, file_name, limited};
+use super::extract::{Document, Named, Sender};
 use super::problem::Problems;
 use super::{App, Problem};
 use crate::access::{Action, Caller};
-use crate::metadata::{Upload, UploadPart};
+use crate::metadata::{MetadataError, Upload, UploadPart};
 use crate::storage::WriteError;
 
 /// Most parts of an upload.
@@ -138,7 +138,9 @@ pub(crate) async fn put_part(
         return Err(Problem::conflict("the upload is complete already"));
     }
     let name = part_name(&upload, number);
-    let body = limited(body.into_data_stream(), app.options.max_upload_bytes);
+    let _turn = Sender::of(&caller).turn(&app).await?;
+    let body = Paced::new(body.into_data_stream(), app.options.requests.least_rate);
+    let body = limited(body, most_bytes(&app, &caller).await?);
     let expected = headers.get("x-content-sha256");
     let expected = expected.map(|digest| String::from_utf8_lossy(digest.as_bytes()).into_owned());
     let stored = app.store.write_checked(&name, body, expected).await?;
@@ -147,8 +149,20 @@ pub(crate) async fn put_part(
         bytes: i64::try_from(stored.bytes).unwrap_or(i64::MAX),
         sha256: stored.sha256,
     };
-    app.metadata.add_part(caller.tenant_id(), id, &part).await?;
+    let added = app.metadata.add_part(caller.tenant_id(), id, &part).await;
+    if let Err(MetadataError::StorageSpent { .. }) = &added {
+        // Others have filled the storage meanwhile.
+        let _ = app.store.remove(&name).await;
+    }
+    added?;
     Ok(Json(part))
+}
+
+/// The most bytes of a file that a tenant may send now.
+pub(super) async fn most_bytes(app: &App, caller: &Caller) -> Result<u64, Problem> {
+    let left = app.metadata.storage_left(caller.tenant_id()).await?;
+    let left = left.map_or(u64::MAX, |left| u64::try_from(left).unwrap_or(0));
+    Ok(app.options.max_upload_bytes.min(left))
 }
 
 /// Puts the parts together, in the order of their numbers.

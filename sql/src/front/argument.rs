@@ -3,6 +3,7 @@
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, UnaryOperator, Value as Literal,
 };
+use planner::spec::DocumentLimits;
 use serde_json::{Map, Number, Value};
 
 use super::rewrite::{is_text, named, text};
@@ -128,7 +129,7 @@ fn literal(value: &Literal) -> Result<Value> {
 
 fn text_value(text: &str) -> Value {
     if text.trim_start().starts_with(['{', '['])
-        && let Ok(document) = serde_json::from_str(text)
+        && let Ok(document) = DocumentLimits::WIRE.json(text)
     {
         return document;
     }

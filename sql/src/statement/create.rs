@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
     ColumnDef, CreateTable, CreateView, Query, Statement as Sql, Value as Literal,
 };
 use planner::source::Format;
-use planner::spec::{Locations, SourceFormat, SourceSpec};
+use planner::spec::{DocumentLimits, Locations, SourceFormat, SourceSpec};
 use serde_json::{Map, Value, json};
 
 use super::{Answer, Scope, plan};
@@ -149,7 +149,9 @@ fn option_value(value: &Literal) -> Result<Value> {
         digits if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
             serde_json::from_str(digits).unwrap_or(Value::String(text))
         }
-        list if list.starts_with('[') => serde_json::from_str(list).unwrap_or(Value::String(text)),
+        list if list.starts_with('[') => DocumentLimits::WIRE
+            .json(list)
+            .unwrap_or(Value::String(text)),
         _ => Value::String(text),
     })
 }

@@ -654,6 +654,7 @@ class Tenant:
         max_queued: Jobs that wait, at most.
         weight: Share of the workers beside that of others.
         rows_per_month: Rows of sources in a month, at most; `None` for no limit.
+        storage_bytes: Bytes of uploads and outputs that are kept, at most; `None` for no limit.
         calls_per_second: Calls of the API in a second, in the mean.
     """
 
@@ -666,6 +667,7 @@ class Tenant:
     max_queued: int | None = None
     weight: float | None = None
     rows_per_month: int | None = None
+    storage_bytes: int | None = None
     calls_per_second: float | None = None
 
 

@@ -12,7 +12,7 @@ use super::condition::Condition;
 use crate::error::{Error, Result};
 use crate::learn::{Quantity, quantities};
 use crate::program::{Frame, Layout, StepContext, type_name};
-use crate::spec::{Bound, BusinessRule, RangeRule};
+use crate::spec::{Bound, BusinessRule, RangeRule, rule_regex};
 
 /// One rule on one column.
 #[derive(Debug)]
@@ -71,10 +71,7 @@ impl RuleCheck {
                 })?;
                 Test::OneOf(values.iter().cloned().collect())
             }
-            BusinessRule::Regex(pattern) => {
-                let whole = Regex::new(&format!("^(?:{pattern})$"));
-                Test::Matches(whole.map_err(|error| wrong(error.to_string()))?)
-            }
+            BusinessRule::Regex(pattern) => Test::Matches(rule_regex(pattern).map_err(wrong)?),
             BusinessRule::Length(length) => Test::Length(length.min, length.max),
             BusinessRule::Expression(sql) => {
                 Test::Holds(Condition::new(sql, layout).map_err(|error| wrong(error.to_string()))?)

@@ -243,7 +243,7 @@ on_both! {
         let claimed = claim(store, 20.0).await;
         store.publish(&claimed.fence, &publication(&claimed)).await.unwrap();
         let spent = store.submit(one.id, &submission(None)).await;
-        assert!(matches!(spent, Err(MetadataError::QuotaSpent { limit: 10 })), "{spent:?}");
+        assert!(matches!(spent, Err(MetadataError::QuotaSpent { limit: 10, held: 11, rows: 1 })), "{spent:?}");
     }
 
     /// What is cancelled publishes nothing, whichever comes first.

@@ -7,6 +7,7 @@ mod databases;
 mod isolation;
 mod lifecycle;
 mod logins;
+mod quotas;
 mod records;
 
 use std::sync::atomic::{AtomicU64, Ordering};
