@@ -35,6 +35,8 @@ mod rest_service;
 mod sandbox;
 #[path = "cli/serve.rs"]
 mod serve;
+#[path = "cli/serve_reach.rs"]
+mod serve_reach;
 #[path = "cli/service.rs"]
 mod service;
 #[path = "cli/service_access.rs"]

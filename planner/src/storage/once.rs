@@ -17,6 +17,11 @@ impl Place {
     pub fn write_once(&self, content: &[u8]) -> io::Result<bool> {
         match self {
             Self::Local(path) => {
+                if path.root().is_some() {
+                    // Only the process's own files are written once.
+                    return Err(io::ErrorKind::Unsupported.into());
+                }
+                let path = path.as_path();
                 let folder = path.parent().unwrap_or(Path::new("."));
                 std::fs::create_dir_all(folder)?;
                 let mut file = tempfile::NamedTempFile::new_in(folder)?;
@@ -47,17 +52,9 @@ impl Place {
     /// # Errors
     /// When it cannot be listed.
     pub fn entries(&self) -> io::Result<Vec<String>> {
-        let mut names = match self {
-            Self::Local(path) => match std::fs::read_dir(path) {
-                Ok(entries) => {
-                    let names =
-                        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
-                    names.collect::<io::Result<Vec<_>>>()?
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-                Err(error) => return Err(error),
-            },
-            Self::Object(object) => object.names()?,
+        let mut names = match self.names() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            names => names?,
         };
         names.sort_unstable();
         Ok(names)
