@@ -92,6 +92,8 @@ impl ServeOptions {
         };
         Ok(EngineOptions {
             access: Access::Below(allowed),
+            // None until the service says which.
+            secrets: Some(Vec::new()),
             rows_per_split: None,
             cluster,
             memory_limit: usize::try_from(self.memory_limit.0).unwrap_or(usize::MAX),

@@ -26,6 +26,7 @@ async fn fenced() -> Place {
         copy_folder(&data(), &data_copy);
         options.base = data_copy.clone();
         options.access = Access::Below(vec![data_copy.to_string_lossy().into_owned()]);
+        options.secrets = Some(Vec::new());
         options.memory_limit = 64 << 20;
     })
     .await;
