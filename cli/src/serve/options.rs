@@ -115,6 +115,8 @@ impl ServeOptions {
         Ok(EngineOptions {
             // Who writes statements is not who runs the service: nothing but what is allowed.
             access: Access::Tenants(self.roots()),
+            // None until the service says which.
+            secrets: Some(Vec::new()),
             rows_per_split: None,
             cluster,
             memory_limit: usize::try_from(self.memory_limit.0).unwrap_or(usize::MAX),

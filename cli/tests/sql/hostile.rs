@@ -29,6 +29,7 @@ async fn fenced() -> Place {
         options.base = data_copy.clone();
         options.access = Access::Tenants(TenantRoots::parse([&*data_copy.to_string_lossy()]));
         options.home = options.home.join("home");
+        options.secrets = Some(Vec::new());
         options.memory_limit = 64 << 20;
     })
     .await;

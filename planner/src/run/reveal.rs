@@ -28,7 +28,10 @@ pub fn reveal(output: &Place, tokens: &[String]) -> Result<BTreeMap<String, Stri
         .filter(|entry| entry.path.starts_with("tokens/"))
         .peekable();
     if parts.peek().is_none() {
-        return Err(Error::field("output", "it has no tokens"));
+        return Err(Error::field(
+            "output",
+            "it has no sealed values; those of a service are in its token vault",
+        ));
     }
     let mut values = BTreeMap::new();
     for part in parts {

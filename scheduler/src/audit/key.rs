@@ -104,10 +104,11 @@ impl AuditKey {
             file.write_all(text.as_bytes()).map_err(failed)?;
             file.as_file().sync_all().map_err(failed)?;
             match file.persist_noclobber(path) {
-                Err(error) if error.error.kind() != std::io::ErrorKind::AlreadyExists => {
-                    return Err(failed(error.error));
+                Ok(_) => {
+                    tracing::info!(file = %path.display(), "created the key that signs audit checkpoints");
                 }
-                _ => {}
+                Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed(error.error)),
             }
         }
         let text = std::fs::read(path).map_err(failed)?;

@@ -236,3 +236,78 @@ fn read(output: &Place, sender: &tokio::sync::mpsc::Sender<Vec<Sealed>>) -> plan
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use planner::spec::Secret;
+    use sqlx::sqlite::SqliteConnectOptions;
+    use sqlx::{Connection, SqliteConnection};
+
+    use super::*;
+    use crate::metadata::MetadataError;
+
+    /// What an earlier release sealed for all tenants under one key is revealed, and re-sealed under the tenant's.
+    #[tokio::test]
+    async fn h9_a_vault_of_an_earlier_release() {
+        const TOKEN: &str = "tok_1f3bf2e055e87354ab3f604389f7d4e0";
+        const SEALED: &str = "000000000000000000000000de9728e4dd1d8bf591e8659307ec9892fc7a3dc393e2ac9eac76d2603eb6ce";
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens.sqlite");
+        let owner = Owner {
+            id: Uuid::now_v7(),
+            name: "acme".to_owned(),
+        };
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(true);
+        let mut earlier = SqliteConnection::connect_with(&options).await.unwrap();
+        let table = "CREATE TABLE pii_tokens (
+            tenant_id TEXT NOT NULL, token TEXT NOT NULL, column_name TEXT NOT NULL, sealed BLOB NOT NULL,
+            job_id TEXT NOT NULL, PRIMARY KEY (tenant_id, token))";
+        sqlx::query(table).execute(&mut earlier).await.unwrap();
+        let digits = SEALED.as_bytes().chunks(2);
+        let sealed =
+            digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap());
+        sqlx::query("INSERT INTO pii_tokens VALUES (?, ?, 'email', ?, ?)")
+            .bind(owner.id.to_string())
+            .bind(TOKEN)
+            .bind(sealed.collect::<Vec<u8>>())
+            .bind(Uuid::now_v7().to_string())
+            .execute(&mut earlier)
+            .await
+            .unwrap();
+        earlier.close().await.unwrap();
+
+        let key = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            Secret::File(path)
+        };
+        let (old, new) = (
+            key("old", "0123456789abcdef"),
+            key("new", "another key of the vault"),
+        );
+        let url = format!("sqlite:{}", path.display());
+        let with = async |writing: &Secret, reading: &[&Secret]| {
+            let keys = TokenKeys {
+                writing: writing.clone(),
+                reading: reading.iter().map(|key| (*key).clone()).collect(),
+            };
+            Vault::open(&url, keys).await.unwrap()
+        };
+        let asked = [TOKEN.to_owned()];
+        let value = |revealed: Vec<Revealed>| revealed[0].value.clone().unwrap();
+        let revealed = with(&old, &[]).await.reveal(&owner, &asked).await.unwrap();
+        assert_eq!(value(revealed), "ann@example.com");
+        let missing = with(&new, &[]).await.reveal(&owner, &asked).await;
+        assert!(
+            matches!(missing, Err(MetadataError::Conflict(_))),
+            "{missing:?}"
+        );
+        let both = with(&new, &[&old]).await;
+        assert_eq!(both.rotate(&owner, |_| {}).await.unwrap(), 1);
+        assert_eq!(both.rotate(&owner, |_| {}).await.unwrap(), 0);
+        let revealed = with(&new, &[]).await.reveal(&owner, &asked).await.unwrap();
+        assert_eq!(value(revealed), "ann@example.com");
+    }
+}
