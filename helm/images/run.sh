@@ -104,14 +104,19 @@ echo "serve is healthy, cleans over REST, and ends when it is asked to"
 docker network create "$name" >/dev/null
 # Scheduler and executors see one folder. While it is empty, it takes the owner that it has in the image: nobody's in the executor's.
 docker run --rm --volume "$name:/var/lib/data-sanitizer" --entrypoint touch "$images/executor:$IMAGE_TAG" /var/lib/data-sanitizer/shared
-member=("${hardened[@]}" --tmpfs /tmp --network "$name" --volume "$name:/var/lib/data-sanitizer")
+helm/compose/certificates.sh "$scratch/authority" "$scratch/members" 2>/dev/null
+# The user of the image is not this one.
+chmod 0444 "$scratch/members/tls.key"
+chmod 0755 "$scratch"
+member=("${hardened[@]}" --tmpfs /tmp --network "$name" --volume "$name:/var/lib/data-sanitizer" --volume "$scratch/members:/members:ro"
+  --env SANITIZER_CLUSTER_CERT=/members/tls.crt --env SANITIZER_CLUSTER_KEY=/members/tls.key --env SANITIZER_CLUSTER_CA=/members/ca.crt)
 docker run --detach --name "$name-scheduler" "${member[@]}" --publish 127.0.0.1::8080 \
   --env SANITIZER_API_DATABASE=sqlite:/var/lib/data-sanitizer/service.sqlite --env SANITIZER_API_STORE=/var/lib/data-sanitizer/store \
-  --env "SANITIZER_SCHEDULER_EXTERNAL_HOST=$name-scheduler" "$images/scheduler:$IMAGE_TAG" >/dev/null
+  --env SANITIZER_SCHEDULER_BIND=0.0.0.0:50050 --env "SANITIZER_SCHEDULER_EXTERNAL_HOST=$name-scheduler" "$images/scheduler:$IMAGE_TAG" >/dev/null
 wait_healthy "$name-scheduler"
 for number in 1 2; do
   docker run --detach --name "$name-executor-$number" "${member[@]}" --env "SANITIZER_EXECUTOR_SCHEDULER=df://$name-scheduler:50050" \
-    --env "SANITIZER_EXECUTOR_WORK_DIR=/tmp/work" \
+    --env "SANITIZER_EXECUTOR_WORK_DIR=/tmp/work" --env SANITIZER_EXECUTOR_BIND_HOST=0.0.0.0 \
     --env "SANITIZER_EXECUTOR_EXTERNAL_HOST=$name-executor-$number" "$images/executor:$IMAGE_TAG" >/dev/null
 done
 wait_healthy "$name-executor-1"

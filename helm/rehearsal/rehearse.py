@@ -126,6 +126,13 @@ class Processes:
                 process.kill()
 
 
+def certificates(folder: Path) -> dict[str, str]:
+    """The variables of a member of the cluster, with certificates as Compose has them."""
+    script, members = HERE.parent / "compose" / "certificates.sh", folder / "members"
+    subprocess.run([script, folder / "authority", members], check=True, capture_output=True)
+    return {f"SANITIZER_CLUSTER_{name}": str(members / file) for name, file in (("CERT", "tls.crt"), ("KEY", "tls.key"), ("CA", "ca.crt"))}
+
+
 def postgres() -> tuple[str, list[str]]:
     """The URL of a new database, and the command that removes it."""
     server = os.environ.get("SANITIZER_TEST_POSTGRES", "postgres://postgres@127.0.0.1:5432").rstrip("/")
@@ -321,6 +328,7 @@ def main() -> None:
             "SANITIZER_SALT": SALT,
             "SANITIZER_TOKEN_KEY": TOKEN_KEY,
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.port}",
+            **certificates(folder),
         },
     )
     try:

@@ -42,7 +42,7 @@ pub struct SchedulerArguments {
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     insecure_cluster_network: bool,
-    /// Host under which executors and drivers reach the scheduler [default: localhost]
+    /// Host under which the jobs of the REST API reach the scheduler [default: localhost]
     #[arg(long, value_name = "HOST")]
     #[serde(skip_serializing_if = "Option::is_none")]
     external_host: Option<String>,

@@ -96,11 +96,12 @@ fn asked(
 fn get(client: &reqwest::Client, url: &str) -> Result<StatusCode, String> {
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.enable_all().build().unwrap();
-    let asked = client.get(url).timeout(Duration::from_secs(10)).send();
-    let answer = runtime.block_on(asked);
-    answer
-        .map(|answer| answer.status())
-        .map_err(|error| format!("{error:?}"))
+    // A request looks for the runtime when it is made.
+    runtime.block_on(async {
+        let asked = client.get(url).timeout(Duration::from_secs(10)).send();
+        let answer = asked.await.map_err(|error| format!("{error:?}"))?;
+        Ok(answer.status())
+    })
 }
 
 /// All ports of a cluster.
@@ -133,6 +134,57 @@ fn job<'a>(cluster: Option<&'a str>) -> Vec<&'a str> {
     arguments
 }
 
+/// A name for a stranger, and what it would prove.
+type Stranger = (&'static str, ClusterTls);
+
+/// Every port serves a member, and nobody else.
+fn no_port_serves(strangers: &[Stranger], cluster: &LocalCluster, tls: &ClusterTls) {
+    for port in ports(cluster) {
+        asked(&port, "/healthz", tls, Some(tls)).unwrap();
+        let refused = asked(&port, "/healthz", tls, None);
+        assert!(refused.is_err(), "{port}: nobody: {refused:?}");
+        for (who, stranger) in strangers {
+            let refused = asked(&port, "/healthz", tls, Some(stranger));
+            assert!(refused.is_err(), "{port}: {who}: {refused:?}");
+        }
+        // A member would not talk to a server of another authority.
+        let refused = asked(&port, "/healthz", &strangers[0].1, Some(tls));
+        assert!(refused.is_err(), "{port}: {refused:?}");
+        // Nor is there anything in the clear.
+        let http1 = reqwest::Client::builder();
+        let http2 = reqwest::Client::builder().http2_prior_knowledge();
+        for plain in [http1, http2] {
+            let answer = get(&plain.build().unwrap(), &format!("http://{port}/healthz"));
+            assert!(answer.is_err(), "{port}: {answer:?}");
+        }
+    }
+}
+
+/// A driver or an executor that is no member gets nothing done, and says so.
+fn no_member_without_certificate(strangers: &[Stranger], sandbox: &Sandbox, url: &str) {
+    let mut drivers: Vec<(&str, Option<&ClusterTls>)> = vec![("nobody", None)];
+    drivers.extend(strangers.iter().map(|(who, tls)| (*who, Some(tls))));
+    for (who, tls) in drivers {
+        std::fs::remove_dir_all(sandbox.path("out")).ok();
+        let output = member(sandbox, &job(Some(url)), tls).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{who}: {error}");
+        assert!(error.contains("does not answer"), "{who}: {error}");
+        assert!(!sandbox.path("out").exists(), "{who}: {error}");
+        let executor = format!("--scheduler={url}");
+        let executor = [
+            "executor",
+            &executor,
+            "--port=0",
+            "--task-port=0",
+            "--connect-seconds=1",
+        ];
+        let output = member(sandbox, &executor, tls).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{who}: {error}");
+    }
+}
+
 /// A job on members with certificates gives the bytes of one process, and SQL works there too. Whoever has no certificate,
 /// one of another authority, one with another name, or one that is over, is served on no port, and serves no member.
 #[test]
@@ -158,10 +210,14 @@ fn m10_members_prove_who_they_are() {
         assert!(executor.log().contains("Finished task"), "all took part");
     }
     let count = "SELECT count(*) AS n FROM 'customers.csv' WHERE email LIKE '%@%'";
-    let here = sandbox.succeed(&["sql", count]);
-    let output = member(&sandbox, &["sql", count, "--cluster", &url], Some(&tls))
-        .output()
-        .unwrap();
+    let here = sandbox.succeed(&["sql", count, "--format", "csv"]);
+    let output = member(
+        &sandbox,
+        &["sql", count, "--format", "csv", "--cluster", &url],
+        Some(&tls),
+    )
+    .output()
+    .unwrap();
     succeeded(&output);
     assert_eq!(String::from_utf8(output.stdout).unwrap(), here);
 
@@ -179,47 +235,8 @@ fn m10_members_prove_who_they_are() {
             own.issue(&sandbox.path("over"), NAME, Validity::Over),
         ),
     ];
-    for port in ports(&cluster) {
-        asked(&port, "/healthz", &tls, Some(&tls)).unwrap();
-        let refused = asked(&port, "/healthz", &tls, None);
-        assert!(refused.is_err(), "{port}: nobody: {refused:?}");
-        for (who, stranger) in &strangers {
-            let refused = asked(&port, "/healthz", &tls, Some(stranger));
-            assert!(refused.is_err(), "{port}: {who}: {refused:?}");
-        }
-        // A member would not talk to a server of another authority.
-        let refused = asked(&port, "/healthz", &strangers[0].1, Some(&tls));
-        assert!(refused.is_err(), "{port}: {refused:?}");
-        // Nor is there anything in the clear.
-        let http1 = reqwest::Client::builder();
-        let http2 = reqwest::Client::builder().http2_prior_knowledge();
-        for plain in [http1, http2] {
-            let answer = get(&plain.build().unwrap(), &format!("http://{port}/healthz"));
-            assert!(answer.is_err(), "{port}: {answer:?}");
-        }
-    }
-
-    let mut drivers: Vec<(&str, Option<&ClusterTls>)> = vec![("nobody", None)];
-    drivers.extend(strangers.iter().map(|(who, tls)| (*who, Some(tls))));
-    for (who, tls) in drivers {
-        std::fs::remove_dir_all(sandbox.path("out")).ok();
-        let output = member(&sandbox, &job(Some(&url)), tls).output().unwrap();
-        let error = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{who}: {error}");
-        assert!(error.contains("does not answer"), "{who}: {error}");
-        assert!(!sandbox.path("out").exists(), "{who}: {error}");
-        let executor = format!("--scheduler={url}");
-        let executor = [
-            "executor",
-            &executor,
-            "--port=0",
-            "--task-port=0",
-            "--connect-seconds=1",
-        ];
-        let output = member(&sandbox, &executor, tls).output().unwrap();
-        let error = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{who}: {error}");
-    }
+    no_port_serves(&strangers, &cluster, &tls);
+    no_member_without_certificate(&strangers, &sandbox, &url);
     let joined = cluster
         .scheduler()
         .log()

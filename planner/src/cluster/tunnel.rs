@@ -96,7 +96,7 @@ impl Tunnel {
         Ok(path)
     }
 
-    /// Forgets a member, unless somebody has connected meanwhile.
+    /// Forgets a member that nobody has talked to for long. Whoever asks for it again gets a new socket.
     fn forget(&self, member: &(String, u16), path: &PathBuf) {
         let mut known = self.0.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.paths.remove(member);

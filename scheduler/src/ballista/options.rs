@@ -23,7 +23,7 @@ pub struct SchedulerOptions {
     pub cluster_name: Option<String>,
     /// Whether to listen beyond loopback without TLS: the network lets nobody but members in.
     pub insecure_cluster_network: bool,
-    /// Host under which executors and drivers reach the scheduler.
+    /// Host under which the driver of the service's own jobs reaches the scheduler.
     pub external_host: String,
     /// Seconds without a sign of life after which an executor is given up and its tasks go to others.
     pub executor_timeout_seconds: u64,
