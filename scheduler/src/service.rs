@@ -173,6 +173,7 @@ pub struct Service {
 impl Service {
     /// Opens the stores and listens, and accepts nothing yet.
     pub async fn bind(options: ServiceOptions) -> Result<Self, ServiceError> {
+        let jwt = JwtVerifier::new(options.jwt).map_err(ServiceError::Invalid)?;
         let store = Store::new(&options.store, options.store_credentials.as_ref());
         let store = store.map_err(|error| ServiceError::Invalid(format!("store: {error}")))?;
         let metadata = open_metadata(&options.database).await?;
@@ -219,7 +220,7 @@ impl Service {
                 memory_limit: options.workers.memory_limit,
                 decompressed: options.max_decompressed_bytes,
             },
-            jwt: JwtVerifier::new(options.jwt),
+            jwt,
             rates: Rates::default(),
             wake: Arc::clone(&wake),
             options: ApiOptions {

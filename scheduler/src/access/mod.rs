@@ -1,12 +1,16 @@
-//! Who asks, and what they may.
+//! Who calls, and what they may do.
 
 mod action;
 mod caller;
+mod endpoint;
 mod jwt;
 mod rates;
+mod reference;
 
 pub use action::Action;
-pub use caller::Caller;
+pub use caller::{Caller, Credential};
+pub use endpoint::{ENDPOINTS, Endpoint, Needs, Reach};
 pub use jwt::JwtOptions;
 pub(crate) use jwt::JwtVerifier;
 pub(crate) use rates::Rates;
+pub use reference::reference;
