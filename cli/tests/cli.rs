@@ -27,6 +27,8 @@ mod postgres;
 mod privacy;
 #[path = "cli/prompt.rs"]
 mod prompt;
+#[path = "cli/provider.rs"]
+mod provider;
 #[path = "cli/rest_service.rs"]
 mod rest_service;
 #[path = "cli/sandbox.rs"]
@@ -51,6 +53,8 @@ mod service_identity;
 mod service_privacy;
 #[path = "cli/service_review.rs"]
 mod service_review;
+#[path = "cli/service_scopes.rs"]
+mod service_scopes;
 #[path = "cli/sql.rs"]
 mod sql;
 #[path = "cli/walk.rs"]

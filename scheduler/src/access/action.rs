@@ -172,7 +172,12 @@ mod tests {
         for action in Action::ALL {
             assert_eq!(serde_json::to_value(action).unwrap(), action.name());
             let of_operators = action.is_for_operators();
-            assert_eq!(action.is_of(Role::Admin), !of_operators, "{}", action.name());
+            assert_eq!(
+                action.is_of(Role::Admin),
+                !of_operators,
+                "{}",
+                action.name()
+            );
         }
         let of = |role| {
             Action::ALL

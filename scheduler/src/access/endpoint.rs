@@ -183,7 +183,11 @@ mod tests {
             assert!(!actions.is_empty(), "{name}");
             let has = |part: &str| endpoint.path.contains(part);
             assert_eq!(endpoint.reach == Reach::Job, has("{job_id}"), "{name}");
-            assert_eq!(endpoint.reach == Reach::Upload, has("{upload_id}"), "{name}");
+            assert_eq!(
+                endpoint.reach == Reach::Upload,
+                has("{upload_id}"),
+                "{name}"
+            );
             assert_eq!(endpoint.reach == Reach::Dataset, has("{dataset}"), "{name}");
             let of_operators = actions.iter().all(|action| action.is_for_operators());
             assert_eq!(endpoint.reach == Reach::AllTenants, of_operators, "{name}");

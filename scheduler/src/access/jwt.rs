@@ -272,8 +272,7 @@ fn keys_of(document: &[u8]) -> Result<Vec<Jwk>, String> {
     struct Document {
         keys: Vec<Value>,
     }
-    let document: Document =
-        serde_json::from_slice(document).map_err(|error| error.to_string())?;
+    let document: Document = serde_json::from_slice(document).map_err(|error| error.to_string())?;
     let keys = document.keys.into_iter();
     let keys = keys.filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
     Ok(keys.filter(is_for_signatures).collect())
@@ -346,14 +345,25 @@ mod tests {
             (Some(" "), Some("b")),
         ] {
             let problem = options(url, issuer, audience).check().unwrap_err();
-            assert!(problem.contains("--jwt-issuer and --jwt-audience"), "{problem}");
+            assert!(
+                problem.contains("--jwt-issuer and --jwt-audience"),
+                "{problem}"
+            );
         }
         for wrong in ["http://id.example.org/keys", "ftp://127.0.0.1/keys", "keys"] {
             let problem = options(wrong, Some("a"), Some("b")).check().unwrap_err();
             assert!(problem.starts_with("--jwks-url"), "{problem}");
         }
-        for local in ["http://127.0.0.1:1/k", "http://[::1]/k", "http://localhost/k"] {
-            assert_eq!(options(local, Some("a"), Some("b")).check(), Ok(()), "{local}");
+        for local in [
+            "http://127.0.0.1:1/k",
+            "http://[::1]/k",
+            "http://localhost/k",
+        ] {
+            assert_eq!(
+                options(local, Some("a"), Some("b")).check(),
+                Ok(()),
+                "{local}"
+            );
         }
     }
 

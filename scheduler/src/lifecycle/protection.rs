@@ -78,7 +78,9 @@ fn outcome(spec: &JobSpec, column: &str) -> PiiStrategy {
         .iter()
         .find(|declared| declared.name == column);
     let personal = declared.is_some_and(is_personal);
-    let own = declared.and_then(|declared| declared.pii_strategy).or(usual);
+    let own = declared
+        .and_then(|declared| declared.pii_strategy)
+        .or(usual);
     let own = own.filter(|_| personal);
     let steps = pii_steps(spec);
     if steps.is_empty() {
@@ -215,10 +217,12 @@ impl Protection {
         // A column that the contract leaves open must not be taken out of what is found by naming it.
         let declared = columns_of(&spec.dataset).iter();
         let declared = declared.filter(|column| is_personal(column));
-        let named = pii_steps(spec).into_iter().flat_map(|step| match &step.columns {
-            Columns::All => &[][..],
-            Columns::Named(names) => names,
-        });
+        let named = pii_steps(spec)
+            .into_iter()
+            .flat_map(|step| match &step.columns {
+                Columns::All => &[][..],
+                Columns::Named(names) => names.as_slice(),
+            });
         let mut names = declared.map(|column| &column.name).chain(named);
         let lowered = names.find(|column| {
             let settled = columns_of(&self.contract).iter();
@@ -262,7 +266,9 @@ fn put_back(object: &mut Map<String, Value>, columns: &[&ColumnSpec]) {
         return;
     };
     for column in columns {
-        let known = list.iter().any(|known| known["name"] == column.name.as_str());
+        let known = list
+            .iter()
+            .any(|known| known["name"] == column.name.as_str());
         if !known && let Ok(column) = serde_json::to_value(column) {
             list.push(column);
         }
@@ -277,7 +283,8 @@ mod tests {
     /// What a request does to a contract: the field that it lowers, or none.
     fn lowered(contract: &Value, request: Value) -> Option<String> {
         let protection = Protection::of(contract).unwrap();
-        let mut document = json!({"version": 1, "source": {"location": "x.csv"}, "dataset": contract});
+        let mut document =
+            json!({"version": 1, "source": {"location": "x.csv"}, "dataset": contract});
         overlay(&mut document, &request);
         protection.keep_in(&mut document);
         let salt = document.pointer("/dataset/pii_salt").cloned();
@@ -297,33 +304,58 @@ mod tests {
         let first = Some("dataset.columns[0]".to_owned());
         for (request, field) in [
             (json!({}), None),
-            (columns(json!([{"name": "email", "pii": false}])), first.clone()),
+            (
+                columns(json!([{"name": "email", "pii": false}])),
+                first.clone(),
+            ),
             (columns(json!([{"name": "email"}])), first.clone()),
-            (columns(json!([{"name": "email", "pii": true, "pii_strategy": "keep"}])), first.clone()),
-            (columns(json!([{"name": "email", "pii_strategy": "tokenize"}])), first.clone()),
-            (columns(json!([{"name": "email", "pii_strategy": "redact"}])), None),
-            (columns(json!([{"name": "email", "pii_strategy": "exclude"}])), None),
+            (
+                columns(json!([{"name": "email", "pii": true, "pii_strategy": "keep"}])),
+                first.clone(),
+            ),
+            (
+                columns(json!([{"name": "email", "pii_strategy": "tokenize"}])),
+                first.clone(),
+            ),
+            (
+                columns(json!([{"name": "email", "pii_strategy": "redact"}])),
+                None,
+            ),
+            (
+                columns(json!([{"name": "email", "pii_strategy": "exclude"}])),
+                None,
+            ),
             (columns(json!([{"name": "email", "pii": true}])), None),
             // Left out, renamed, in the other shape, or with nothing at all: it is put back.
             (columns(json!([{"name": "age", "type": "integer"}])), None),
             (columns(json!([{"name": "mail", "pii": false}])), None),
             (columns(json!([])), None),
             (json!({"dataset": null}), None),
-            (json!({"dataset": {"columns": null, "schema": {"columns": [{"name": "age"}]}}}), None),
-            (
-                json!({"dataset": {"columns": null, "schema": {"columns": [{"name": "email", "pii": false}]}}}),
-                Some("dataset.schema.columns[0]".to_owned()),
-            ),
             // Steps.
             (json!({"steps": []}), None),
             (json!({"steps": [{"type": "dedupe"}]}), None),
             (json!({"steps": [{"type": "pii"}]}), None),
-            (json!({"steps": [{"type": "pii", "columns": ["age"]}]}), first.clone()),
-            (json!({"steps": [{"type": "pii", "columns": ["age"]}, {"type": "pii"}]}), None),
-            (json!({"steps": [{"type": "pii", "strategy": "keep"}]}), None),
+            (
+                json!({"steps": [{"type": "pii", "columns": ["age"]}]}),
+                first.clone(),
+            ),
+            (
+                json!({"steps": [{"type": "pii", "columns": ["age"]}, {"type": "pii"}]}),
+                None,
+            ),
+            (
+                json!({"steps": [{"type": "pii", "strategy": "keep"}]}),
+                None,
+            ),
             (json!({"dataset": {"pii_strategy": "keep"}}), None),
-            (json!({"dataset": {"pii_hash": "salted_sha256"}}), Some("dataset.pii_hash".to_owned())),
-            (json!({"dataset": {"pii_salt": "env:OTHER"}}), Some("dataset.pii_salt".to_owned())),
+            (
+                json!({"dataset": {"pii_hash": "salted_sha256"}}),
+                Some("dataset.pii_hash".to_owned()),
+            ),
+            (
+                json!({"dataset": {"pii_salt": "env:OTHER"}}),
+                Some("dataset.pii_salt".to_owned()),
+            ),
             (json!({"dataset": {"strict_schema": true}}), None),
         ] {
             assert_eq!(lowered(&contract, request.clone()), field, "{request}");
@@ -334,15 +366,38 @@ mod tests {
             (json!({}), None),
             (json!({"dataset": {"pii_strategy": "hash"}}), first.clone()),
             (json!({"dataset": {"pii_strategy": null}}), first.clone()),
-            (json!({"dataset": {"pii_strategy": null}, "steps": [{"type": "pii", "strategy": "redact"}]}), None),
+            (
+                json!({"dataset": {"pii_strategy": null}, "steps": [{"type": "pii", "strategy": "redact"}]}),
+                None,
+            ),
             (json!({"dataset": {"pii_strategy": "exclude"}}), None),
-            (json!({"dataset": {"strict_schema": false}}), Some("dataset.strict_schema".to_owned())),
+            (
+                json!({"dataset": {"strict_schema": false}}),
+                Some("dataset.strict_schema".to_owned()),
+            ),
         ] {
             assert_eq!(lowered(&usual, request.clone()), field, "{request}");
         }
+        // The same in the shape of a schema.
+        let schema = json!({"schema": {"columns": [{"name": "email", "pii": true}]}});
+        let first = Some("dataset.schema.columns[0]".to_owned());
+        for (request, field) in [
+            (
+                json!({"schema": {"columns": [{"name": "email", "pii": false}]}}),
+                first,
+            ),
+            (json!({"schema": {"columns": [{"name": "age"}]}}), None),
+            (json!({"schema": null}), None),
+        ] {
+            let request = json!({"dataset": request});
+            assert_eq!(lowered(&schema, request.clone()), field, "{request}");
+        }
         // What the contract keeps on purpose binds nobody.
         let kept = json!({"columns": [{"name": "email", "pii": true, "pii_strategy": "keep"}]});
-        assert_eq!(lowered(&kept, columns(json!([{"name": "email", "pii": false}]))), None);
+        assert_eq!(
+            lowered(&kept, columns(json!([{"name": "email", "pii": false}]))),
+            None
+        );
     }
 
     /// What is found in the data is not taken out of the protection either.
@@ -354,19 +409,36 @@ mod tests {
         for (request, field) in [
             (json!({}), None),
             (json!({"dataset": {"pii_detect": false}}), detect.clone()),
-            (json!({"dataset": null}), detect.clone()),
-            (json!({"dataset": {"pii_strategy": "tokenize"}}), detect.clone()),
+            (
+                json!({"dataset": {"pii_strategy": "tokenize"}}),
+                detect.clone(),
+            ),
             // Of what is found in a text, the rest would stay.
-            (json!({"dataset": {"pii_strategy": "redact"}}), detect.clone()),
+            (
+                json!({"dataset": {"pii_strategy": "redact"}}),
+                detect.clone(),
+            ),
             (json!({"dataset": {"pii_strategy": "exclude"}}), None),
             (json!({"steps": [{"type": "dedupe"}]}), None),
             (json!({"steps": [{"type": "pii"}]}), detect.clone()),
             (json!({"steps": [{"type": "pii", "detect": true}]}), None),
-            (json!({"steps": [{"type": "pii", "detect": true, "strategy": "keep"}]}), detect.clone()),
-            (json!({"steps": [{"type": "pii", "detect": true, "columns": ["a"]}]}), detect.clone()),
-            (columns(json!([{"name": "a", "pii_strategy": "keep"}])), columns_lowered.clone()),
+            (
+                json!({"steps": [{"type": "pii", "detect": true, "strategy": "keep"}]}),
+                detect.clone(),
+            ),
+            (
+                json!({"steps": [{"type": "pii", "detect": true, "columns": ["a"]}]}),
+                detect.clone(),
+            ),
+            (
+                columns(json!([{"name": "a", "pii_strategy": "keep"}])),
+                columns_lowered.clone(),
+            ),
             (columns(json!([{"name": "a", "pii": false}])), None),
-            (columns(json!([{"name": "free", "pii_strategy": "keep"}])), None),
+            (
+                columns(json!([{"name": "free", "pii_strategy": "keep"}])),
+                None,
+            ),
             (
                 json!({"steps": [{"type": "pii", "columns": ["a"], "strategy": "keep"}, {"type": "pii", "detect": true}]}),
                 columns_lowered.clone(),

@@ -53,7 +53,11 @@ impl Role {
             Self::DataEngineer => 1,
             Self::Admin => 2,
         };
-        if rank(other) < rank(self) { other } else { self }
+        if rank(other) < rank(self) {
+            other
+        } else {
+            self
+        }
     }
 }
 
@@ -162,7 +166,9 @@ fn admitted(chain: Vec<Link>, now: DateTime<Utc>) -> Option<ApiKey> {
     let Link { mut key, user, .. } = links.next()?;
     key.role = user.map_or(key.role, |role| key.role.lesser(role));
     for maker in links {
-        let role = maker.user.map_or(maker.key.role, |role| role.lesser(maker.key.role));
+        let role = maker
+            .user
+            .map_or(maker.key.role, |role| role.lesser(maker.key.role));
         key.role = key.role.lesser(role);
         key.operator &= maker.key.operator;
         key.actions = common(key.actions, maker.key.actions);

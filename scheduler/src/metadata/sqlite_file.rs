@@ -102,7 +102,9 @@ fn look(path: &Path, opened: Option<(u64, u64)>) -> std::result::Result<(), &'st
         1 => 65_536,
         bytes => bytes,
     };
-    let pages = u64::from(u32::from_be_bytes([header[28], header[29], header[30], header[31]]));
+    let pages = u64::from(u32::from_be_bytes([
+        header[28], header[29], header[30], header[31],
+    ]));
     let length = file.metadata().map_err(|_| damaged)?.len();
     if length < page * pages {
         return Err("is cut off");
@@ -112,7 +114,6 @@ fn look(path: &Path, opened: Option<(u64, u64)>) -> std::result::Result<(), &'st
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::metadata::{Limits, MetadataStore};
 
     /// A file that is removed, replaced, overwritten or cut off is noticed, although open connections still answer.
@@ -121,8 +122,13 @@ mod tests {
         for breaks in ["remove", "replace", "overwrite", "cut"] {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("service.sqlite");
-            let store = MetadataStore::open(&format!("sqlite:{}", path.display())).await.unwrap();
-            store.create_tenant("one", &Limits::default(), "test").await.unwrap();
+            let store = MetadataStore::open(&format!("sqlite:{}", path.display()))
+                .await
+                .unwrap();
+            store
+                .create_tenant("one", &Limits::default(), "test")
+                .await
+                .unwrap();
             store.ping().await.unwrap();
             match breaks {
                 "remove" => std::fs::remove_file(&path).unwrap(),
@@ -135,7 +141,12 @@ mod tests {
                     let length = std::fs::metadata(&path).unwrap().len() as usize;
                     std::fs::write(&path, vec![7; length]).unwrap();
                 }
-                _ => std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(512).unwrap(),
+                _ => std::fs::OpenOptions::new()
+                    .write(true)
+                    .open(&path)
+                    .unwrap()
+                    .set_len(512)
+                    .unwrap(),
             }
             assert!(store.ping().await.is_err(), "{breaks}");
         }

@@ -195,7 +195,7 @@ pub(crate) async fn list(
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Named((_, dataset)): Named<(String, String)>,
+    Named((_tenant, dataset)): Named<(String, String)>,
 ) -> Result<Json<DatasetView>, Problem> {
     Ok(Json(find(&app, &caller, &dataset).await?.into()))
 }
@@ -208,7 +208,7 @@ pub(crate) async fn show(
 pub(crate) async fn versions(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Named((_, dataset)): Named<(String, String)>,
+    Named((_tenant, dataset)): Named<(String, String)>,
     Params(params): Params<PageParams>,
 ) -> Result<Json<Versions>, Problem> {
     let dataset = find(&app, &caller, &dataset).await?;
@@ -234,7 +234,7 @@ pub(crate) async fn versions(
 pub(crate) async fn lineage(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Named((_, dataset, version)): Named<(String, String, i64)>,
+    Named((_tenant, dataset, version)): Named<(String, String, i64)>,
 ) -> Result<Json<LineageView>, Problem> {
     let dataset = find(&app, &caller, &dataset).await?;
     let found = app
@@ -266,7 +266,7 @@ pub(crate) async fn lineage(
 pub(crate) async fn contracts(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Named((_, dataset)): Named<(String, String)>,
+    Named((_tenant, dataset)): Named<(String, String)>,
 ) -> Result<Json<Contracts>, Problem> {
     let dataset = find(&app, &caller, &dataset).await?;
     let found = app
@@ -294,7 +294,7 @@ pub(crate) struct ContractRequest(Value);
 pub(crate) async fn add_contract(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Named((_, dataset)): Named<(String, String)>,
+    Named((_tenant, dataset)): Named<(String, String)>,
     Document(ContractRequest(contract)): Document<ContractRequest>,
 ) -> Result<(StatusCode, Json<ContractView>), Problem> {
     let known = app.metadata.dataset(caller.tenant_id(), &dataset).await?;

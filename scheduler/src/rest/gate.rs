@@ -42,7 +42,10 @@ pub(super) async fn authorize(
         if Endpoint::has_path(route) {
             return Problem::method().into_response();
         }
-        error!(route, "a route is not in the table of endpoints; it is not served");
+        error!(
+            route,
+            "a route is not in the table of endpoints; it is not served"
+        );
         return Problem::not_found("path").into_response();
     };
     if endpoint.needs == Needs::Nothing {
@@ -75,11 +78,7 @@ pub(super) async fn authorize(
 }
 
 /// Returns who sends a request, if the endpoint lets them through.
-async fn admit(
-    app: &Arc<App>,
-    parts: &mut Parts,
-    endpoint: &Endpoint,
-) -> Result<Caller, Problem> {
+async fn admit(app: &Arc<App>, parts: &mut Parts, endpoint: &Endpoint) -> Result<Caller, Problem> {
     let caller = Caller::from_request_parts(parts, app).await?;
     let params = RawPathParams::from_request_parts(parts, app).await;
     let params = params.map_err(|_| Problem::not_found("thing"))?;
@@ -225,18 +224,16 @@ impl<S: Stream<Item = Result<Bytes, axum::Error>> + Unpin> Watched<S> {
                 () = tokio::time::sleep_until(due) => None,
                 item = self.content.next() => Some(item),
             };
-            match item {
+            let at_end = match item {
                 Some(Some(item)) => return Some(item),
-                // What a sender finished after its credential ended is not taken.
-                Some(None) if self.checked.is_older_than(BRIEF) => {
-                    self.done = true;
-                    if !self.checked.again(&self.app, &self.caller).await {
-                        return Some(self.broken_off());
-                    }
-                }
-                Some(None) => self.done = true,
-                None if self.checked.again(&self.app, &self.caller).await => {}
-                None => return Some(self.broken_off()),
+                Some(None) => true,
+                None => false,
+            };
+            self.done = at_end;
+            // What a sender finished after its credential ended is not taken either.
+            let due = !at_end || self.checked.is_older_than(BRIEF);
+            if due && !self.checked.again(&self.app, &self.caller).await {
+                return Some(self.broken_off());
             }
         }
         None

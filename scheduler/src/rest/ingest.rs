@@ -458,7 +458,8 @@ async fn submit(
         overlay(&mut document, &rule.rule);
     }
     overlay(&mut document, &order.spec);
-    let mut spec = protection::check(app, caller, stored.as_ref(), &order.dataset, document).await?;
+    let mut spec =
+        protection::check(app, caller, stored.as_ref(), &order.dataset, document).await?;
     let locations = spec.source.location.0.iter();
     let uploads: Vec<Uuid> = locations.filter_map(|name| upload_of(name)).collect();
     for id in &uploads {

@@ -168,10 +168,7 @@ fn wanted(caller: &Caller, request: KeyRequest) -> Result<NewKey, Problem> {
 }
 
 /// Returns when a key ends for which this end is asked.
-fn end_of(
-    caller: &Caller,
-    asked: Option<DateTime<Utc>>,
-) -> Result<Option<DateTime<Utc>>, Problem> {
+fn end_of(caller: &Caller, asked: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>, Problem> {
     let now = Utc::now();
     if asked.is_some_and(|at| at <= now) {
         let problem = "this end has passed already";
@@ -184,7 +181,10 @@ fn end_of(
     };
     match (asked, last) {
         (Some(asked), Some(last)) if asked > last => {
-            let detail = format!("a key ends no later than its maker allows: {}", last.to_rfc3339());
+            let detail = format!(
+                "a key ends no later than its maker allows: {}",
+                last.to_rfc3339()
+            );
             Err(Problem {
                 field: Some("expires_at".to_owned()),
                 ..Problem::forbidden(detail)
@@ -251,12 +251,15 @@ pub(crate) async fn revoke(
     let known = app.metadata.key(tenant, &id).await?;
     let known = known.ok_or_else(|| Problem::not_found("key"))?;
     if known.operator && !caller.operator {
-        return Err(Problem::forbidden("only an operator revokes an operator's key"));
+        return Err(Problem::forbidden(
+            "only an operator revokes an operator's key",
+        ));
     }
     if let Credential::Key(own) = &caller.credential
         && app.metadata.makers_of_key(own).await?.contains(&id)
     {
-        let detail = "this would end the key of this request, which it is or has made; rotate it instead";
+        let detail =
+            "this would end the key of this request, which it is or has made; rotate it instead";
         return Err(Problem::conflict(detail));
     }
     app.metadata.revoke_key(tenant, &id, &caller.actor).await?;
@@ -289,10 +292,12 @@ pub(crate) async fn rotate(
 
 /// Refuses a key that may do, or lasts, more than the caller.
 fn holds_within(caller: &Caller, key: &ApiKey) -> Result<(), Problem> {
-    let granted = |action: &Action| {
-        action.is_granted(key.role, key.operator, key.actions.as_deref())
-    };
-    let more = Action::ALL.into_iter().filter(granted).any(|action| !caller.may(action));
+    let granted =
+        |action: &Action| action.is_granted(key.role, key.operator, key.actions.as_deref());
+    let more = Action::ALL
+        .into_iter()
+        .filter(granted)
+        .any(|action| !caller.may(action));
     let longer = match (key.expires_at, caller.expires_at) {
         (_, None) => false,
         (None, Some(_)) => true,

@@ -166,10 +166,7 @@ pub(crate) struct TenantRequest {
 /// All tenants. For operators.
 #[utoipa::path(get, path = "/tenants", tag = "tenants",
     responses((status = 200, body = Tenants), Problems))]
-pub(crate) async fn list(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-) -> Result<Json<Tenants>, Problem> {
+pub(crate) async fn list(State(app): State<Arc<App>>) -> Result<Json<Tenants>, Problem> {
     let tenants = app.metadata.tenants().await?;
     Ok(Json(Tenants {
         tenants: tenants.into_iter().map(TenantView::from).collect(),
