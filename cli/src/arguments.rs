@@ -56,7 +56,7 @@ pub(crate) enum Command {
     Download(DownloadArguments),
     /// Stop a job of a service
     Cancel(CancelArguments),
-    /// List, make and take back API keys of a service
+    /// List, create, revoke and rotate API keys of a service
     Keys(KeysArguments),
     /// List, make and change tenants of a service
     Tenants(TenantsArguments),

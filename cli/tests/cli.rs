@@ -29,6 +29,8 @@ mod postgres;
 mod privacy;
 #[path = "cli/prompt.rs"]
 mod prompt;
+#[path = "cli/provider.rs"]
+mod provider;
 #[path = "cli/rest_service.rs"]
 mod rest_service;
 #[path = "cli/sandbox.rs"]
@@ -55,6 +57,8 @@ mod service_identity;
 mod service_privacy;
 #[path = "cli/service_review.rs"]
 mod service_review;
+#[path = "cli/service_scopes.rs"]
+mod service_scopes;
 #[path = "cli/service_secrets.rs"]
 mod service_secrets;
 #[path = "cli/sql.rs"]

@@ -111,15 +111,15 @@ pub struct ApiArguments {
     #[arg(long, value_name = "SIZE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     min_body_rate: Option<ByteSize>,
-    /// Address of the keys (JWKS) of an identity provider whose tokens are taken
+    /// JWKS URL of an identity provider whose tokens are accepted (https); requires --jwt-issuer and --jwt-audience
     #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     jwks_url: Option<String>,
-    /// Who must have issued such tokens
+    /// Required issuer (iss) of tokens
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     jwt_issuer: Option<String>,
-    /// Whom such tokens must be for
+    /// Required audience (aud) of tokens
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     jwt_audience: Option<String>,

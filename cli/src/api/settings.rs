@@ -81,9 +81,9 @@ pub struct ApiSettings {
     pub min_body_rate: ByteSize,
     /// Address of the keys of an identity provider.
     pub jwks_url: Option<String>,
-    /// Who must have issued tokens.
+    /// Who must have issued tokens; required with `jwks_url`.
     pub jwt_issuer: Option<String>,
-    /// Whom tokens must be for.
+    /// Whom tokens must be for; required with `jwks_url`.
     pub jwt_audience: Option<String>,
     /// The claim with the tenant; `tenant` when left out.
     pub jwt_tenant_claim: Option<String>,
@@ -177,6 +177,14 @@ impl ApiSettings {
                 return Err(UsageError(text.to_owned()).into());
             }
         };
+        let jwt = JwtOptions {
+            jwks_url: self.jwks_url,
+            issuer: self.jwt_issuer,
+            audience: self.jwt_audience,
+            tenant_claim: self.jwt_tenant_claim,
+            role_claim: self.jwt_role_claim,
+        };
+        jwt.check().map_err(UsageError)?;
         let workers = WorkerOptions::default();
         let usual = ServiceOptions::new(home);
         // Without one of its own, it is the database of everything else, in a schema of its own.
@@ -205,13 +213,7 @@ impl ApiSettings {
             private_addresses: self.private_addresses,
             secrets,
             tls,
-            jwt: JwtOptions {
-                jwks_url: self.jwks_url,
-                issuer: self.jwt_issuer,
-                audience: self.jwt_audience,
-                tenant_claim: self.jwt_tenant_claim,
-                role_claim: self.jwt_role_claim,
-            },
+            jwt,
             workers: WorkerOptions {
                 jobs: self.jobs,
                 lease: self.lease.0,

@@ -155,31 +155,41 @@ pub(crate) struct KeysArguments {
 pub(crate) enum KeysCommand {
     /// List the keys of the tenant
     List,
-    /// Make a key and print it, this once
+    /// Create a key and print it, this once
+    ///
+    /// A key has no action, role or operator's right that the key creating it lacks, and ends no later. It ends when the
+    /// key or user that created it is revoked or suspended.
     Add {
-        /// Name, for people
+        /// Name of the key
         name: String,
-        /// What it may do: admin, data_engineer or reviewer
+        /// Role: admin, data_engineer or reviewer
         #[arg(long, default_value = "data_engineer")]
         role: String,
-        /// An action of the role, such as jobs:read; all of them when left out; may be given again
+        /// Limit to an action of the role or of operators, such as jobs:read (repeatable) [default: all of the role]
         #[arg(long = "action", value_name = "ACTION")]
         actions: Vec<String>,
-        /// A dataset that it may touch; all when left out; may be given again
+        /// Limit to a dataset (repeatable) [default: all]
         #[arg(long = "dataset", value_name = "NAME")]
         datasets: Vec<String>,
-        /// Time after which it ends, such as 90d
+        /// Lifetime, such as 90d [default: that of the key creating it]
         #[arg(long, value_name = "TIME")]
         expires: Option<Period>,
-        /// It may look after tenants
+        /// Grant the rights of an operator: to manage tenants
         #[arg(long)]
         operator: bool,
-        /// Another tenant than one's own; for operators
+        /// Create the key for another tenant; needs the action tenants:keys
         #[arg(long, value_name = "NAME")]
         tenant: Option<String>,
     },
-    /// Take a key back
+    /// Revoke a key and every key created with it
     Revoke {
+        /// Public part of the key: what stands between dsk_ and the next _
+        id: String,
+    },
+    /// Replace the secret of a key and print the new one, this once
+    ///
+    /// Its rights, its end and the keys created with it stay.
+    Rotate {
         /// Public part of the key: what stands between dsk_ and the next _
         id: String,
     },

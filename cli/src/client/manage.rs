@@ -37,7 +37,7 @@ fn listed(rows: &Value, fields: &[&str]) -> Table {
     table
 }
 
-/// Lists, makes and takes back keys.
+/// Lists, creates, revokes and rotates keys.
 pub(crate) fn keys(arguments: &KeysArguments) -> anyhow::Result<()> {
     let client = ApiClient::open(&arguments.server)?;
     wait(async {
@@ -48,6 +48,10 @@ pub(crate) fn keys(arguments: &KeysArguments) -> anyhow::Result<()> {
                     "id",
                     "name",
                     "role",
+                    "operator",
+                    "actions",
+                    "datasets",
+                    "created_by",
                     "created_at",
                     "expires_at",
                     "revoked_at",
@@ -77,12 +81,7 @@ pub(crate) fn keys(arguments: &KeysArguments) -> anyhow::Result<()> {
                     "expires_at": expires, "operator": operator, "tenant": tenant,
                 });
                 let made = client.post("/keys", &request).await?;
-                println!(
-                    "{}",
-                    made["secret"]
-                        .as_str()
-                        .context("the service gives no key")?
-                );
+                print_secret(&made)?;
             }
             KeysCommand::Revoke { id } => {
                 let path = format!("/keys/{id}");
@@ -91,12 +90,25 @@ pub(crate) fn keys(arguments: &KeysArguments) -> anyhow::Result<()> {
                     .await
                     .map_err(|(refused, _)| refused)?;
             }
+            KeysCommand::Rotate { id } => {
+                let rotated = client
+                    .post(&format!("/keys/{id}/rotate"), &json!({}))
+                    .await?;
+                print_secret(&rotated)?;
+            }
         }
         Ok(())
     })
 }
 
-/// Lists, makes and changes tenants.
+/// Prints the secret of a key, which the service shows once.
+fn print_secret(key: &Value) -> anyhow::Result<()> {
+    let secret = key["secret"].as_str();
+    println!("{}", secret.context("the service sent no key")?);
+    Ok(())
+}
+
+/// Lists, creates and changes tenants.
 pub(crate) fn tenants(arguments: &TenantsArguments) -> anyhow::Result<()> {
     let client = ApiClient::open(&arguments.server)?;
     let fields = [

@@ -57,6 +57,15 @@ impl Database {
     pub fn url(&self) -> String {
         format!("{}/{}", self.server, self.name)
     }
+
+    /// Runs a statement in it.
+    pub fn execute(&self, statement: &str) {
+        now(async {
+            let mut connection = PgConnection::connect(&self.url()).await.unwrap();
+            let statement = AssertSqlSafe(statement.to_owned());
+            connection.execute(statement).await.unwrap();
+        });
+    }
 }
 
 impl Drop for Database {

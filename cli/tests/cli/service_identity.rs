@@ -7,6 +7,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::provider::Provider;
 use super::rest_service::{RestService, Setup};
 use super::sandbox::Sandbox;
 
@@ -180,8 +181,50 @@ fn forged_tokens() {
     }
 }
 
+/// A service that is told of a provider's keys, and not of its issuer and whom tokens are for, does not start; keys of
+/// the provider that are not for signatures sign nothing.
+#[test]
+fn m7_tokens_are_for_this_service_and_signed_by_keys_for_signatures() {
+    let sandbox = Sandbox::new();
+    let provider = Provider::start(&sandbox);
+    for more in [
+        &[][..],
+        &["--jwt-issuer", "https://id.example.org"],
+        &["--jwt-audience", "sanitizer"],
+    ] {
+        let command = [
+            &["serve", "--home", "refused", "--jwks-url", provider.url()],
+            more,
+        ]
+        .concat();
+        let output = sandbox.run(&command);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{more:?}: {error}");
+        assert!(error.contains("--jwt-issuer and --jwt-audience"), "{error}");
+        assert!(!sandbox.path("refused/first-api-key").exists());
+    }
+    let far = [
+        "--jwks-url",
+        "http://id.example.org/k",
+        "--jwt-issuer",
+        "a",
+        "--jwt-audience",
+        "b",
+    ];
+    let output = sandbox.run(&[&["serve", "--home", "refused"][..], &far].concat());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("https://"));
+
+    let service = RestService::start(&sandbox, &provider.setup());
+    for (key, status) in [("one", 200), ("enc", 401), ("wrap", 401)] {
+        let token = provider.token("ann", "admin", (600, key));
+        let caller = service.caller().with_key(&token);
+        let answer = caller.call(Method::GET, "/me", |request| request);
+        assert_eq!(answer.status, status, "{key}: {}", answer.text());
+    }
+}
+
 /// A key pair: the private key in PEM, and modulus and exponent of the public one.
-fn rsa_key(sandbox: &Sandbox) -> (String, String, String) {
+pub fn rsa_key(sandbox: &Sandbox) -> (String, String, String) {
     let path = sandbox.path("key.pem");
     let made = Command::new("openssl")
         .args([

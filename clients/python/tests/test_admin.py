@@ -130,6 +130,22 @@ def test_keys(service: Service, client: Client, name: str) -> None:
     limited = client.keys.create(name, "admin", actions=["jobs:read"])
     with service.client(limited.secret) as reader:
         assert reader.me().actions == ("jobs:read",)
+    rotated = client.keys.rotate(limited.id)
+    assert (rotated.id, rotated.actions) == (limited.id, ("jobs:read",))
+    with service.client(limited.secret) as reader, pytest.raises(UnauthorizedError):
+        reader.me()
+    with service.client(rotated.secret) as reader:
+        assert reader.me().actions == ("jobs:read",)
+    maker = client.keys.create(name, "admin", actions=["keys:manage", "jobs:read"])
+    with service.client(maker.secret) as limited_maker:
+        with pytest.raises(ForbiddenError, match="does not have"):
+            limited_maker.keys.create(name, "admin")
+        made = limited_maker.keys.create(name, "admin", actions=["jobs:read"])
+        with pytest.raises(ConflictError, match="rotate"):
+            limited_maker.keys.revoke(maker.id)
+    client.keys.revoke(maker.id)
+    with service.client(made.secret) as orphan, pytest.raises(UnauthorizedError):
+        orphan.me()
 
 
 def test_users(client: Client, pretender: Pretender) -> None:

@@ -22,10 +22,11 @@ pub use sample::RowSample;
 pub(crate) use sample::mix;
 pub use sketch::ColumnSketch;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A column, described. Values are text in the notation of the output.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ColumnProfile {
     /// Name of the column.
     pub name: String,
@@ -75,7 +76,8 @@ pub struct ColumnProfile {
 }
 
 /// Counts of values between edges; `edges` has one entry more than `counts`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Histogram {
     /// Ascending bounds of the bins, as numbers (days or microseconds since 1970 for dates and timestamps).
     pub edges: Vec<f64>,

@@ -5,6 +5,7 @@ mod charts;
 mod diff;
 mod format;
 mod html;
+mod mask;
 mod model;
 mod sentences;
 mod text;

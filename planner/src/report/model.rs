@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::profile::ColumnProfile;
@@ -12,7 +12,8 @@ use crate::profile::ColumnProfile;
 /// Whoever fills it keeps clear values of personal data out: of columns with personal data it has
 /// counts, never values. Apart from `generated_at` and `timings`, the same job over the same data
 /// gives the same report.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Report {
     /// Identifier of the job.
     pub job_id: String,
@@ -51,7 +52,8 @@ pub struct Report {
 }
 
 /// Rows in and out: `original_row_count = cleaned_row_count + rows_dropped + rows_quarantined`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Summary {
     /// Rows of the source.
     pub original_row_count: u64,
@@ -66,7 +68,8 @@ pub struct Summary {
 }
 
 /// What was found and mended, in figures. Rates and shares are 0 to 1.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct QualityMetrics {
     /// Rows that repeat another one exactly.
     pub duplicates_detected: u64,
@@ -95,7 +98,8 @@ pub struct QualityMetrics {
 }
 
 /// One column, before and after.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ColumnReport {
     /// Name of the column.
     pub name: String,
@@ -119,7 +123,8 @@ pub struct ColumnReport {
 }
 
 /// One transformation and what it did.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TransformationReport {
     /// Identifier, as in the provenance: `t-1` is the first.
     pub id: String,
@@ -151,7 +156,8 @@ pub struct TransformationReport {
 }
 
 /// Personal data found in a column.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PiiReport {
     /// Name of the column.
     pub column: String,
@@ -166,7 +172,8 @@ pub struct PiiReport {
 }
 
 /// A rule that rows broke.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ViolationReport {
     /// Column of the rule; none for a rule across columns.
     pub column: Option<String>,
@@ -183,7 +190,8 @@ pub struct ViolationReport {
 }
 
 /// Rows set aside.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct QuarantineReport {
     /// How many.
     pub rows: u64,
@@ -194,7 +202,8 @@ pub struct QuarantineReport {
 }
 
 /// Rows taken out.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RemovedReport {
     /// How many.
     pub rows: u64,
@@ -205,7 +214,8 @@ pub struct RemovedReport {
 }
 
 /// A reason and how many rows it concerns.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ReasonCount {
     /// The reason.
     pub reason: String,
@@ -214,7 +224,8 @@ pub struct ReasonCount {
 }
 
 /// A row set aside.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct QuarantineSample {
     /// Number of the row in the source.
     pub row_id: u64,
@@ -231,7 +242,8 @@ pub struct QuarantineSample {
 }
 
 /// A row taken out.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RemovedSample {
     /// Number of the row in the source.
     pub row_id: u64,
@@ -246,7 +258,8 @@ pub struct RemovedSample {
 }
 
 /// A changed cell.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SampleFix {
     /// Number of the row in the source.
     pub row_id: u64,
@@ -263,7 +276,8 @@ pub struct SampleFix {
 }
 
 /// A file that was read.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SourceReport {
     /// Path or URL.
     pub path: String,

@@ -3,6 +3,7 @@
 mod account;
 mod failure;
 mod janitor;
+mod protection;
 mod review;
 mod secrets;
 mod spec;
@@ -12,6 +13,7 @@ mod worker;
 pub(crate) use account::open_table;
 pub use failure::{JobFailure, retry_delay};
 pub(crate) use janitor::Janitor;
+pub(crate) use protection::Protection;
 pub(crate) use review::spec_of_review;
 pub use secrets::SecretPolicy;
 pub(crate) use spec::{

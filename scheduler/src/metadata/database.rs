@@ -48,6 +48,12 @@ pub trait Database: fmt::Debug + Send + Sync {
     /// Its connections.
     fn connections(&self) -> Connections;
 
+    /// Checks that what the connections rest on is there and whole, as far as a statement on them does not show it.
+    ///
+    /// # Errors
+    /// What is missing or broken.
+    async fn probe(&self) -> Result<()>;
+
     /// Begins a transaction, which may change something only where it `writes`.
     async fn begin(&self, scope: Scope, writes: bool) -> Result<Box<dyn Transaction>>;
 }

@@ -98,7 +98,7 @@ const DATASETS: &str = "SELECT d.id, d.name, d.created_at,
   coalesce((SELECT max(v.version) FROM cleaned_datasets v WHERE v.dataset_id = d.id), 0) AS latest_version,
   coalesce((SELECT max(c.version) FROM contracts c WHERE c.dataset_id = d.id), 0) AS latest_contract
 FROM datasets d WHERE d.tenant_id = $1 AND ($2 IS NULL OR d.name > $2) AND ($3 IS NULL OR d.name = $3)
-  AND ($4 IS NULL OR d.id = $4)
+  AND ($4 IS NULL OR d.id = $4) AND ($6 IS NULL OR d.name IN {names $6})
 ORDER BY d.name LIMIT $5";
 
 fn read_dataset(row: &Record) -> Result<Dataset> {
@@ -145,16 +145,21 @@ fn read_rule(row: &Record) -> Result<Rule> {
 }
 
 impl MetadataStore {
-    /// Datasets of a tenant behind a name, by name.
+    /// Returns datasets of a tenant behind a name, by name; only those in `among`, where it is given.
+    ///
+    /// # Errors
+    /// The store does not answer, or holds what cannot be read.
     pub async fn datasets(
         &self,
         tenant: Uuid,
+        among: Option<&[String]>,
         after: Option<&str>,
         limit: i64,
     ) -> Result<Vec<Dataset>> {
         let mut transaction = self.read(Scope::Tenant(tenant)).await?;
         let none = || None::<&str>;
-        let params = params![tenant, after, none(), None::<Uuid>, limit];
+        let among = among.map(|names| json!(names));
+        let params = params![tenant, after, none(), None::<Uuid>, limit, among];
         let rows = transaction.fetch(DATASETS, params).await?;
         transaction.commit().await?;
         rows.iter().map(read_dataset).collect()
@@ -165,7 +170,7 @@ impl MetadataStore {
         let id = Uuid::parse_str(id_or_name).ok();
         let name = id.is_none().then_some(id_or_name);
         let mut transaction = self.read(Scope::Tenant(tenant)).await?;
-        let params = params![tenant, None::<&str>, name, id, 1_i64];
+        let params = params![tenant, None::<&str>, name, id, 1_i64, None::<Value>];
         let row = transaction.optional(DATASETS, params).await?;
         transaction.commit().await?;
         row.as_ref().map(read_dataset).transpose()

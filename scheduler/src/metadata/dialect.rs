@@ -11,6 +11,7 @@
 //! | `{lock}` | `FOR NO KEY UPDATE`: rows that refer to it may still be added |
 //! | `{lock skip}` | the same, of rows that nobody else has locked |
 //! | `{greatest}`, `{least}` | of several values |
+//! | `{names $1}` | the texts of a JSON array, as a subquery: `name IN {names $1}` |
 //! | `{month}` | the current month in UTC, as `2026-11` |
 
 use std::borrow::Cow;
@@ -85,6 +86,10 @@ fn said(word: &str, dialect: Dialect) -> Cow<'static, str> {
         ("greatest", Dialect::Sqlite) => "max".into(),
         ("least", Dialect::Postgres) => "least".into(),
         ("least", Dialect::Sqlite) => "min".into(),
+        ("names", Dialect::Postgres) => {
+            format!("(SELECT jsonb_array_elements_text({operand}))").into()
+        }
+        ("names", Dialect::Sqlite) => format!("(SELECT value FROM json_each({operand}))").into(),
         ("month", Dialect::Postgres) => {
             "to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM')".into()
         }

@@ -212,7 +212,7 @@ pub struct JobFilter {
     pub status: Option<JobStatus>,
     /// Of the dataset with this name.
     pub dataset: Option<String>,
-    /// Of datasets with one of these names.
+    /// Of datasets with one of these names; of all when none.
     pub datasets: Option<Vec<String>>,
     /// Older than this job.
     pub before: Option<(DateTime<Utc>, Uuid)>,
@@ -424,6 +424,7 @@ impl MetadataStore {
                 "SELECT * FROM jobs WHERE tenant_id = $1 AND ($2 IS NULL OR status = $2)
                    AND ($3 IS NULL OR dataset_name = $3)
                    AND ($4 IS NULL OR created_at < $4 OR (created_at = $4 AND id < $5))
+                   AND ($7 IS NULL OR dataset_name IN {names $7})
                  ORDER BY created_at DESC, id DESC LIMIT $6",
                 params![
                     tenant,
@@ -432,17 +433,12 @@ impl MetadataStore {
                     at,
                     id,
                     limit,
+                    filter.datasets.as_ref().map(|names| json!(names)),
                 ],
             )
             .await?;
         transaction.commit().await?;
-        let jobs = rows.iter().map(read);
-        let wanted = |job: &Job| {
-            let among = |names: &Vec<String>| names.contains(&job.dataset_name);
-            filter.datasets.as_ref().is_none_or(among)
-        };
-        jobs.filter(|job| job.as_ref().map_or(true, wanted))
-            .collect()
+        rows.iter().map(read).collect()
     }
 
     /// The attempts at a job, in order.

@@ -1,4 +1,8 @@
 //! API keys: `dsk_<id>_<secret>`, of which only a hash is kept.
+//!
+//! A key never outlives or exceeds its maker: what admits it is the whole chain of keys up to the one that the service
+//! made, or to the user of the identity provider who made the last one. All of them must hold, and the key has what all
+//! of them have. See [`Link`].
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -39,6 +43,20 @@ impl Role {
             Self::Admin => "admin",
             Self::DataEngineer => "data_engineer",
             Self::Reviewer => "reviewer",
+        }
+    }
+
+    /// Returns the lesser of two roles: each role grants what the ones below it grant.
+    pub fn lesser(self, other: Self) -> Self {
+        let rank = |role: Self| match role {
+            Self::Reviewer => 0,
+            Self::DataEngineer => 1,
+            Self::Admin => 2,
+        };
+        if rank(other) < rank(self) {
+            other
+        } else {
+            self
         }
     }
 }
@@ -100,6 +118,96 @@ pub struct ApiKey {
     /// When it was taken back.
     pub revoked_at: Option<DateTime<Utc>>,
 }
+
+/// A key of the chain from a key to its first maker, with what it rests on.
+struct Link {
+    key: ApiKey,
+    /// Role of the user who made it, when they were last here; none where no user who may come in did.
+    user: Option<Role>,
+    tenant_suspended: bool,
+}
+
+/// What the names of makers begin with in `created_by`.
+const BY_KEY: &str = "key:";
+const BY_USER: &str = "user:";
+
+/// Longest chain of makers that is followed.
+const MOST_MAKERS: usize = 64;
+
+impl Link {
+    fn read(row: &Record) -> Result<Self> {
+        let user = row.opt_text("user_role")?;
+        Ok(Self {
+            key: read(row)?,
+            user: user.map(|role| role.parse()).transpose()?,
+            tenant_suspended: row.bool("tenant_suspended")?,
+        })
+    }
+
+    /// Returns whether the key holds by itself.
+    fn holds(&self, now: DateTime<Utc>) -> bool {
+        let key = &self.key;
+        let expired = key.expires_at.is_some_and(|at| at <= now);
+        let orphaned = key.created_by.starts_with(BY_USER) && self.user.is_none();
+        !expired && !orphaned && !self.tenant_suspended && key.revoked_at.is_none()
+    }
+}
+
+/// The key that a chain, nearest first, admits: none where a maker does not hold or is not known, else with the rights
+/// that all of them have.
+fn admitted(chain: Vec<Link>, now: DateTime<Utc>) -> Option<ApiKey> {
+    let whole = chain
+        .last()
+        .is_some_and(|last| !last.key.created_by.starts_with(BY_KEY));
+    if !whole || !chain.iter().all(|link| link.holds(now)) {
+        return None;
+    }
+    let mut links = chain.into_iter();
+    let Link { mut key, user, .. } = links.next()?;
+    key.role = user.map_or(key.role, |role| key.role.lesser(role));
+    for maker in links {
+        let role = maker
+            .user
+            .map_or(maker.key.role, |role| role.lesser(maker.key.role));
+        key.role = key.role.lesser(role);
+        key.operator &= maker.key.operator;
+        key.actions = common(key.actions, maker.key.actions);
+        key.datasets = common(key.datasets, maker.key.datasets);
+        key.expires_at = match (key.expires_at, maker.key.expires_at) {
+            (Some(own), Some(other)) => Some(own.min(other)),
+            (own, other) => own.or(other),
+        };
+    }
+    Some(key)
+}
+
+/// The names that two limits have in common; no limit has all.
+fn common(one: Option<Vec<String>>, other: Option<Vec<String>>) -> Option<Vec<String>> {
+    match (one, other) {
+        (Some(mut one), Some(other)) => {
+            one.retain(|name| other.contains(name));
+            Some(one)
+        }
+        (one, other) => one.or(other),
+    }
+}
+
+/// A key and its makers, nearest first. The secret's hash is that of the first row.
+const CHAIN: &str = "WITH RECURSIVE chain (id, tenant_id, name, secret_hash, role, operator, actions, datasets, created_by,
+    created_at, expires_at, revoked_at, depth) AS (
+  SELECT id, tenant_id, name, secret_hash, role, operator, actions, datasets, created_by,
+    created_at, expires_at, revoked_at, 1 FROM api_keys WHERE id = $1
+  UNION ALL
+  SELECT m.id, m.tenant_id, m.name, m.secret_hash, m.role, m.operator, m.actions, m.datasets, m.created_by,
+    m.created_at, m.expires_at, m.revoked_at, c.depth + 1
+  FROM chain c JOIN api_keys m ON m.id = substr(c.created_by, 5)
+  WHERE c.created_by LIKE 'key:%' AND c.depth < 64
+)
+SELECT c.*, {now} AS now, t.suspended AS tenant_suspended, u.role AS user_role
+FROM chain c JOIN tenants t ON t.id = c.tenant_id
+LEFT JOIN users u ON c.created_by LIKE 'user:%' AND u.tenant_id = c.tenant_id
+  AND u.subject = substr(c.created_by, 6) AND NOT u.suspended
+ORDER BY c.depth";
 
 /// A key with its secret: shown once.
 #[derive(Debug, Clone)]
@@ -174,7 +282,10 @@ impl MetadataStore {
             action: "key_created",
             subject: id.clone(),
             job_id: None,
-            details: json!({"name": new.name, "role": new.role, "operator": new.operator}),
+            details: json!({
+                "name": new.name, "role": new.role, "operator": new.operator,
+                "actions": new.actions, "datasets": new.datasets, "expires_at": new.expires_at,
+            }),
         };
         audit::append(transaction.as_mut(), tenant, &entry).await?;
         let row = transaction
@@ -187,7 +298,9 @@ impl MetadataStore {
         })
     }
 
-    /// The key that somebody sent along, if it is one and holds now, on the store's clock.
+    /// Returns the key that a caller sent, with the rights that it has now, if it is one and holds on the store's
+    /// clock: neither it nor a key that made it is revoked or has expired, no user who made one of them and no tenant of
+    /// any of them is suspended.
     pub async fn admit_key(&self, sent: &str) -> Result<Option<ApiKey>> {
         let parts = sent
             .strip_prefix(PREFIX)
@@ -195,24 +308,90 @@ impl MetadataStore {
         let Some((id, secret)) = parts else {
             return Ok(None);
         };
+        let Some((hash, key)) = self.chain_of(id).await? else {
+            return Ok(None);
+        };
+        Ok(key.filter(|_| same(&digest(secret), &hash)))
+    }
+
+    /// Returns a key by its public part, if it still holds. Not for admitting anybody: the secret is not looked at.
+    ///
+    /// # Errors
+    /// The store does not answer, or holds what cannot be read.
+    pub async fn current_key(&self, id: &str) -> Result<Option<ApiKey>> {
+        Ok(self.chain_of(id).await?.and_then(|(_, key)| key))
+    }
+
+    /// The hash of a key's secret, and the key as its makers let it be, if all of them hold.
+    async fn chain_of(&self, id: &str) -> Result<Option<(String, Option<ApiKey>)>> {
         let mut transaction = self.read(Scope::Service).await?;
+        let rows = transaction.fetch(CHAIN, params![id]).await?;
+        transaction.commit().await?;
+        let Some(first) = rows.first() else {
+            return Ok(None);
+        };
+        let (hash, now) = (first.text("secret_hash")?, first.time("now")?);
+        let chain = rows.iter().map(Link::read).collect::<Result<Vec<_>>>()?;
+        debug_assert!(chain.len() <= MOST_MAKERS);
+        Ok(Some((hash, admitted(chain, now))))
+    }
+
+    /// Returns the public parts of a key and of all its makers, nearest first.
+    ///
+    /// # Errors
+    /// The store does not answer, or holds what cannot be read.
+    pub async fn makers_of_key(&self, id: &str) -> Result<Vec<String>> {
+        let mut transaction = self.read(Scope::Service).await?;
+        let rows = transaction.fetch(CHAIN, params![id]).await?;
+        transaction.commit().await?;
+        rows.iter().map(|row| row.text("id")).collect()
+    }
+
+    /// Gives a key another secret; the one that it had admits nobody any more. What the key may do, when it ends and
+    /// the keys that it made stay.
+    ///
+    /// # Errors
+    /// [`MetadataError::NotFound`] where the tenant has no such key, or it was revoked.
+    pub async fn rotate_key(&self, tenant: Uuid, id: &str, actor: &str) -> Result<NewSecret> {
+        let secret = URL_SAFE_NO_PAD.encode(rand::rng().random::<[u8; 32]>());
+        let mut transaction = self.write(Scope::Tenant(tenant)).await?;
         let row = transaction
             .optional(
-                "SELECT k.*, t.suspended FROM api_keys k JOIN tenants t ON t.id = k.tenant_id
-                 WHERE k.id = $1 AND k.revoked_at IS NULL
-                   AND (k.expires_at IS NULL OR k.expires_at > {now})",
-                params![id],
+                "UPDATE api_keys SET secret_hash = $3
+                 WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING *",
+                params![tenant, id, digest(&secret)],
+            )
+            .await?
+            .ok_or_else(|| MetadataError::NotFound("there is no such key".to_owned()))?;
+        let entry = AuditEntry {
+            actor: actor.to_owned(),
+            action: "key_rotated",
+            subject: id.to_owned(),
+            job_id: None,
+            details: json!({}),
+        };
+        audit::append(transaction.as_mut(), tenant, &entry).await?;
+        transaction.commit().await?;
+        Ok(NewSecret {
+            key: read(&row)?,
+            secret: format!("{PREFIX}{id}_{secret}"),
+        })
+    }
+
+    /// Returns a key of a tenant as it was made.
+    ///
+    /// # Errors
+    /// The store does not answer, or holds what cannot be read.
+    pub async fn key(&self, tenant: Uuid, id: &str) -> Result<Option<ApiKey>> {
+        let mut transaction = self.read(Scope::Tenant(tenant)).await?;
+        let row = transaction
+            .optional(
+                "SELECT * FROM api_keys WHERE tenant_id = $1 AND id = $2",
+                params![tenant, id],
             )
             .await?;
         transaction.commit().await?;
-        let Some(row) = row else {
-            return Ok(None);
-        };
-        let holds = same(&digest(secret), &row.text("secret_hash")?);
-        if !holds || row.bool("suspended")? {
-            return Ok(None);
-        }
-        read(&row).map(Some)
+        row.as_ref().map(read).transpose()
     }
 
     /// The keys of a tenant, oldest first.

@@ -22,6 +22,7 @@ mod quota;
 mod record;
 mod reviews;
 mod sqlite;
+mod sqlite_file;
 mod tenants;
 mod uploads;
 mod users;
@@ -81,10 +82,19 @@ impl MetadataStore {
         Ok(Self { database })
     }
 
-    /// Whether the store answers.
+    /// Checks that the store answers, and that its tables can be read: a connection that answers says nothing about
+    /// the file or the tables behind it.
+    ///
+    /// # Errors
+    /// What does not answer, or is broken.
     pub async fn ping(&self) -> Result<()> {
+        self.database.probe().await?;
         let mut transaction = self.read(Scope::Service).await?;
-        transaction.fetch("SELECT 1 AS one", Vec::new()).await?;
+        let clock = "SELECT virtual_time FROM queue_clock WHERE id = 1";
+        transaction.one(clock, Vec::new()).await?;
+        transaction
+            .fetch("SELECT id FROM tenants LIMIT 1", Vec::new())
+            .await?;
         transaction.commit().await
     }
 

@@ -16,6 +16,7 @@ use super::database::{Connections, Database, Scope, Transaction};
 use super::dialect::{Dialect, translated};
 use super::error::{MetadataError, Result};
 use super::record::{Param, Record};
+use super::sqlite_file::SqliteFile;
 
 /// Time for which a writer waits for another one.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -30,6 +31,7 @@ const CONNECTIONS: u32 = 8;
 #[derive(Debug)]
 pub(super) struct SqliteDatabase {
     pool: SqlitePool,
+    file: SqliteFile,
     /// Writers of this process wait here, in turn; in SQLite's own queue they would race.
     writing: std::sync::Arc<tokio::sync::Semaphore>,
 }
@@ -57,6 +59,7 @@ impl SqliteDatabase {
             .map_err(|error| MetadataError::Failed(error.to_string()))?;
         Ok(Self {
             pool,
+            file: SqliteFile::at(path),
             writing: std::sync::Arc::new(tokio::sync::Semaphore::new(1)),
         })
     }
@@ -70,6 +73,10 @@ impl Database for SqliteDatabase {
 
     fn connections(&self) -> Connections {
         Connections::of(&self.pool)
+    }
+
+    async fn probe(&self) -> Result<()> {
+        self.file.probe().await
     }
 
     async fn begin(&self, _scope: Scope, writes: bool) -> Result<Box<dyn Transaction>> {

@@ -73,6 +73,23 @@ impl MetadataStore {
         read(&row)
     }
 
+    /// Returns whether a user who was here may still come in: neither they nor their tenant is suspended.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn current_user(&self, tenant: Uuid, subject: &str) -> Result<bool> {
+        let mut transaction = self.read(Scope::Tenant(tenant)).await?;
+        let row = transaction
+            .optional(
+                "SELECT u.id FROM users u JOIN tenants t ON t.id = u.tenant_id
+                 WHERE u.tenant_id = $1 AND u.subject = $2 AND NOT u.suspended AND NOT t.suspended",
+                params![tenant, subject],
+            )
+            .await?;
+        transaction.commit().await?;
+        Ok(row.is_some())
+    }
+
     /// The people of a tenant who were here, by their subject.
     pub async fn users(&self, tenant: Uuid) -> Result<Vec<User>> {
         let mut transaction = self.read(Scope::Tenant(tenant)).await?;

@@ -174,6 +174,10 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        // The gate has admitted them.
+        if let Some(caller) = parts.extensions.get::<Self>() {
+            return Ok(caller.clone());
+        }
         let sent = credential(&parts.headers).ok_or_else(Problem::unauthorized)?;
         let caller = admit(app, sent).await?.ok_or_else(Problem::unauthorized)?;
         if let Some(asker) = parts.extensions.get::<Asker>() {
@@ -230,32 +234,28 @@ async fn admit(app: &App, sent: &str) -> Result<Option<Caller>, Problem> {
         .metadata
         .visit(tenant.id, &claims.subject, claims.role)
         .await?;
-    Ok((!user.suspended).then(|| Caller {
-        tenant,
-        actor: format!("user:{}", claims.subject),
-        role: claims.role,
-        operator: false,
-        actions: None,
-        datasets: None,
-    }))
+    let (subject, role) = (&claims.subject, claims.role);
+    Ok((!user.suspended).then(|| Caller::of_user(subject, role, tenant, claims.expires_at)))
 }
 
 impl Caller {
     /// Refuses what they may not do.
     pub(crate) fn needs(&self, action: Action) -> Result<(), Problem> {
-        if self.may(action) {
-            return Ok(());
-        }
-        let detail = format!("this needs the action {}", action.name());
-        Err(Problem::forbidden(detail))
+        self.needs_one_of(&[action])
     }
 
-    /// Refuses whoever does not look after tenants.
-    pub(crate) fn needs_operator(&self) -> Result<(), Problem> {
-        if self.operator {
+    /// Refuses whoever may do none of these.
+    pub(crate) fn needs_one_of(&self, actions: &[Action]) -> Result<(), Problem> {
+        if actions.iter().any(|action| self.may(*action)) {
             return Ok(());
         }
-        Err(Problem::forbidden("this needs a key of an operator"))
+        let names: Vec<&str> = actions.iter().map(|action| action.name()).collect();
+        let names = names.join(" or ");
+        let detail = match actions.iter().all(|action| action.is_for_operators()) {
+            true => format!("this needs the action {names}, which only a key of an operator has"),
+            false => format!("this needs the action {names}"),
+        };
+        Err(Problem::forbidden(detail))
     }
 
     /// Refuses a tenant that is not theirs, as if there were none.

@@ -1,6 +1,7 @@
 //! Who one is, what the steps are, and whether the service is well.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -115,6 +116,9 @@ pub(crate) async fn job_schema(_caller: Caller) -> Json<Value> {
     Json(JobSpec::document_schema())
 }
 
+/// Time within which the metadata store must answer for the service to be ready.
+const READY_PATIENCE: Duration = Duration::from_secs(8);
+
 /// How the service is.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Health {
@@ -138,11 +142,18 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> Json<Health> {
     })
 }
 
-/// Whether the service can take requests: its metadata store answers.
+/// Whether the service can take requests: its metadata store answers, and its tables can be read.
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()),
     responses((status = 200, body = Health), (status = 503, body = Health)))]
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
-    let ready = app.metadata.ping().await.is_ok();
+    let ready = match tokio::time::timeout(READY_PATIENCE, app.metadata.ping()).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "not ready: the metadata store is unusable");
+            false
+        }
+        Err(_) => false,
+    };
     let health = Health {
         status: if ready {
             "ok".to_owned()

@@ -20,7 +20,7 @@ use super::body::{BodyError, FormBody, Paced, Taken, file_name, limited};
 use super::extract::{Named, Params, Sender, off_the_workers, parsed, received};
 use super::problem::Problems;
 use super::uploads::most_bytes;
-use super::{App, Problem};
+use super::{App, Problem, protection};
 use crate::access::{Action, Caller};
 use crate::lifecycle::{overlay, spec_of_upload, upload_of, version_of};
 use crate::limits::{FIELD_BYTES, FORM_OVERHEAD, RULES, UPLOADS_OF_JOB};
@@ -258,6 +258,7 @@ async fn from_spec(
             continue;
         };
         let upload = app.metadata.upload(caller.tenant_id(), id).await?;
+        let upload = upload.filter(|upload| caller.may_reach_upload_of(&upload.created_by));
         if let Some(digest) = upload.and_then(|upload| upload.sha256) {
             *location = format!("sha256:{digest}").into();
         }
@@ -478,13 +479,19 @@ async fn submit(
     {
         return Ok((accepted(app, &job).await?, true));
     }
+    if caller.datasets.is_some() && !order.rules.is_empty() {
+        let detail = "rules belong to the whole tenant, and the key is limited to some datasets";
+        return Err(Problem::forbidden(detail));
+    }
     let mut document = Value::Object(Map::new());
+    let mut stored = None;
     let known = app.metadata.dataset(tenant, &order.dataset).await?;
     // From the general to the special: the dataset's contract, the rules, the request.
     if let Some(dataset) = &known
         && let Some(contract) = app.metadata.contract(tenant, dataset.id, None).await?
     {
         overlay(&mut document, &json!({"dataset": contract.contract}));
+        stored = Some(contract);
     }
     for name in &order.rules {
         let rule = app.metadata.rule(tenant, name).await?;
@@ -493,18 +500,13 @@ async fn submit(
         overlay(&mut document, &rule.rule);
     }
     overlay(&mut document, &order.spec);
-    // What a small file unfolds to is bounded by what its tenant may keep.
-    let policy = app.specs.within(caller.tenant.limits.storage_bytes);
-    let tenant_name = caller.tenant.name.clone();
-    let check = move || {
-        let spec = policy.check(document, &tenant_name);
-        spec.map_err(|wrong| Problem::field(wrong.field, wrong.problem))
-    };
-    let mut spec = off_the_workers(app, &Sender::of(caller), check).await?;
+    let mut spec =
+        protection::check(app, caller, stored.as_ref(), &order.dataset, document).await?;
     let locations = spec.source.location.0.iter();
     let uploads: Vec<Uuid> = locations.filter_map(|name| upload_of(name)).collect();
     for id in &uploads {
-        if app.metadata.upload(tenant, *id).await?.is_none() {
+        let upload = app.metadata.upload(tenant, *id).await?;
+        if !upload.is_some_and(|upload| caller.may_reach_upload_of(&upload.created_by)) {
             let problem = format!("there is no upload {id}");
             return Err(Problem::field("source.location", problem));
         }

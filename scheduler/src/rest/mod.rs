@@ -1,18 +1,22 @@
 //! The REST API, `/api/v1`: what people and programs say to the service over HTTP.
 //!
-//! Each handler says who may call it, and is listed in `routes`; the OpenAPI document follows from the list.
+//! Each handler is listed in `routes`, from which the OpenAPI document follows. Who may call it stands in the table of
+//! endpoints (`access/endpoint.rs`), by which `gate` checks every request: a route that is not in it is not served.
 
 mod access_log;
 mod audit;
 mod body;
 mod datasets;
 mod extract;
+mod gate;
 mod info;
 mod ingest;
 mod jobs;
 mod keys;
+mod masking;
 mod page;
 mod problem;
+mod protection;
 mod results;
 mod review;
 mod tenants;
@@ -42,7 +46,7 @@ use utoipa_axum::routes;
 
 pub use problem::Problem;
 
-use crate::access::{JwtVerifier, Permits, Rates};
+use crate::access::{Endpoint, JwtVerifier, Needs, Permits, Rates};
 use crate::audit::AuditTrail;
 use crate::lifecycle::SpecPolicy;
 use crate::limits::RequestLimits;
@@ -136,6 +140,7 @@ fn routes() -> (Router<Arc<App>>, OpenApi) {
         .routes(routes!(tenants::update))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
+        .routes(routes!(keys::rotate))
         .routes(routes!(users::list))
         .routes(routes!(users::update))
         .routes(routes!(tokens::reveal));
@@ -197,6 +202,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     };
     router
         .route("/api/v1/openapi.json", get(document))
+        .route_layer(axum::middleware::from_fn_with_state(
+            Arc::clone(&app),
+            gate::authorize,
+        ))
         .fallback(|| async { Problem::not_found("path") })
         .method_not_allowed_fallback(|| async { Problem::method() })
         .layer(RequestBodyTimeoutLayer::new(app.options.body_timeout))
@@ -212,17 +221,21 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 /// Media type of problem documents.
 const PROBLEM: &str = "application/problem+json";
 
-/// The OpenAPI document, with what its maker leaves out: a name of its own for each operation, and a word on each
-/// answer.
+/// The OpenAPI document, with what its maker leaves out: a unique name for each operation, the actions that it needs,
+/// and a description of each answer.
 fn described(document: &OpenApi) -> serde_json::Result<String> {
     let mut document = serde_json::to_value(document)?;
     let paths = document["paths"].as_object_mut();
-    let operations = paths
-        .into_iter()
-        .flat_map(|paths| paths.values_mut())
-        .filter_map(|path| path.as_object_mut())
-        .flat_map(|path| path.values_mut());
-    for operation in operations {
+    let operations = paths.into_iter().flatten().flat_map(|(route, methods)| {
+        let methods = methods.as_object_mut().into_iter().flatten();
+        methods.map(move |(method, operation)| (route, method, operation))
+    });
+    for (route, method, operation) in operations {
+        let endpoint = Endpoint::find(&method.to_ascii_uppercase(), route);
+        if let Some(Needs::OneOf(actions)) = endpoint.map(|endpoint| endpoint.needs) {
+            let names: Vec<&str> = actions.iter().map(|action| action.name()).collect();
+            operation["x-required-actions"] = names.into();
+        }
         let name = |field: &serde_json::Value| field.as_str().unwrap_or_default().to_owned();
         let own = name(&operation["operationId"]);
         operation["operationId"] = match name(&operation["tags"][0]).as_str() {
@@ -261,6 +274,23 @@ fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
 mod tests {
     use super::*;
 
+    /// Every operation is in the table of endpoints, and every endpoint is served: neither can be forgotten.
+    #[test]
+    fn every_operation_is_in_the_table() {
+        let document = serde_json::to_value(routes().1).unwrap();
+        let mut served = vec![("GET".to_owned(), "/api/v1/openapi.json".to_owned())];
+        for (route, methods) in document["paths"].as_object().unwrap() {
+            for method in methods.as_object().unwrap().keys() {
+                served.push((method.to_ascii_uppercase(), route.clone()));
+            }
+        }
+        for (method, route) in &served {
+            let found = Endpoint::find(method, route);
+            assert!(found.is_some(), "{method} {route} is not in the table");
+        }
+        assert_eq!(served.len(), crate::access::ENDPOINTS.len());
+    }
+
     /// Each operation has a name that no other one has: clients are made from them.
     #[test]
     fn operations_have_names() {
@@ -273,7 +303,7 @@ mod tests {
         let count = names.len();
         names.sort_unstable();
         names.dedup();
-        assert_eq!((names.len(), count), (50, 50));
+        assert_eq!((names.len(), count), (51, 51));
         assert!(document["components"]["schemas"]["Problem"].is_object());
     }
 }

@@ -130,6 +130,23 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64
 }
 
 impl LimitsRequest {
+    /// Returns whether it says anything but whether the tenant is suspended.
+    fn changes_limits(&self) -> bool {
+        let Self {
+            max_running,
+            max_queued,
+            weight,
+            rows_per_month,
+            calls_per_second,
+            suspended: _,
+        } = self;
+        max_running.is_some()
+            || max_queued.is_some()
+            || weight.is_some()
+            || rows_per_month.is_some()
+            || calls_per_second.is_some()
+    }
+
     fn over(&self, limits: Limits) -> Limits {
         Limits {
             max_running: self.max_running.unwrap_or(limits.max_running),
@@ -154,14 +171,10 @@ pub(crate) struct TenantRequest {
     limits: LimitsRequest,
 }
 
-/// All tenants.
+/// All tenants. For operators.
 #[utoipa::path(get, path = "/tenants", tag = "tenants",
     responses((status = 200, body = Tenants), Problems))]
-pub(crate) async fn list(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-) -> Result<Json<Tenants>, Problem> {
-    caller.needs_operator()?;
+pub(crate) async fn list(State(app): State<Arc<App>>) -> Result<Json<Tenants>, Problem> {
     let tenants = app.metadata.tenants().await?;
     Ok(Json(Tenants {
         tenants: tenants.into_iter().map(TenantView::from).collect(),
@@ -176,7 +189,9 @@ pub(crate) async fn create(
     caller: Caller,
     Document(request): Document<TenantRequest>,
 ) -> Result<(StatusCode, Json<TenantView>), Problem> {
-    caller.needs_operator()?;
+    if request.limits.suspended.is_some() {
+        caller.needs(Action::SuspendTenants)?;
+    }
     let limits = request.limits.over(Limits::default());
     let mut tenant = app
         .metadata
@@ -191,7 +206,8 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, Json(tenant.into())))
 }
 
-/// Changes what a tenant may use, or suspends it.
+/// Changes what a tenant may use (`tenants:manage`), or suspends or resumes it (`tenants:suspend`). A suspension ends
+/// requests and streams of the tenant that are under way.
 #[utoipa::path(patch, path = "/tenants/{tenant_id}", tag = "tenants", request_body = LimitsRequest,
     params(("tenant_id" = String, Path, description = "Identifier or name of the tenant")),
     responses((status = 200, body = TenantView), Problems))]
@@ -201,7 +217,12 @@ pub(crate) async fn update(
     Named(tenant): Named<String>,
     Document(request): Document<LimitsRequest>,
 ) -> Result<Json<TenantView>, Problem> {
-    caller.needs_operator()?;
+    if request.suspended.is_some() {
+        caller.needs(Action::SuspendTenants)?;
+    }
+    if request.changes_limits() {
+        caller.needs(Action::ManageTenants)?;
+    }
     let tenant = app.metadata.find_tenant(&tenant).await?;
     let tenant = tenant.ok_or_else(|| Problem::not_found("tenant"))?;
     let suspended = request.suspended.unwrap_or(tenant.suspended);
@@ -245,7 +266,6 @@ pub(crate) async fn usage(
     State(app): State<Arc<App>>,
     caller: Caller,
 ) -> Result<Json<UsageView>, Problem> {
-    caller.needs(Action::ReadUsage)?;
     let months = app.metadata.usage(caller.tenant_id()).await?;
     let months = months.into_iter().map(|used| MonthView {
         month: used.month,

@@ -69,9 +69,12 @@ fn part_name(upload: &Upload, number: i64) -> String {
     format!("{}.parts/{number:05}", upload.location)
 }
 
-async fn find(app: &App, caller: &Caller, id: Uuid) -> Result<Upload, Problem> {
+/// Returns an upload that is within the caller's reach.
+pub(super) async fn find(app: &App, caller: &Caller, id: Uuid) -> Result<Upload, Problem> {
     let upload = app.metadata.upload(caller.tenant_id(), id).await?;
-    upload.ok_or_else(|| Problem::not_found("upload"))
+    upload
+        .filter(|upload| caller.may_reach_upload_of(&upload.created_by))
+        .ok_or_else(|| Problem::not_found("upload"))
 }
 
 /// Begins an upload in parts.

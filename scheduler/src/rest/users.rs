@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::extract::{Document, Named};
 use super::problem::Problems;
 use super::{App, Problem};
-use crate::access::{Action, Caller};
+use crate::access::Caller;
 use crate::metadata::{Role, User};
 
 /// Somebody with tokens of the identity provider.
@@ -67,14 +67,14 @@ pub(crate) async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
 ) -> Result<Json<Users>, Problem> {
-    caller.needs(Action::ManageKeys)?;
     let users = app.metadata.users(caller.tenant_id()).await?;
     Ok(Json(Users {
         users: users.into_iter().map(UserView::from).collect(),
     }))
 }
 
-/// Shuts somebody out, at once, or lets them in again.
+/// Suspends a user, or lets them in again. A suspension takes effect at once: on requests and streams that are under way,
+/// and on every key that the user made and those that these made.
 #[utoipa::path(patch, path = "/users/{user_id}", tag = "users", request_body = UserRequest,
     params(("user_id" = Uuid, Path, description = "Identifier of the user")),
     responses((status = 200, body = UserView), Problems))]
@@ -84,7 +84,6 @@ pub(crate) async fn update(
     Named(id): Named<Uuid>,
     Document(request): Document<UserRequest>,
 ) -> Result<Json<UserView>, Problem> {
-    caller.needs(Action::ManageKeys)?;
     let changed = app
         .metadata
         .suspend_user(caller.tenant_id(), id, request.suspended, &caller.actor)

@@ -43,18 +43,22 @@ class Keys:
         operator: bool = False,
         tenant: str | None = None,
     ) -> NewApiKey:
-        """Makes a key. Its secret is in the answer and nowhere else.
+        """Creates a key. Its secret is in the answer and nowhere else.
+
+        A key has no action, role or operator's right that its creator lacks, and ends no later. It
+        ends when its creator is revoked or suspended, and so do the keys that it created.
 
         Args:
             name: Name, for people.
-            role: What it may do.
-            actions: The actions of the role that it may do, such as `jobs:read`; left out: all.
-            datasets: The datasets that it may touch, by name; left out: all.
-            expires_at: When it ends; left out: never.
-            operator: Whether it may look after tenants; only an operator makes such a key.
-            tenant: Another tenant than one's own, by name or identifier; only for operators.
+            role: Its role.
+            actions: The actions that it is limited to, such as `jobs:read`; left out: no limit.
+            datasets: The datasets that it is limited to, by name; left out: no limit.
+            expires_at: When it ends; left out: with its creator.
+            operator: Whether it has the rights of an operator.
+            tenant: Another tenant, by name or identifier; needs the action `tenants:keys`.
 
         Raises:
+            ForbiddenError: The key would have more, or last longer, than the one in use.
             ValueError: `expires_at` has no time zone.
         """
         request: dict[str, Any] = {"name": name, "role": role, "operator": operator}
@@ -69,16 +73,31 @@ class Keys:
         return read(NewApiKey, self._transport.document("POST", path_of("keys"), document=request))
 
     def revoke(self, id: str, *, tenant: str | None = None) -> None:
-        """Takes a key back, at once.
+        """Revokes a key, at once, and every key that it created.
 
         Args:
             id: The public part of the key.
-            tenant: Another tenant than one's own, by name or identifier; only for operators.
+            tenant: Another tenant, by name or identifier; needs the action `tenants:keys`.
 
         Raises:
+            ConflictError: It is the key in use, or one that created it; rotate it instead.
             NotFoundError: The tenant has no such key, or there is no such tenant.
         """
         self._transport.request("DELETE", path_of("keys", id), params={"tenant": tenant})
+
+    def rotate(self, id: str) -> NewApiKey:
+        """Replaces the secret of a key, at once. Its rights, its end and the keys that it created
+        stay. Where it is the key in use, the client must be opened again with the new secret.
+
+        Args:
+            id: The public part of the key.
+
+        Raises:
+            ForbiddenError: The key has more, or lasts longer, than the one in use.
+            NotFoundError: The tenant has no such key.
+        """
+        path = path_of("keys", id, "rotate")
+        return read(NewApiKey, self._transport.document("POST", path))
 
 
 class Users:

@@ -587,12 +587,12 @@ class ApiKey:
         name: Name, for people.
         role: What it may do; see `Role`.
         operator: Whether it may look after tenants.
-        actions: The actions of the role that it may do; `None` for all.
-        datasets: The datasets that it may touch; `None` for all.
+        actions: The actions that it is limited to; `None` for no limit.
+        datasets: The datasets that it is limited to; `None` for no limit.
         created_by: Who made it.
         created_at: When it was made.
         expires_at: When it ends.
-        revoked_at: When it was taken back.
+        revoked_at: When it was revoked.
     """
 
     id: str
