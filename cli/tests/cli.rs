@@ -51,6 +51,8 @@ mod service_identity;
 mod service_privacy;
 #[path = "cli/service_review.rs"]
 mod service_review;
+#[path = "cli/service_sql.rs"]
+mod service_sql;
 #[path = "cli/sql.rs"]
 mod sql;
 #[path = "cli/walk.rs"]

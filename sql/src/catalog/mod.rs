@@ -1,6 +1,7 @@
 //! What a tenant has named: schemas, tables, views, stored specs, and the jobs that have finished.
 
 mod definition;
+mod guarded;
 mod jobs;
 mod provider;
 mod store;
@@ -10,6 +11,7 @@ mod warehouse;
 pub(crate) use definition::{
     Definition, FileDefinition, ViewDefinition, decode_schema, encode_schema,
 };
+pub(crate) use guarded::{Guarded, GuardedCatalog};
 pub(crate) use jobs::{FinishedOutput, JobsCatalog};
 pub(crate) use provider::TenantCatalog;
 pub(crate) use store::{CatalogStore, Snapshot};

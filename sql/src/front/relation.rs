@@ -22,6 +22,7 @@ use serde_json::{Map, Value, json};
 use super::argument::{Arguments, read_arguments};
 use super::rewrite::{SANITIZE, named};
 use crate::error::{Error, Result};
+use crate::grants::Action;
 use crate::statement::Scope;
 use crate::table::{CleanTable, FileTable};
 
@@ -169,6 +170,7 @@ fn row_hashed(input: LogicalPlan) -> EngineResult<LogicalPlan> {
 impl CleaningPlanner {
     /// The cleaned rows of a plan, as a scan.
     fn cleaned(&self, of: &str, input: LogicalPlan, arguments: Arguments) -> Result<LogicalPlan> {
+        self.scope.session.check(Action::SubmitJobs)?;
         let (spec, implied) = self.spec(of, arguments)?;
         let scope = Arc::clone(&self.scope);
         let table = scope.block_on({

@@ -1,8 +1,11 @@
 //! The Flight SQL service, as clients meet it: a real server on a free port of this machine.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod access;
+mod doors;
 mod entrance;
 mod ingest;
+mod limits;
 mod metadata;
 mod options;
 mod outside;
