@@ -44,7 +44,7 @@ pub(crate) enum Command {
     Sql(Box<SqlArguments>),
     /// Start the service of one machine: jobs over REST, and Flight SQL
     Serve(Box<ServeArguments>),
-    /// Say who may come in over Flight SQL
+    /// Manage Flight SQL users
     Users(UsersArguments),
     /// Send a job to a service
     Submit(SubmitArguments),

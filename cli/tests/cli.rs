@@ -61,6 +61,8 @@ mod service_review;
 mod service_scopes;
 #[path = "cli/service_secrets.rs"]
 mod service_secrets;
+#[path = "cli/service_sql.rs"]
+mod service_sql;
 #[path = "cli/sql.rs"]
 mod sql;
 #[path = "cli/walk.rs"]

@@ -87,7 +87,7 @@ def known_commands():
 OPTIONS = known_options()
 COMMANDS = known_commands()
 REST = int(one("cli/src/api/settings.rs", r"address: SocketAddr::from\(\(Ipv4Addr::LOCALHOST, (\d+)\)\)") or 0)
-FLIGHT_SQL = int(one("cli/src/serve/options.rs", r"flight_sql: SocketAddr::from\(\(Ipv4Addr::LOCALHOST, (\d+)\)\)") or 0)
+FLIGHT_SQL = int(one("sql/src/flight/mod.rs", r"address: SocketAddr::from\(\(\[127, 0, 0, 1\], (\d+)\)\)") or 0)
 MEMBERS = int(one("scheduler/src/ballista/options.rs", r"bind: SocketAddr::from\(\(Ipv4Addr::LOCALHOST, (\d+)\)\)") or 0)
 RESULTS = int(one("executor/src/options.rs", r"\n            port: (\d+),") or 0)
 TASKS = int(one("executor/src/options.rs", r"task_port: (\d+),") or 0)

@@ -20,6 +20,18 @@ pub enum Error {
     /// Nobody with this name and password, or a token that is not, or no longer, one.
     #[error("{0}")]
     Unauthenticated(String),
+    /// The login may not do it.
+    #[error("{0}")]
+    Forbidden(String),
+    /// A limit of the user, the tenant or the server is reached.
+    #[error("{0}")]
+    Exhausted(String),
+    /// The statement took longer than statements may.
+    #[error("the statement took longer than {} s, the longest that a statement may take", .0.as_secs())]
+    TooLong(std::time::Duration),
+    /// The audit log cannot be written; nothing runs without its record.
+    #[error("the audit log cannot be written: {0}")]
+    Audit(#[source] crate::audit::AuditError),
     /// Cleaning failed.
     #[error(transparent)]
     Planner(#[from] planner::Error),
@@ -65,12 +77,13 @@ impl Error {
     /// Kind of the error.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Invalid(_) | Self::Unauthenticated(_) => ErrorKind::Invalid,
+            Self::Invalid(_) | Self::Unauthenticated(_) | Self::Forbidden(_) => ErrorKind::Invalid,
+            Self::Exhausted(_) | Self::TooLong(_) => ErrorKind::Exhausted,
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::Conflict(_) => ErrorKind::Conflict,
             Self::Planner(error) => error.kind(),
             Self::Engine(error) => engine_kind(error),
-            Self::Store(_) | Self::Io { .. } => ErrorKind::Unavailable,
+            Self::Store(_) | Self::Io { .. } | Self::Audit(_) => ErrorKind::Unavailable,
             Self::Json(_) | Self::Bug(_) => ErrorKind::Bug,
         }
     }

@@ -11,12 +11,19 @@ use datafusion::sql::sqlparser::ast::{Ident, ObjectName};
 use planner::session::session_in;
 use udfs::scalar::pii_hash::PiiHashFunction;
 
+use crate::audit::{self, Described};
 use crate::catalog::{
-    CATALOG, CatalogStore, JOBS, JobsCatalog, PUBLIC, TenantCatalog, TenantLocations, decode_schema,
+    CATALOG, CatalogStore, Guarded, GuardedCatalog, JOBS, JobsCatalog, PUBLIC, TenantCatalog,
+    TenantLocations, decode_schema,
 };
 use crate::engine::{Engine, Identity};
 use crate::error::{Error, Result};
-use crate::statement::{Answer, Scope, Statement, append, conform, file_table, store_rows};
+use crate::grants::{Action, dataset_of};
+use crate::served::{Served, check_length};
+use crate::statement::{
+    Answer, INGESTED, Scope, Statement, append, check_target, conform, file_table, store_rows,
+};
+use crate::usage::Share;
 
 /// Statements that a session keeps prepared.
 const MAX_PREPARED: usize = 1_000;
@@ -29,7 +36,16 @@ pub struct Session {
     context: SessionContext,
     catalog: Arc<TenantCatalog>,
     store: CatalogStore,
-    prepared: Arc<Mutex<HashMap<String, Parsed>>>,
+    prepared: Arc<Mutex<HashMap<String, Prepared>>>,
+    /// What a session of the service has; a session of this process may do everything.
+    served: Option<Arc<Served>>,
+}
+
+/// A statement that PREPARE has named.
+struct Prepared {
+    statement: Parsed,
+    /// Its place among those of the user.
+    _share: Option<(Share, Share)>,
 }
 
 /// Rows that a client sends for a table.
@@ -59,10 +75,20 @@ pub enum IngestMode {
 
 impl Session {
     pub(crate) fn new(engine: Engine, identity: Identity) -> Result<Self> {
+        Self::with(engine, identity, None)
+    }
+
+    /// A session of the service, for a login that may do what its grants say.
+    pub(crate) fn of_service(engine: Engine, identity: Identity, served: Served) -> Result<Self> {
+        Self::with(engine, identity, Some(Arc::new(served)))
+    }
+
+    fn with(engine: Engine, identity: Identity, served: Option<Arc<Served>>) -> Result<Self> {
         let options = engine.options();
         let mut config = SessionConfig::new()
             .with_target_partitions(options.threads.max(1))
-            .with_information_schema(true)
+            // Clients of the service have an information schema of their own.
+            .with_information_schema(served.is_none())
             .with_create_default_catalog_and_schema(false)
             .with_default_catalog_and_schema(CATALOG, PUBLIC)
             // The partitions of a table, one after the other, are its rows in order.
@@ -78,8 +104,21 @@ impl Session {
         let catalog = Arc::new(TenantCatalog::new(engine.clone(), locations));
         let jobs = JobsCatalog::new(engine.clone(), Arc::clone(&catalog));
         let tenant: Arc<dyn CatalogProvider> = Arc::clone(&catalog) as _;
-        context.register_catalog(CATALOG, tenant);
-        context.register_catalog(JOBS, Arc::new(jobs));
+        let jobs: Arc<dyn CatalogProvider> = Arc::new(jobs);
+        for (name, provider, kind) in [
+            (CATALOG, tenant, Guarded::Tables),
+            (JOBS, jobs, Guarded::Jobs),
+        ] {
+            let provider = match &served {
+                None => provider,
+                Some(served) => {
+                    let all = Arc::clone(context.state().catalog_list());
+                    let grants = served.grants.clone();
+                    Arc::new(GuardedCatalog::new(provider, kind, grants, &all)) as _
+                }
+            };
+            context.register_catalog(name, provider);
+        }
         Ok(Self {
             store: CatalogStore::new(engine.shared.store.clone(), &identity.tenant),
             engine,
@@ -87,6 +126,7 @@ impl Session {
             context,
             catalog,
             prepared: Arc::default(),
+            served,
         })
     }
 
@@ -108,7 +148,20 @@ impl Session {
     /// Looks the catalog's names up anew, as every statement does; what [`Session::context`] lists is
     /// what they were then.
     pub async fn refresh(&self) -> Result<()> {
-        self.catalog.set_snapshot(self.store.load().await?);
+        let mut snapshot = self.store.load().await?;
+        if let Some(served) = &self.served {
+            // What a login is not to see is not there for it.
+            let grants = &served.grants;
+            for (schema, tables) in &mut snapshot.schemas {
+                tables.retain(|table, _| grants.may_touch(&dataset_of(schema, table)));
+            }
+            snapshot.schemas.retain(|name, tables| {
+                !grants.is_limited() || name == PUBLIC || !tables.is_empty()
+            });
+            snapshot.specs.retain(|name, _| grants.may_touch(name));
+            snapshot.jobs.retain(|name, _| grants.may_touch(name));
+        }
+        self.catalog.set_snapshot(snapshot);
         Ok(())
     }
 
@@ -119,6 +172,9 @@ impl Session {
 
     /// Parses a text of one statement.
     pub fn statement(&self, sql: &str) -> Result<Statement> {
+        if self.served.is_some() {
+            check_length(sql)?;
+        }
         let mut statements = Statement::parse(self, sql)?;
         match (statements.pop(), statements.len()) {
             (Some(statement), 0) => Ok(statement),
@@ -127,6 +183,19 @@ impl Session {
                 "one statement is expected, not {}",
                 others + 1
             ))),
+        }
+    }
+
+    /// What a session of the service has; none for a session of this process.
+    pub(crate) fn served(&self) -> Option<&Served> {
+        self.served.as_deref()
+    }
+
+    /// Refuses an action that the login lacks.
+    pub(crate) fn check(&self, action: Action) -> Result<()> {
+        match &self.served {
+            Some(served) => served.grants.check(action),
+            None => Ok(()),
         }
     }
 
@@ -143,11 +212,36 @@ impl Session {
     /// Puts rows into a table; gives their number.
     pub async fn ingest(&self, ingest: Ingest) -> Result<u64> {
         self.refresh().await?;
-        let schema = match ingest.schema {
-            Some(schema) => schema,
+        let schema = match &ingest.schema {
+            Some(schema) => schema.clone(),
             None => self.default_schema(),
         };
-        let name = (schema, ingest.table);
+        let name = (schema, ingest.table.clone());
+        let dataset = dataset_of(&name.0, &name.1);
+        let described = Described {
+            kind: INGESTED.name,
+            tables: audit::names([dataset.clone()]),
+            shape: String::new(),
+        };
+        if let Some(served) = &self.served {
+            let checked = INGESTED.check(&served.grants);
+            let checked = checked.and_then(|()| check_target(&served.grants, &dataset));
+            if let Err(error) = checked {
+                audit::refused(self, described, &error).await;
+                return Err(error);
+            }
+        }
+        let running = audit::begin(self, described).await?;
+        let written = self.ingest_rows(ingest, name).await;
+        let answer = written.map(Answer::Written);
+        match running {
+            Some(running) => running.follow(answer).await?,
+            None => answer?,
+        }
+        .rows_written()
+    }
+
+    async fn ingest_rows(&self, ingest: Ingest, name: (String, String)) -> Result<u64> {
         let exists = file_table(self, &name.0, &name.1);
         let exists = match exists {
             Err(Error::NotFound(_)) => None,
@@ -226,6 +320,10 @@ impl Session {
 
     /// Keeps a statement under a name.
     pub(crate) fn prepare(&self, name: &str, statement: Parsed) -> Result<()> {
+        let share = match &self.served {
+            Some(served) => Some(served.usage.prepared(statement.to_string().len())?),
+            None => None,
+        };
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         if prepared.len() >= MAX_PREPARED {
             return Err(Error::Invalid(format!(
@@ -237,14 +335,16 @@ impl Session {
                 "there is a prepared statement {name} already; DEALLOCATE it first"
             )));
         }
-        prepared.insert(name.to_owned(), statement);
+        let _share = share;
+        prepared.insert(name.to_owned(), Prepared { statement, _share });
         Ok(())
     }
 
     /// The statement that was prepared under a name.
     pub(crate) fn prepared(&self, name: &str) -> Result<Parsed> {
         let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = prepared.get(name).cloned();
+        let found = prepared.get(name);
+        let found = found.map(|prepared| prepared.statement.clone());
         found.ok_or_else(|| Error::NotFound(format!("there is no prepared statement {name}")))
     }
 

@@ -1,76 +1,50 @@
-//! Who may come in: users with passwords, and keys for programs.
+//! The logins of Flight SQL: users with passwords, and keys for programs, with what each may do.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::sync::LazyLock;
 
-use argon2::Argon2;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use rand::Rng;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqlitePool};
-use tokio::sync::Semaphore;
 
 use crate::engine::{Engine, Identity};
 use crate::error::{Error, Result};
+use crate::grants::Grants;
+use crate::password;
 
 /// What every API key begins with.
 pub const KEY_PREFIX: &str = "dsk_";
 
-/// Fewest and most bytes of a password.
-const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 8..=1024;
-
 /// Most bytes of a user's name.
 const NAME_BYTES: usize = 128;
-
-/// Passwords that are hashed at the same time: each takes 19 MiB and a core.
-static HASHERS: LazyLock<Semaphore> = LazyLock::new(|| {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Semaphore::new(cores.clamp(1, 8))
-});
-
-/// Stands in for the password of a user who is not there, so that both take the same time.
-static NOBODY: LazyLock<Option<String>> = LazyLock::new(|| {
-    let hash = Argon2::default().hash_password(b"nobody's password").ok()?;
-    Some(hash.to_string())
-});
 
 /// The users of an engine's home.
 #[derive(Debug, Clone)]
 pub struct Users {
-    store: SqlitePool,
+    pub(crate) store: SqlitePool,
 }
 
 /// A user, as lists show them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// Name to come in with.
+    /// Name of the login.
     pub name: String,
-    /// Whose tables they see.
+    /// Tenant whose tables they see.
     pub tenant: String,
-    /// Whether they have a password; who has none comes in with keys only.
+    /// Whether they have a password; otherwise they log in with keys only.
     pub has_password: bool,
     /// When they were added (RFC 3339).
     pub created_at: String,
+    /// What they may do, and until when.
+    pub grants: Grants,
+    /// Whether neither they nor their keys may log in.
+    pub suspended: bool,
 }
 
-/// A key, as lists show it: without its secret, which nobody keeps.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiKey {
-    /// The public part of the key.
-    pub id: String,
-    /// Whose it is.
-    pub user: String,
-    /// When it was made (RFC 3339).
-    pub created_at: String,
-    /// When it ends (RFC 3339); never when none.
-    pub expires_at: Option<String>,
-}
-
-/// What somebody came in with, to see later whether it still holds.
+/// What somebody logged in with, to see later whether it still holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Credential {
     /// A password, by its hash as it was.
@@ -80,14 +54,25 @@ pub(crate) enum Credential {
 }
 
 /// Somebody who was let in.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Admitted {
     pub(crate) identity: Identity,
     pub(crate) credential: Credential,
+    pub(crate) grants: Grants,
+}
+
+impl Admitted {
+    /// Returns the login as the audit log has it.
+    pub(crate) fn actor(&self) -> String {
+        match &self.credential {
+            Credential::Password { user, .. } => format!("sql:{user}"),
+            Credential::Key { id } => format!("sql-key:{id}"),
+        }
+    }
 }
 
 impl Engine {
-    /// Who may come in.
+    /// Returns the logins of the service.
     pub fn users(&self) -> Users {
         Users {
             store: self.shared.store.clone(),
@@ -96,22 +81,45 @@ impl Engine {
 }
 
 impl Users {
-    /// Adds a user, who sees the tables of `tenant`. Without a password they need a key.
+    /// Adds a user of a tenant who may do everything in it. Without a password they need a key.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for names and passwords that cannot be, [`Error::Conflict`] where the name is
+    /// taken.
     pub async fn add(&self, name: &str, tenant: &str, password: Option<&str>) -> Result<()> {
+        self.add_with(name, tenant, password, &Grants::default())
+            .await
+    }
+
+    /// Adds a user of a tenant who may do what the grants say. Without a password they need a key.
+    ///
+    /// # Errors
+    /// As [`Users::add`].
+    pub async fn add_with(
+        &self,
+        name: &str,
+        tenant: &str,
+        password: Option<&str>,
+        grants: &Grants,
+    ) -> Result<()> {
         check_name(name)?;
         check_tenant(tenant)?;
+        grants.validate()?;
         let hash = match password {
-            Some(password) => Some(hash(password).await?),
+            Some(password) => Some(password::hash(password).await?),
             None => None,
         };
         let added = sqlx::query(
-            "INSERT INTO users (name, tenant, password_hash, created_at) VALUES (?, ?, ?, ?)
-             ON CONFLICT (name) DO NOTHING",
+            "INSERT INTO users (name, tenant, password_hash, created_at, actions, datasets, expires_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
         )
         .bind(name)
         .bind(tenant)
         .bind(hash)
-        .bind(now())
+        .bind(Utc::now().to_rfc3339())
+        .bind(list(grants.actions.as_ref())?)
+        .bind(list(grants.datasets.as_ref())?)
+        .bind(moment(grants))
         .execute(&self.store)
         .await?;
         if added.rows_affected() == 0 {
@@ -120,142 +128,124 @@ impl Users {
         Ok(())
     }
 
-    /// Removes a user and their keys. The tables of their tenant stay.
+    /// Removes a user and their keys, and ends their sessions. The tables of their tenant stay.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such user.
     pub async fn remove(&self, name: &str) -> Result<()> {
-        let removed = sqlx::query("DELETE FROM users WHERE name = ?")
-            .bind(name)
-            .execute(&self.store)
-            .await?;
-        found(removed.rows_affected(), || {
-            format!("there is no user {name:?}")
-        })
+        let removed = sqlx::query("DELETE FROM users WHERE name = ?").bind(name);
+        found_user(removed.execute(&self.store).await?.rows_affected(), name)
     }
 
-    /// Gives a user another password. Sessions that the old one opened end soon.
+    /// Gives a user another password. Sessions that the old one opened end.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such user.
     pub async fn set_password(&self, name: &str, password: &str) -> Result<()> {
-        let hash = hash(password).await?;
+        let hash = password::hash(password).await?;
         let changed = sqlx::query("UPDATE users SET password_hash = ? WHERE name = ?")
             .bind(hash)
-            .bind(name)
-            .execute(&self.store)
-            .await?;
-        found(changed.rows_affected(), || {
-            format!("there is no user {name:?}")
-        })
+            .bind(name);
+        found_user(changed.execute(&self.store).await?.rows_affected(), name)
     }
 
-    /// All users, by name.
+    /// Changes what a user may do, and until when. Their sessions end, and those of their keys.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such user.
+    pub async fn set_grants(&self, name: &str, grants: &Grants) -> Result<()> {
+        grants.validate()?;
+        let changed = sqlx::query(
+            "UPDATE users SET actions = ?, datasets = ?, expires_at = ? WHERE name = ?",
+        )
+        .bind(list(grants.actions.as_ref())?)
+        .bind(list(grants.datasets.as_ref())?)
+        .bind(moment(grants))
+        .bind(name);
+        found_user(changed.execute(&self.store).await?.rows_affected(), name)
+    }
+
+    /// Suspends a user with all keys, which ends their sessions, or lets them in again.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no such user.
+    pub async fn set_suspended(&self, name: &str, suspended: bool) -> Result<()> {
+        let changed = sqlx::query("UPDATE users SET suspended = ? WHERE name = ?")
+            .bind(suspended)
+            .bind(name);
+        found_user(changed.execute(&self.store).await?.rows_affected(), name)
+    }
+
+    /// Returns all users, by name.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
     pub async fn list(&self) -> Result<Vec<User>> {
         let rows = sqlx::query(
-            "SELECT name, tenant, password_hash IS NOT NULL AS has_password, created_at
+            "SELECT name, tenant, password_hash IS NOT NULL AS has_password, created_at,
+                    actions, datasets, expires_at, suspended
              FROM users ORDER BY name",
         )
         .fetch_all(&self.store)
         .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(User {
-                    name: row.try_get("name")?,
-                    tenant: row.try_get("tenant")?,
-                    has_password: row.try_get("has_password")?,
-                    created_at: row.try_get("created_at")?,
-                })
-            })
-            .collect()
+        rows.iter().map(read_user).collect()
     }
 
-    /// Makes a key for a user and gives it, `dsk_<id>_<secret>`: the only time that it can be read.
-    pub async fn add_key(&self, user: &str, expires_at: Option<DateTime<Utc>>) -> Result<String> {
-        let id = hexadecimal(&rand::rng().random::<[u8; 8]>());
-        let secret = URL_SAFE_NO_PAD.encode(rand::rng().random::<[u8; 32]>());
-        let added = sqlx::query(
-            "INSERT INTO api_keys (id, user, key_hash, created_at, expires_at)
-             SELECT ?, name, ?, ?, ? FROM users WHERE name = ?",
-        )
-        .bind(&id)
-        .bind(digest(&secret))
-        .bind(now())
-        .bind(expires_at.map(|at| at.to_rfc3339()))
-        .bind(user)
-        .execute(&self.store)
-        .await?;
-        found(added.rows_affected(), || {
-            format!("there is no user {user:?}")
-        })?;
-        Ok(format!("{KEY_PREFIX}{id}_{secret}"))
-    }
-
-    /// Removes a key by its public part.
-    pub async fn remove_key(&self, id: &str) -> Result<()> {
-        let removed = sqlx::query("DELETE FROM api_keys WHERE id = ?")
-            .bind(id)
-            .execute(&self.store)
-            .await?;
-        found(removed.rows_affected(), || {
-            format!("there is no key {id:?}")
-        })
-    }
-
-    /// The keys of a user, oldest first.
-    pub async fn keys(&self, user: &str) -> Result<Vec<ApiKey>> {
-        let rows = sqlx::query(
-            "SELECT id, user, created_at, expires_at FROM api_keys
-             WHERE user = ? ORDER BY created_at, id",
-        )
-        .bind(user)
-        .fetch_all(&self.store)
-        .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(ApiKey {
-                    id: row.try_get("id")?,
-                    user: row.try_get("user")?,
-                    created_at: row.try_get("created_at")?,
-                    expires_at: row.try_get("expires_at")?,
-                })
-            })
-            .collect()
-    }
-
-    /// Who has this name and password. Whether the name or the password is wrong cannot be told
-    /// from the answer, nor from the time that it takes.
+    /// Returns who has this name and password. Whether the name or the password is wrong cannot be
+    /// told from the answer, nor from the time that it takes.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`].
     pub async fn authenticate(&self, user: &str, password: &str) -> Result<Identity> {
         Ok(self.admit(user, password).await?.identity)
     }
 
-    /// Whose key this is.
+    /// Returns whose key this is.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`].
     pub async fn authenticate_key(&self, key: &str) -> Result<Identity> {
         Ok(self.admit_key(key).await?.identity)
     }
 
     pub(crate) async fn admit(&self, user: &str, password: &str) -> Result<Admitted> {
-        let row = sqlx::query("SELECT tenant, password_hash FROM users WHERE name = ?")
-            .bind(user)
-            .fetch_optional(&self.store)
-            .await?;
-        let known = match row {
-            Some(row) => row
-                .try_get::<Option<String>, _>("password_hash")?
-                .zip(Some(row.try_get::<String, _>("tenant")?)),
-            None => None,
-        };
+        let known = self.by_name(user).await?;
         let hash = known.as_ref().map(|(hash, _)| hash.clone());
-        let holds = verify(password, hash).await?;
+        let holds = password::verify(password, hash).await?;
         match known {
-            Some((hash, tenant)) if holds => Ok(Admitted {
-                identity: Identity {
-                    user: user.to_owned(),
-                    tenant,
-                },
-                credential: Credential::Password {
-                    user: user.to_owned(),
-                    hash,
-                },
-            }),
+            Some((_, Some(admitted))) if holds => Ok(admitted),
             _ => Err(Error::Unauthenticated(
                 "the user name or the password is wrong".to_owned(),
             )),
         }
+    }
+
+    /// The password of a user, and what they are let in with while they are.
+    async fn by_name(&self, user: &str) -> Result<Option<(String, Option<Admitted>)>> {
+        let row = sqlx::query(
+            "SELECT name, tenant, password_hash, actions, datasets, expires_at, suspended
+             FROM users WHERE name = ? AND password_hash IS NOT NULL",
+        )
+        .bind(user)
+        .fetch_optional(&self.store)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let hash: String = row.try_get("password_hash")?;
+        let grants = grants(&row, "actions", "datasets", "expires_at")?;
+        let suspended: bool = row.try_get("suspended")?;
+        let lasts = !suspended && !grants.has_expired();
+        let admitted = Admitted {
+            identity: Identity {
+                user: row.try_get("name")?,
+                tenant: row.try_get("tenant")?,
+            },
+            credential: Credential::Password {
+                user: user.to_owned(),
+                hash: hash.clone(),
+            },
+            grants,
+        };
+        Ok(Some((hash, lasts.then_some(admitted))))
     }
 
     pub(crate) async fn admit_key(&self, key: &str) -> Result<Admitted> {
@@ -264,109 +254,103 @@ impl Users {
             .strip_prefix(KEY_PREFIX)
             .and_then(|rest| rest.split_once('_'))
             .ok_or_else(wrong)?;
+        let (right, admitted) = self.by_key(id).await?.ok_or_else(wrong)?;
+        if !same(digest(secret).as_bytes(), right.as_bytes()) {
+            return Err(wrong());
+        }
+        admitted.ok_or_else(wrong)
+    }
+
+    /// The hash of a key, and what it lets in while it does.
+    async fn by_key(&self, id: &str) -> Result<Option<(String, Option<Admitted>)>> {
         let row = sqlx::query(
-            "SELECT u.name, u.tenant, k.key_hash, k.expires_at
+            "SELECT u.name, u.tenant, u.suspended, k.key_hash,
+                    u.actions, u.datasets, u.expires_at,
+                    k.actions AS key_actions, k.datasets AS key_datasets, k.expires_at AS key_expires_at
              FROM api_keys k JOIN users u ON u.name = k.user WHERE k.id = ?",
         )
         .bind(id)
         .fetch_optional(&self.store)
-        .await?
-        .ok_or_else(wrong)?;
-        let right: String = row.try_get("key_hash")?;
-        let lasts = lasts(row.try_get::<Option<String>, _>("expires_at")?.as_deref());
-        if !(same(digest(secret).as_bytes(), right.as_bytes()) && lasts) {
-            return Err(wrong());
-        }
-        Ok(Admitted {
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let of_user = grants(&row, "actions", "datasets", "expires_at")?;
+        let of_key = grants(&row, "key_actions", "key_datasets", "key_expires_at")?;
+        let grants = of_user.and(&of_key);
+        let suspended: bool = row.try_get("suspended")?;
+        let lasts = !suspended && !grants.has_expired();
+        let admitted = Admitted {
             identity: Identity {
                 user: row.try_get("name")?,
                 tenant: row.try_get("tenant")?,
             },
             credential: Credential::Key { id: id.to_owned() },
-        })
+            grants,
+        };
+        Ok(Some((row.try_get("key_hash")?, lasts.then_some(admitted))))
     }
 
-    /// Whether what somebody came in with still holds, and for the same tenant.
+    /// Whether what somebody logged in with still holds, for the same tenant and the same grants.
     pub(crate) async fn still_holds(&self, admitted: &Admitted) -> Result<bool> {
-        let tenant: Option<String> = match &admitted.credential {
-            Credential::Password { user, hash } => {
-                sqlx::query_scalar("SELECT tenant FROM users WHERE name = ? AND password_hash = ?")
-                    .bind(user)
-                    .bind(hash)
-                    .fetch_optional(&self.store)
-                    .await?
-            }
-            Credential::Key { id } => {
-                let row = sqlx::query(
-                    "SELECT u.tenant, k.expires_at
-                     FROM api_keys k JOIN users u ON u.name = k.user WHERE k.id = ?",
-                )
-                .bind(id)
-                .fetch_optional(&self.store)
-                .await?;
-                match row {
-                    Some(row)
-                        if lasts(row.try_get::<Option<String>, _>("expires_at")?.as_deref()) =>
-                    {
-                        Some(row.try_get("tenant")?)
-                    }
-                    _ => None,
-                }
-            }
+        let now = match &admitted.credential {
+            Credential::Password { user, .. } => self.by_name(user).await?,
+            Credential::Key { id } => self.by_key(id).await?,
         };
-        Ok(tenant.as_ref() == Some(&admitted.identity.tenant))
+        Ok(now.and_then(|(_, now)| now).as_ref() == Some(admitted))
+    }
+
+    /// Returns a number that changes whenever a user or a key is changed or removed.
+    pub(crate) async fn version(&self) -> Result<i64> {
+        let version = sqlx::query_scalar("SELECT version FROM access_version");
+        Ok(version.fetch_one(&self.store).await?)
+    }
+
+    /// Returns the tenant of a user, if there is such a user.
+    pub(crate) async fn tenant_of(&self, user: &str) -> Result<Option<String>> {
+        let tenant = sqlx::query_scalar("SELECT tenant FROM users WHERE name = ?").bind(user);
+        Ok(tenant.fetch_optional(&self.store).await?)
     }
 }
 
-/// Hashes a password, away from the threads that serve.
-async fn hash(password: &str) -> Result<String> {
-    if !PASSWORD_BYTES.contains(&password.len()) {
-        return Err(Error::Invalid(format!(
-            "a password has {} to {} bytes",
-            PASSWORD_BYTES.start(),
-            PASSWORD_BYTES.end()
-        )));
-    }
-    let password = password.to_owned();
-    apart(move || {
-        Argon2::default()
-            .hash_password(password.as_bytes())
-            .map(|hash| hash.to_string())
-            .map_err(|_| Error::Bug("a password cannot be hashed"))
+fn read_user(row: &SqliteRow) -> Result<User> {
+    Ok(User {
+        name: row.try_get("name")?,
+        tenant: row.try_get("tenant")?,
+        has_password: row.try_get("has_password")?,
+        created_at: row.try_get("created_at")?,
+        grants: grants(row, "actions", "datasets", "expires_at")?,
+        suspended: row.try_get("suspended")?,
     })
-    .await?
 }
 
-/// Whether a password has this hash; never without one, but after the same work.
-async fn verify(password: &str, hash: Option<String>) -> Result<bool> {
-    if password.len() > *PASSWORD_BYTES.end() {
-        return Ok(false);
-    }
-    let password = password.to_owned();
-    apart(move || {
-        let known = hash.is_some();
-        let Some(hash) = hash.or_else(|| NOBODY.clone()) else {
-            return false;
-        };
-        let holds = PasswordHash::new(&hash).is_ok_and(|hash| {
-            Argon2::default()
-                .verify_password(password.as_bytes(), &hash)
-                .is_ok()
-        });
-        known && holds
+/// Reads grants. A moment that cannot be read is past, and a list that cannot be read is an error: a
+/// login never gets more because of it.
+pub(crate) fn grants(
+    row: &SqliteRow,
+    actions: &str,
+    datasets: &str,
+    expires_at: &str,
+) -> Result<Grants> {
+    let expires_at: Option<String> = row.try_get(expires_at)?;
+    let expires_at = expires_at.map(|at| {
+        DateTime::parse_from_rfc3339(&at).map_or(DateTime::UNIX_EPOCH, |at| at.with_timezone(&Utc))
+    });
+    Ok(Grants {
+        actions: read_list(row.try_get(actions)?)?,
+        datasets: read_list(row.try_get(datasets)?)?,
+        expires_at,
     })
-    .await
 }
 
-/// Runs work that takes a core for a while.
-async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    let _turn = HASHERS
-        .acquire()
-        .await
-        .map_err(|_| Error::Bug("nobody hashes passwords"))?;
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|_| Error::Bug("a password cannot be hashed"))
+fn read_list<T: DeserializeOwned + Ord>(text: Option<String>) -> Result<Option<BTreeSet<T>>> {
+    Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
+}
+
+pub(crate) fn list<T: Serialize>(items: Option<&BTreeSet<T>>) -> Result<Option<String>> {
+    Ok(items.map(serde_json::to_string).transpose()?)
+}
+
+pub(crate) fn moment(grants: &Grants) -> Option<String> {
+    grants.expires_at.map(|at| at.to_rfc3339())
 }
 
 /// Compares in a time that depends on the lengths only.
@@ -377,11 +361,11 @@ fn same(left: &[u8], right: &[u8]) -> bool {
     left.len() == right.len() && differing == 0
 }
 
-fn digest(secret: &str) -> String {
+pub(crate) fn digest(secret: &str) -> String {
     hexadecimal(&Sha256::digest(secret.as_bytes()))
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string does not fail.
         let _ = write!(text, "{byte:02x}");
@@ -389,18 +373,13 @@ fn hexadecimal(bytes: &[u8]) -> String {
     })
 }
 
-fn now() -> String {
-    Utc::now().to_rfc3339()
+pub(crate) fn no_user(name: &str) -> Error {
+    Error::NotFound(format!("there is no user {name:?}"))
 }
 
-/// Whether a moment is yet to come; a moment that cannot be read is past.
-fn lasts(expires_at: Option<&str>) -> bool {
-    expires_at.is_none_or(|at| DateTime::parse_from_rfc3339(at).is_ok_and(|at| at > Utc::now()))
-}
-
-fn found(rows: u64, otherwise: impl FnOnce() -> String) -> Result<()> {
+pub(crate) fn found_user(rows: u64, name: &str) -> Result<()> {
     match rows {
-        0 => Err(Error::NotFound(otherwise())),
+        0 => Err(no_user(name)),
         _ => Ok(()),
     }
 }

@@ -15,8 +15,8 @@ use crate::member::ClusterTlsArguments;
 use crate::period::Period;
 use crate::scrape::ScrapeArguments;
 
-/// Start the service of one machine: jobs over REST, for those who have an API key, and Flight SQL for those whom
-/// `sanitizer users` lets in. What is left out comes from the environment (SANITIZER_SERVE_FLIGHT_SQL and so on),
+/// Start the service of one machine: jobs over REST for API keys, and, where --flight-sql is given, SQL over Arrow
+/// Flight for the logins of `sanitizer users`. What is left out comes from the environment (SANITIZER_SERVE_FLIGHT_SQL and so on),
 /// the file, or the defaults.
 #[derive(Debug, Args, Serialize)]
 pub struct ServeArguments {
@@ -36,7 +36,7 @@ pub struct ServeArguments {
     #[command(flatten)]
     #[serde(skip)]
     pub home: HomeArguments,
-    /// Address of Flight SQL; port 0 takes a free one [default: 127.0.0.1:50060]
+    /// Start Flight SQL on this address; port 0 takes a free one [default: not started]
     #[arg(long, value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     flight_sql: Option<SocketAddr>,
@@ -68,7 +68,7 @@ pub struct ServeArguments {
     #[arg(long, value_name = "TIME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     session_timeout: Option<Period>,
-    /// Time after which who came in must come in anew [default: 1d]
+    /// Lifetime of a session token [default: 1d]
     #[arg(long, value_name = "TIME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     token_lifetime: Option<Period>,
@@ -80,6 +80,26 @@ pub struct ServeArguments {
     #[arg(long, value_name = "COUNT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     max_sessions: Option<usize>,
+    /// Most sessions of a user at the same time [default: 100]
+    #[arg(long, value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_sessions_per_user: Option<usize>,
+    /// Most sessions of a tenant at the same time [default: 300]
+    #[arg(long, value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_sessions_per_tenant: Option<usize>,
+    /// Most statements of a user that run at the same time [default: 64]
+    #[arg(long, value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_statements_per_user: Option<usize>,
+    /// Longest time that a statement may take, from its start to its last row [default: 1h]
+    #[arg(long, value_name = "TIME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    statement_timeout: Option<Period>,
+    /// Most bytes that a client sends in one call, such as 1GiB [default: 16GiB]
+    #[arg(long, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_ingest: Option<ByteSize>,
     /// Memory of all statements together, such as 2GiB [default: 4GiB]
     #[arg(long, value_name = "SIZE")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,7 @@
-//! The service of one machine: jobs over REST, and Flight SQL, for those who are let in.
+//! The service of one machine: jobs over REST, and Flight SQL where it is asked for.
 
 mod arguments;
+mod audit;
 mod options;
 
 use std::sync::Arc;
@@ -9,11 +10,12 @@ use planner::telemetry::Role;
 use rustix::fs::Mode;
 use rustix::process::umask;
 use scheduler::{Service, TlsFiles};
-use sql::{Engine, FlightServer};
+use sql::{Engine, EngineOptions, FlightOptions, FlightServer};
 use tokio::sync::watch;
 use tracing::warn;
 
 pub use self::arguments::ServeArguments;
+use self::audit::ServiceAudit;
 pub use self::options::ServeOptions;
 use crate::api::{self, ApiSettings};
 use crate::scrape::{self, Refresh};
@@ -26,10 +28,11 @@ pub fn serve(arguments: &ServeArguments) -> anyhow::Result<()> {
     // Whatever the service writes is its own: files of mode 0600, folders of mode 0700.
     umask(Mode::RWXG | Mode::RWXO);
     let mut engine = options.engine(arguments)?;
-    let flight = options.flight()?;
-    let tls = flight.tls.as_ref().map(|files| TlsFiles {
-        certificate: files.certificate.clone(),
-        key: files.key.clone(),
+    let tls = options.tls()?;
+    let flight = options.flight(tls.clone());
+    let tls = tls.map(|files| TlsFiles {
+        certificate: files.certificate,
+        key: files.key,
     });
     let home = engine.home.clone();
     let service = ApiSettings::load(arguments.config.as_deref(), &arguments.api)?;
@@ -40,19 +43,12 @@ pub fn serve(arguments: &ServeArguments) -> anyhow::Result<()> {
     // Jobs and statements name the same secrets.
     engine.secrets = Some(service.secrets.allowed.clone());
     runtime()?.block_on(async {
-        let open = flight.tls.is_none() && !flight.address.ip().is_loopback();
-        let engine = Engine::open(engine).await?;
         let stop = asked_to_stop()?;
-        let nobody = engine.users().list().await?.is_empty();
-        let server = FlightServer::bind(engine, flight).await?;
         let service = Service::bind(service).await?;
-        say(&format!("Flight SQL listens on {}", server.address()));
-        if open {
-            warn!("passwords and rows travel in the clear; set tls_cert and tls_key");
-        }
-        if nobody {
-            warn!("nobody can come in over Flight SQL yet; see: sanitizer users add --help");
-        }
+        let server = match flight {
+            Some(flight) => Some(start_flight(&service, engine, flight).await?),
+            None => None,
+        };
         let figures = service.figures();
         let refresh: Refresh = Arc::new(move || {
             let figures = figures.clone();
@@ -70,6 +66,7 @@ pub fn serve(arguments: &ServeArguments) -> anyhow::Result<()> {
             ending.send_replace(true);
         };
         let flight = async {
+            let Some(server) = server else { return Ok(()) };
             let served = server.serve(until(ended.clone())).await;
             ending.send_replace(true);
             served
@@ -83,6 +80,27 @@ pub fn serve(arguments: &ServeArguments) -> anyhow::Result<()> {
         flight?;
         Ok(rest?)
     })
+}
+
+/// Starts Flight SQL, whose audit log is that of the service.
+async fn start_flight(
+    service: &Service,
+    engine: EngineOptions,
+    mut flight: FlightOptions,
+) -> anyhow::Result<FlightServer> {
+    let open = flight.tls.is_none() && !flight.address.ip().is_loopback();
+    let engine = Engine::open(engine).await?;
+    let nobody = engine.users().list().await?.is_empty();
+    flight.audit = Some(Arc::new(ServiceAudit::new(service.metadata().clone())));
+    let server = FlightServer::bind(engine, flight).await?;
+    say(&format!("Flight SQL listens on {}", server.address()));
+    if open {
+        warn!("Flight SQL is not encrypted: set tls_cert and tls_key");
+    }
+    if nobody {
+        warn!("Flight SQL has no users yet; see: sanitizer users add --help");
+    }
+    Ok(server)
 }
 
 /// Ready when the service is to end.

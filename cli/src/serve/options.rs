@@ -1,6 +1,6 @@
 //! The settings of the service.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,8 +22,8 @@ use crate::period::Period;
 pub struct ServeOptions {
     /// Folder of the catalog and of the tables that statements make.
     pub home: Option<PathBuf>,
-    /// Address of Flight SQL; port 0 takes a free one.
-    pub flight_sql: SocketAddr,
+    /// Address of Flight SQL; port 0 takes a free one. Flight SQL is not started when left out.
+    pub flight_sql: Option<SocketAddr>,
     /// Folder where relative locations of statements start; the current one when left out.
     pub base: Option<PathBuf>,
     /// Folders and URLs that statements may read and write: `TENANT=LOCATION`, or `LOCATION` for all tenants; none
@@ -51,6 +51,16 @@ pub struct ServeOptions {
     pub result_lifetime: Period,
     /// Most sessions at the same time.
     pub max_sessions: usize,
+    /// Most sessions of a user at the same time.
+    pub max_sessions_per_user: usize,
+    /// Most sessions of a tenant at the same time.
+    pub max_sessions_per_tenant: usize,
+    /// Most statements of a user that run at the same time.
+    pub max_statements_per_user: usize,
+    /// Longest time that a statement may take, from its start to its last row.
+    pub statement_timeout: Period,
+    /// Most bytes that a client sends in one call.
+    pub max_ingest: ByteSize,
     /// Memory of all statements together.
     pub memory_limit: ByteSize,
     /// Threads that a statement uses; one a core when left out.
@@ -65,7 +75,7 @@ impl Default for ServeOptions {
         let flight = FlightOptions::default();
         Self {
             home: None,
-            flight_sql: SocketAddr::from((Ipv4Addr::LOCALHOST, 50060)),
+            flight_sql: None,
             base: None,
             allow: Vec::new(),
             cluster: None,
@@ -79,6 +89,11 @@ impl Default for ServeOptions {
             token_lifetime: Period(flight.token_lifetime),
             result_lifetime: Period(flight.ticket_lifetime),
             max_sessions: flight.max_sessions,
+            max_sessions_per_user: flight.max_sessions_per_user,
+            max_sessions_per_tenant: flight.max_sessions_per_tenant,
+            max_statements_per_user: flight.max_statements_per_user,
+            statement_timeout: Period(flight.statement_timeout),
+            max_ingest: ByteSize(flight.max_ingest_bytes),
             memory_limit: OptionsSpec::default().memory_limit,
             threads: None,
             api: serde::de::IgnoredAny,
@@ -125,23 +140,32 @@ impl ServeOptions {
         })
     }
 
-    /// How the Flight SQL service runs.
-    pub(super) fn flight(&self) -> anyhow::Result<FlightOptions> {
-        let tls = match (self.tls_cert.clone(), self.tls_key.clone()) {
-            (Some(certificate), Some(key)) => Some(Tls { certificate, key }),
-            (None, None) => None,
+    /// The certificate of the service.
+    pub(super) fn tls(&self) -> anyhow::Result<Option<Tls>> {
+        match (self.tls_cert.clone(), self.tls_key.clone()) {
+            (Some(certificate), Some(key)) => Ok(Some(Tls { certificate, key })),
+            (None, None) => Ok(None),
             _ => {
                 let text = "tls_cert and tls_key belong together; only one of them is set";
-                return Err(UsageError(text.to_owned()).into());
+                Err(UsageError(text.to_owned()).into())
             }
-        };
-        Ok(FlightOptions {
-            address: self.flight_sql,
+        }
+    }
+
+    /// How the Flight SQL service runs, where it is asked for.
+    pub(super) fn flight(&self, tls: Option<Tls>) -> Option<FlightOptions> {
+        Some(FlightOptions {
+            address: self.flight_sql?,
             tls,
             session_idle: self.session_timeout.0,
             token_lifetime: self.token_lifetime.0,
             ticket_lifetime: self.result_lifetime.0,
             max_sessions: self.max_sessions,
+            max_sessions_per_user: self.max_sessions_per_user,
+            max_sessions_per_tenant: self.max_sessions_per_tenant,
+            max_statements_per_user: self.max_statements_per_user,
+            statement_timeout: self.statement_timeout.0,
+            max_ingest_bytes: self.max_ingest.0,
             ..FlightOptions::default()
         })
     }

@@ -44,3 +44,18 @@ fn reference_of_the_relations() {
         }
     });
 }
+
+/// The page of the statements is up to date with the tables that the service checks.
+#[test]
+fn reference_of_the_statements() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/statements.md");
+    let made = sql::statement_reference();
+    if std::env::var_os("UPDATE_REFERENCE").is_some() {
+        std::fs::write(&page, &made).unwrap();
+    }
+    let written = std::fs::read_to_string(&page).unwrap_or_default();
+    assert!(
+        written == made,
+        "docs/reference/statements.md is out of date; run with UPDATE_REFERENCE=1"
+    );
+}

@@ -1,6 +1,7 @@
 //! What a tenant has named: schemas, tables, views, stored specs, and the jobs that have finished.
 
 mod definition;
+mod guarded;
 mod jobs;
 mod locations;
 mod provider;
@@ -11,6 +12,7 @@ mod warehouse;
 pub(crate) use definition::{
     Definition, FileDefinition, ViewDefinition, decode_schema, encode_schema,
 };
+pub(crate) use guarded::{Guarded, GuardedCatalog};
 pub(crate) use jobs::{FinishedOutput, JobsCatalog};
 pub(crate) use locations::TenantLocations;
 pub(crate) use provider::TenantCatalog;

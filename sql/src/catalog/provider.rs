@@ -147,6 +147,6 @@ pub(super) fn provider(
 }
 
 /// Whether a name that no table has is one of a file: `'data/customers.csv'`, `'s3://lake/in/'`.
-fn is_location(name: &str) -> bool {
+pub(super) fn is_location(name: &str) -> bool {
     name.contains('/') || Format::of_name(name).is_some()
 }

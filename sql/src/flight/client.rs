@@ -1,6 +1,6 @@
 //! One client's session: its engine's session, its tickets, its prepared statements.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use super::run::was_cancelled;
 use super::status::status;
 use super::tickets::{Content, Tickets};
 use crate::session::Session;
+use crate::usage::Usage;
 use crate::users::Admitted;
 
 /// One client's session.
@@ -25,7 +26,8 @@ pub(super) struct Client {
     admitted: Admitted,
     opened: Instant,
     used: Mutex<Instant>,
-    checked: Mutex<Instant>,
+    /// The version of all logins at which this one was last found to hold.
+    version: AtomicI64,
     calls: AtomicUsize,
     closed: watch::Sender<bool>,
     _counted: Held,
@@ -35,16 +37,21 @@ pub(super) struct Client {
 pub(super) struct Call(Arc<Client>);
 
 impl Client {
-    pub(super) fn new(session: Session, admitted: Admitted, ticket_lifetime: Duration) -> Self {
+    pub(super) fn new(
+        session: Session,
+        admitted: Admitted,
+        (usage, version): (Arc<Usage>, i64),
+        ticket_lifetime: Duration,
+    ) -> Self {
         let now = Instant::now();
         Self {
             session,
-            tickets: Tickets::new(ticket_lifetime),
+            tickets: Tickets::new(ticket_lifetime, usage),
             prepared: PreparedStatements::default(),
             admitted,
             opened: now,
             used: Mutex::new(now),
-            checked: Mutex::new(now),
+            version: AtomicI64::new(version),
             calls: AtomicUsize::new(0),
             closed: watch::Sender::new(false),
             _counted: METRICS.flight_sql_sessions.hold(),
@@ -63,14 +70,20 @@ impl Client {
         self.opened.elapsed() >= lifetime || (!busy && used.elapsed() >= idle)
     }
 
-    /// Whether it is time to see if what the client came in with still holds.
-    pub(super) fn is_due(&self, period: Duration) -> bool {
-        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = checked.elapsed() >= period;
-        if due {
-            *checked = Instant::now();
-        }
-        due
+    /// Time for which nobody has used the session; none while a call or a stream of rows does.
+    pub(super) fn idle(&self) -> Option<Duration> {
+        let used = *self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.calls.load(Ordering::Relaxed) == 0).then(|| used.elapsed())
+    }
+
+    /// Whether the login was found to hold at this version of all logins.
+    pub(super) fn is_checked(&self, version: i64) -> bool {
+        self.version.load(Ordering::Acquire) == version
+    }
+
+    /// Notes that the login holds at this version of all logins.
+    pub(super) fn set_checked(&self, version: i64) {
+        self.version.store(version, Ordering::Release);
     }
 
     /// Marks a call, until it is dropped.
@@ -123,8 +136,8 @@ impl Client {
         let in_order = parts.len() == 1;
         let endpoints = parts
             .into_iter()
-            .map(|part| self.tickets.endpoint(self.tickets.issue(part)))
-            .collect();
+            .map(|part| Ok(self.tickets.endpoint(self.tickets.issue(part)?)))
+            .collect::<Result<Vec<_>, Status>>()?;
         let records = written
             .and_then(|rows| i64::try_from(rows).ok())
             .unwrap_or(-1);

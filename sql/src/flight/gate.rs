@@ -15,21 +15,37 @@ use futures::{FutureExt, Stream, StreamExt};
 use prost::Message;
 use tonic::{Code, Request, Response, Status, Streaming};
 
+use super::calls::{check_action, check_command};
 use super::client::Client;
+use super::connections::Peer;
 use super::ingest::no_transactions;
 use super::metadata::answer_schema;
 use super::poll::{Polled, Work};
-use super::run::{Run, until};
+use super::run::{Run, parse, until, was_cancelled};
 use super::service::Service;
-use super::status::status;
+use super::status::{status, with_names};
 use super::tickets::Content;
 use crate::error::Error;
+use crate::names::PathNames;
 
 /// The Flight service: the SQL protocol behind checks, and the calls that it leaves out.
 #[derive(Clone)]
 pub(super) struct Gate(pub(super) Arc<Service>);
 
 impl Gate {
+    /// The session of whoever calls.
+    async fn client<T>(&self, request: &Request<T>) -> Result<Arc<Client>, Status> {
+        let peer = Peer::of(request);
+        self.0.entrance.client(request.metadata(), &peer).await
+    }
+
+    /// The result of a call as it leaves the service: no panic, and no path of the server.
+    async fn answer<T>(&self, call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+        guarded(call)
+            .await
+            .map_err(|status| with_names(status, &self.0.names))
+    }
+
     /// How far the statement of a descriptor is; starts it when the descriptor is a command.
     async fn poll(
         &self,
@@ -46,16 +62,17 @@ impl Gate {
                 if query.transaction_id.is_some() {
                     return Err(no_transactions());
                 }
-                let statement = session.statement(&query.query).map_err(status)?;
+                let statement = parse(session, &query.query).await?;
                 start(
                     client,
-                    Polled::start(Work::Statement(statement), Vec::new()),
-                )
+                    Polled::start(client, Work::Statement(statement), Vec::new())?,
+                )?
             }
             Command::CommandPreparedStatementQuery(query) => {
                 let prepared = client.prepared.get(&query.prepared_statement_handle)?;
                 let values = prepared.bound()?;
-                start(client, Polled::start(prepared.work(session)?, values))
+                let work = prepared.work(session).await?;
+                start(client, Polled::start(client, work, values)?)?
             }
             // What takes no time is done at once.
             question => {
@@ -71,11 +88,11 @@ impl Gate {
 
     /// Schema of what a command gives.
     async fn schema(&self, request: Request<FlightDescriptor>) -> Result<SchemaResult, Status> {
-        let client = self.0.client(request.metadata()).await?;
+        let client = self.client(&request).await?;
         let _call = client.call();
         let schema = match command(&request.get_ref().cmd)? {
             Command::CommandStatementQuery(query) => {
-                let statement = client.session.statement(&query.query).map_err(status)?;
+                let statement = parse(&client.session, &query.query).await?;
                 Arc::clone(Run::plan(statement, Vec::new()).await?.schema())
             }
             Command::CommandPreparedStatementQuery(query) => {
@@ -93,9 +110,9 @@ impl Gate {
     }
 }
 
-fn start(client: &Client, polled: Arc<Polled>) -> Arc<Polled> {
-    polled.name(client.tickets.issue(Content::Polled(Arc::clone(&polled))));
-    polled
+fn start(client: &Client, polled: Arc<Polled>) -> Result<Arc<Polled>, Status> {
+    polled.name(client.tickets.issue(Content::Polled(Arc::clone(&polled)))?);
+    Ok(polled)
 }
 
 /// Tells where the answer to a question about the catalog is fetched.
@@ -114,7 +131,10 @@ fn command(bytes: &[u8]) -> Result<Command, Status> {
     let any = Any::decode(bytes).map_err(|error| unreadable(&error))?;
     match Command::try_from(any).map_err(|error| unreadable(&error))? {
         Command::Unknown(any) => Err(unreadable(&format!("{:?}", any.type_url))),
-        command => Ok(command),
+        command => {
+            check_command(&command)?;
+            Ok(command)
+        }
     }
 }
 
@@ -137,10 +157,12 @@ async fn guarded<T>(call: impl Future<Output = Result<T, Status>>) -> Result<T, 
 /// The same for a stream of rows.
 fn guarded_stream<T: Send + 'static>(
     items: impl Stream<Item = Result<T, Status>> + Send + 'static,
+    names: Arc<PathNames>,
 ) -> BoxStream<'static, Result<T, Status>> {
     AssertUnwindSafe(items)
         .catch_unwind()
         .map(|item| item.unwrap_or_else(|_| Err(status(Error::Bug("a statement broke off")))))
+        .map(move |item| item.map_err(|status| with_names(status, &names)))
         .boxed()
 }
 
@@ -160,7 +182,7 @@ impl FlightService for Gate {
         &self,
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
-        guarded(self.0.handshake(request)).await
+        self.answer(self.0.handshake(request)).await
     }
 
     /// Lists nothing: what a session may fetch it was told when it asked.
@@ -168,87 +190,117 @@ impl FlightService for Gate {
         &self,
         request: Request<Criteria>,
     ) -> Result<Response<Self::ListFlightsStream>, Status> {
-        self.0.client(request.metadata()).await?;
-        Ok(Response::new(futures::stream::empty().boxed()))
+        self.answer(async {
+            self.client(&request).await?;
+            let none: Self::ListFlightsStream = futures::stream::empty().boxed();
+            Ok(Response::new(none))
+        })
+        .await
     }
 
     async fn get_flight_info(
         &self,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let client = self.0.client(request.metadata()).await?;
-        match command(&request.get_ref().cmd)? {
-            Command::CommandStatementQuery(_) | Command::CommandPreparedStatementQuery(_) => {
-                guarded(client.until_closed(self.0.get_flight_info(request))).await
+        self.answer(async {
+            let client = self.client(&request).await?;
+            match command(&request.get_ref().cmd)? {
+                Command::CommandStatementQuery(_) | Command::CommandPreparedStatementQuery(_) => {
+                    client.until_closed(self.0.get_flight_info(request)).await
+                }
+                question => {
+                    let info = ask(&client, question)?;
+                    Ok(Response::new(info.with_descriptor(request.into_inner())))
+                }
             }
-            question => {
-                let info = ask(&client, question)?;
-                Ok(Response::new(info.with_descriptor(request.into_inner())))
-            }
-        }
+        })
+        .await
     }
 
     async fn poll_flight_info(
         &self,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<PollInfo>, Status> {
-        let client = self.0.client(request.metadata()).await?;
-        guarded(client.until_closed(self.poll(&client, request)))
-            .await
-            .map(Response::new)
+        self.answer(async {
+            let client = self.client(&request).await?;
+            let polled = client.until_closed(self.poll(&client, request)).await;
+            polled.map(Response::new)
+        })
+        .await
     }
 
     async fn get_schema(
         &self,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<SchemaResult>, Status> {
-        guarded(self.schema(request)).await.map(Response::new)
+        self.answer(self.schema(request)).await.map(Response::new)
     }
 
     async fn do_get(
         &self,
         request: Request<Ticket>,
     ) -> Result<Response<Self::DoGetStream>, Status> {
-        let client = self.0.client(request.metadata()).await?;
-        command(&request.get_ref().ticket)?;
-        let response = guarded(client.until_closed(self.0.do_get(request))).await?;
-        let closed = client.closed();
-        Ok(response.map(|stream| guarded_stream(until(stream, closed)) as Self::DoGetStream))
+        self.answer(async {
+            let client = self.client(&request).await?;
+            command(&request.get_ref().ticket)?;
+            let response = client.until_closed(self.0.do_get(request)).await?;
+            let closed = client.closed();
+            let ended = async move {
+                closed.await;
+                was_cancelled()
+            };
+            let names = Arc::clone(&self.0.names);
+            Ok(response
+                .map(|stream| guarded_stream(until(stream, ended), names) as Self::DoGetStream))
+        })
+        .await
     }
 
     async fn do_put(
         &self,
         request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoPutStream>, Status> {
-        let client = self.0.client(request.metadata()).await?;
-        guarded(client.until_closed(self.0.do_put(request)))
-            .await
-            .map_err(undecoded)
+        self.answer(async {
+            let client = self.client(&request).await?;
+            let put = client.until_closed(self.0.do_put(request)).await;
+            put.map_err(undecoded)
+        })
+        .await
     }
 
     async fn do_action(
         &self,
         request: Request<Action>,
     ) -> Result<Response<Self::DoActionStream>, Status> {
-        self.0.client(request.metadata()).await?;
-        guarded(self.0.do_action(request)).await.map_err(undecoded)
+        self.answer(async {
+            self.client(&request).await?;
+            check_action(&request.get_ref().r#type)?;
+            self.0.do_action(request).await.map_err(undecoded)
+        })
+        .await
     }
 
     async fn list_actions(
         &self,
         request: Request<Empty>,
     ) -> Result<Response<Self::ListActionsStream>, Status> {
-        self.0.client(request.metadata()).await?;
-        self.0.list_actions(request).await
+        self.answer(async {
+            self.client(&request).await?;
+            self.0.list_actions(request).await
+        })
+        .await
     }
 
     async fn do_exchange(
         &self,
         request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoExchangeStream>, Status> {
-        self.0.client(request.metadata()).await?;
-        Err(Status::unimplemented(
-            "rows are sent with DoPut and fetched with DoGet",
-        ))
+        self.answer(async {
+            self.client(&request).await?;
+            Err(Status::unimplemented(
+                "rows are sent with DoPut and fetched with DoGet",
+            ))
+        })
+        .await
     }
 }

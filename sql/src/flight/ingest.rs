@@ -4,15 +4,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use arrow_flight::FlightData;
 use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::error::FlightError;
 use arrow_flight::sql::server::PeekableFlightDataStream;
 use arrow_flight::sql::{CommandStatementIngest, TableExistsOption, TableNotExistOption};
 use datafusion::error::DataFusionError;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{Stream, StreamExt, TryStreamExt};
+use tokio::time::{Instant, Sleep};
 use tonic::Status;
 
 use super::status::unreadable;
@@ -20,20 +24,52 @@ use crate::error::Error;
 use crate::session::{Ingest, IngestMode, Session};
 
 /// The batches that a client sends; none, and no schema, where it sends no more than a command.
-pub(super) struct Sent(FlightRecordBatchStream);
+pub(super) struct Sent {
+    batches: FlightRecordBatchStream,
+    /// Ends when nothing was sent for too long.
+    idle: Pin<Box<Sleep>>,
+    limits: SentLimits,
+}
+
+/// How much a client sends, and how fast.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SentLimits {
+    /// Most bytes of one call.
+    pub(super) bytes: u64,
+    /// Longest time between two batches.
+    pub(super) idle: Duration,
+}
 
 impl Sent {
-    pub(super) fn new(messages: PeekableFlightDataStream) -> Self {
+    pub(super) fn new(messages: PeekableFlightDataStream, limits: SentLimits) -> Self {
+        let mut left = limits.bytes;
         let messages = messages
+            .map(
+                move |message: Result<FlightData, Status>| -> Result<FlightData, Status> {
+                    let message = message?;
+                    let bytes = message.data_header.len() + message.data_body.len();
+                    left = left.checked_sub(bytes as u64).ok_or_else(|| {
+                        Status::resource_exhausted(format!(
+                            "more than {} bytes were sent in one call",
+                            limits.bytes
+                        ))
+                    })?;
+                    Ok(message)
+                },
+            )
             // A message without a header is a command, or nothing but a sign of life.
             .try_filter(|message| futures::future::ready(!message.data_header.is_empty()))
-            .map_err(Into::into);
-        Self(FlightRecordBatchStream::new_from_flight_data(messages))
+            .map_err(|status: Status| FlightError::from(status));
+        Self {
+            batches: FlightRecordBatchStream::new_from_flight_data(messages),
+            idle: Box::pin(tokio::time::sleep(limits.idle)),
+            limits,
+        }
     }
 
     /// Schema of the batches, once it has come.
     pub(super) fn schema(&self) -> Option<&SchemaRef> {
-        self.0.schema()
+        self.batches.schema()
     }
 }
 
@@ -42,12 +78,26 @@ impl Stream for Sent {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         // The decoder trusts lengths within a message, which a client may have wrong.
-        let next = catch_unwind(AssertUnwindSafe(|| self.0.poll_next_unpin(context)));
-        next.map(|next| next.map_err(unreadable))
-            .unwrap_or_else(|_| {
+        let next = catch_unwind(AssertUnwindSafe(|| self.batches.poll_next_unpin(context)));
+        match next {
+            Ok(Poll::Ready(next)) => {
+                let again = Instant::now() + self.limits.idle;
+                self.idle.as_mut().reset(again);
+                Poll::Ready(next.map(|batch| batch.map_err(unreadable)))
+            }
+            Ok(Poll::Pending) if self.idle.as_mut().poll(context).is_ready() => {
+                let status = Status::deadline_exceeded(format!(
+                    "nothing was sent for {} s",
+                    self.limits.idle.as_secs()
+                ));
+                Poll::Ready(Some(Err(status)))
+            }
+            Ok(Poll::Pending) => Poll::Pending,
+            Err(_) => {
                 let status = Status::invalid_argument("the rows that were sent cannot be read");
                 Poll::Ready(Some(Err(status)))
-            })
+            }
+        }
     }
 }
 
@@ -55,7 +105,7 @@ impl Stream for Sent {
 pub(super) async fn ingest(
     session: &Session,
     command: CommandStatementIngest,
-    sent: PeekableFlightDataStream,
+    (sent, limits): (PeekableFlightDataStream, SentLimits),
 ) -> Result<Ingest, Status> {
     let mode = mode(&command)?;
     if command.temporary {
@@ -64,7 +114,7 @@ pub(super) async fn ingest(
     if command.transaction_id.is_some() {
         return Err(no_transactions());
     }
-    let mut batches = Sent::new(sent);
+    let mut batches = Sent::new(sent, limits);
     // The schema comes with the first batch, or alone.
     let first = batches.next().await.transpose()?;
     let schema = match (&first, batches.schema()) {
@@ -99,6 +149,7 @@ pub(super) fn no_transactions() -> Status {
 fn refused(status: &Status) -> Error {
     match status.code() {
         tonic::Code::Cancelled => Error::Planner(planner::Error::Cancelled),
+        tonic::Code::ResourceExhausted => Error::Exhausted(status.message().to_owned()),
         _ => Error::Invalid(format!("the rows that were sent: {}", status.message())),
     }
 }

@@ -5,7 +5,9 @@
 //! by a ticket ([`tickets`]); what it fetches is a [`run`] of a statement, as rows on the [`wire`].
 
 mod actions;
+pub(crate) mod calls;
 mod client;
+mod connections;
 mod entrance;
 mod gate;
 mod ingest;
@@ -21,8 +23,10 @@ mod sessions;
 mod shared;
 mod sql_info;
 mod status;
+mod throttle;
 mod tickets;
 mod wire;
+mod work;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -34,18 +38,31 @@ use std::time::Duration;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use planner::telemetry::{continue_trace, trace_id};
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::codegen::http::Request;
 use tonic::transport::{Identity as Certified, Server, ServerTlsConfig};
 use tower_http::trace::TraceLayer;
 use tracing::{Span, field, info_span};
 
+use self::connections::{ConnectionLimits, connections};
 use self::entrance::Entrance;
 use self::gate::Gate;
+use self::ingest::SentLimits;
 use self::service::Service;
-use self::sessions::Limits;
+use self::work::Work;
+use crate::audit::AuditLog;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::names::PathNames;
+use crate::password;
+
+/// Calls of one connection at the same time.
+const MOST_STREAMS: u32 = 128;
+
+/// Bytes of the headers of a call.
+const HEADER_BYTES: u32 = 16 << 10;
+
+/// Time between two looks at whether the logins of all sessions still hold.
+const WATCH_PERIOD: Duration = Duration::from_millis(500);
 
 /// Files that prove who the server is.
 #[derive(Debug, Clone)]
@@ -80,6 +97,30 @@ pub struct FlightOptions {
     pub ticket_lifetime: Duration,
     /// Most sessions at the same time.
     pub max_sessions: usize,
+    /// Most sessions of a user at the same time.
+    pub max_sessions_per_user: usize,
+    /// Most sessions of a tenant at the same time.
+    pub max_sessions_per_tenant: usize,
+    /// Most statements of a user that are planned or run at the same time.
+    pub max_statements_per_user: usize,
+    /// Most prepared statements of a user, over all sessions.
+    pub max_prepared_per_user: usize,
+    /// Most results of a user that wait to be fetched, over all sessions.
+    pub max_results_per_user: usize,
+    /// Longest time that a statement may take, from its start to its last row.
+    pub statement_timeout: Duration,
+    /// Most bytes that a client sends in one call, for a table or as values.
+    pub max_ingest_bytes: u64,
+    /// Longest time for which a client that sends rows may send nothing.
+    pub ingest_idle: Duration,
+    /// Most connections at the same time.
+    pub max_connections: usize,
+    /// Most connections of one address over which nobody has logged in.
+    pub max_connections_without_login: usize,
+    /// Time that a connection has until somebody has logged in over it.
+    pub login_timeout: Duration,
+    /// Where logins and statements are recorded; nowhere when none.
+    pub audit: Option<Arc<dyn AuditLog>>,
     /// Most bytes of a message that a client sends, and of the values that it binds to a query.
     pub max_message_bytes: usize,
     /// Places from which the rows of a statement are fetched.
@@ -95,6 +136,18 @@ impl Default for FlightOptions {
             token_lifetime: Duration::from_secs(24 * 60 * 60),
             ticket_lifetime: Duration::from_secs(10 * 60),
             max_sessions: 1000,
+            max_sessions_per_user: 100,
+            max_sessions_per_tenant: 300,
+            max_statements_per_user: 64,
+            max_prepared_per_user: 2048,
+            max_results_per_user: 4096,
+            statement_timeout: Duration::from_secs(60 * 60),
+            max_ingest_bytes: 16 << 30,
+            ingest_idle: Duration::from_secs(60),
+            max_connections: 4096,
+            max_connections_without_login: 256,
+            login_timeout: Duration::from_secs(20),
+            audit: None,
             max_message_bytes: 64 << 20,
             endpoints: Endpoints::One,
         }
@@ -124,15 +177,21 @@ impl FlightServer {
         let address = listener
             .local_addr()
             .map_err(|error| Error::io(address.to_string(), error))?;
-        let limits = Limits {
-            lifetime: options.token_lifetime,
-            idle: options.session_idle,
-            most: options.max_sessions,
-        };
+        password::prepare().await?;
+        let names = Arc::new(PathNames::of(engine.options()));
+        let (work, handle) = Work::start(engine.options().threads)?;
+        let entrance = Entrance::new(engine, &options, handle, Arc::clone(&names));
+        entrance.refresh_suspended().await;
         let service = Arc::new(Service {
-            entrance: Entrance::new(engine, limits, options.ticket_lifetime),
+            entrance,
             endpoints: options.endpoints,
             most_bound: options.max_message_bytes,
+            sent: SentLimits {
+                bytes: options.max_ingest_bytes,
+                idle: options.ingest_idle,
+            },
+            names,
+            _work: work,
         });
         Ok(Self {
             listener,
@@ -161,7 +220,8 @@ impl FlightServer {
             .on_failure(());
         let mut server = Server::builder()
             .layer(traced)
-            .tcp_nodelay(true)
+            .max_concurrent_streams(MOST_STREAMS)
+            .http2_max_header_list_size(HEADER_BYTES)
             .http2_keepalive_interval(Some(Duration::from_secs(60)));
         if let Some(tls) = self.tls {
             server = server.tls_config(tls).map_err(|error| failed(&error))?;
@@ -172,6 +232,12 @@ impl FlightServer {
             Arc::clone(&self.service),
             self.options.session_idle.min(self.options.ticket_lifetime),
         ));
+        let watching = tokio::spawn(watch(Arc::clone(&self.service)));
+        let limits = ConnectionLimits {
+            most: self.options.max_connections,
+            most_waiting: self.options.max_connections_without_login,
+            patience: self.options.login_timeout,
+        };
         let service = Arc::clone(&self.service);
         let stop = async move {
             stop.await;
@@ -179,9 +245,10 @@ impl FlightServer {
         };
         let served = server
             .add_service(flight)
-            .serve_with_incoming_shutdown(TcpListenerStream::new(self.listener), stop)
+            .serve_with_incoming_shutdown(connections(self.listener, limits), stop)
             .await;
         sweeping.abort();
+        watching.abort();
         served.map_err(|error| failed(&error))
     }
 }
@@ -211,6 +278,17 @@ async fn sweep(service: Arc<Service>, shortest: Duration) {
     loop {
         tokio::time::sleep(period).await;
         service.entrance.sessions.sweep();
+    }
+}
+
+/// Ends sessions as soon as their logins no longer hold.
+async fn watch(service: Arc<Service>) {
+    loop {
+        tokio::time::sleep(WATCH_PERIOD).await;
+        service.entrance.refresh_suspended().await;
+        if let Err(error) = service.entrance.end_invalid().await {
+            tracing::warn!(%error, "the logins of sessions cannot be checked");
+        }
     }
 }
 

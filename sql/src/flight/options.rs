@@ -7,6 +7,7 @@ use tonic::{Code, Status};
 use super::status::status;
 use crate::error::Error;
 use crate::session::Session;
+use crate::settings::client_setting;
 
 /// What clients call the catalog and the schema that names start from, and what the engine does.
 const SHORT_NAMES: [(&str, &str); 2] = [
@@ -118,7 +119,7 @@ pub(super) async fn set(
     SetSessionOptionsResult { errors }
 }
 
-/// All options that have a value.
+/// All options of a client's that have a value.
 pub(super) fn get(session: &Session) -> GetSessionOptionsResult {
     let state = session.context().state();
     let text = |text: String| OptionValue {
@@ -128,6 +129,7 @@ pub(super) fn get(session: &Session) -> GetSessionOptionsResult {
         .config_options()
         .entries()
         .into_iter()
+        .filter(|entry| client_setting(&entry.key).is_some())
         .filter_map(|entry| Some((entry.key, text(entry.value?))))
         .collect();
     for (short, long) in SHORT_NAMES {
@@ -189,11 +191,11 @@ fn is_there(session: &Session, name: &str, value: Option<&str>) -> bool {
 
 /// What is wrong with an option that `SET` refuses: its value where there is such an option.
 fn kind(session: &Session, name: &str, error: Error) -> OptionErrorKind {
-    if matches!(
-        status(error).code(),
-        Code::Unavailable | Code::ResourceExhausted
-    ) {
-        return OptionErrorKind::Error;
+    match status(error).code() {
+        Code::Unavailable | Code::ResourceExhausted => return OptionErrorKind::Error,
+        // A setting of the operator's is none for a client.
+        Code::PermissionDenied => return OptionErrorKind::InvalidName,
+        _ => {}
     }
     let state = session.context().state();
     let options = state.config_options().entries();

@@ -13,7 +13,7 @@ use tonic::Status;
 use tracing::Instrument;
 
 use super::client::Client;
-use super::run::{Run, Values, plan, was_cancelled};
+use super::run::{Run, Values, plan, served, was_cancelled};
 use super::status::status;
 use super::tickets::{Content, Handle, Parts, ticket};
 use super::wire::Rows;
@@ -53,7 +53,11 @@ pub(super) enum Work {
 
 impl Polled {
     /// Starts it.
-    pub(super) fn start(work: Work, values: Vec<Values>) -> Arc<Self> {
+    pub(super) fn start(
+        client: &Client,
+        work: Work,
+        values: Vec<Values>,
+    ) -> Result<Arc<Self>, Status> {
         let (told, stage) = watch::channel(Stage::Planning);
         let progress = match &work {
             Work::Statement(statement) => Arc::clone(statement.progress()),
@@ -66,14 +70,15 @@ impl Polled {
             };
             told.send_replace(last);
         };
-        let task = tokio::spawn(work.in_current_span());
-        Arc::new(Self {
+        let runtime = served(&client.session)?.work();
+        let task = runtime.spawn(work.in_current_span());
+        Ok(Arc::new(Self {
             handle: OnceLock::new(),
             stage,
             progress,
             task: task.abort_handle(),
             done: Mutex::default(),
-        })
+        }))
     }
 
     /// Tells the handle by which clients ask for it.

@@ -8,12 +8,13 @@ use tonic::Status;
 
 use super::parameters::advertised;
 use super::poll::Work;
-use super::run::{Run, Values, plan};
+use super::run::{Run, Values, parse, plan, served};
 use super::status::status;
 use super::tickets::{Handle, handle};
 use super::wire::wire_schema;
 use crate::session::Session;
 use crate::statement::Planned;
+use crate::usage::Share;
 
 /// Most prepared statements of a session.
 const MOST: usize = 1024;
@@ -31,6 +32,8 @@ pub(super) struct Prepared {
     rows: Option<SchemaRef>,
     parameters: SchemaRef,
     bound: Mutex<Vec<Values>>,
+    /// Its place among those of the user, and that of its text.
+    _place: (Share, Share),
 }
 
 impl PreparedStatements {
@@ -75,7 +78,9 @@ impl PreparedStatements {
 impl Prepared {
     /// Plans a statement, to be run later.
     pub(super) async fn new(session: &Session, sql: &str) -> Result<Self, Status> {
-        let planned = plan(session.statement(sql).map_err(status)?).await?;
+        let place = served(session)?.usage.prepared(sql.len());
+        let place = place.map_err(status)?;
+        let planned = plan(parse(session, sql).await?).await?;
         Ok(Self {
             sql: sql.to_owned(),
             rows: planned
@@ -85,6 +90,7 @@ impl Prepared {
             parameters: advertised(&planned.parameters().map_err(status)?),
             first: Mutex::new(Some(planned)),
             bound: Mutex::default(),
+            _place: place,
         })
     }
 
@@ -117,18 +123,21 @@ impl Prepared {
 
     /// One more execution. It can be cancelled without ending the others.
     pub(super) async fn run(&self, session: &Session, values: Vec<Values>) -> Result<Run, Status> {
-        match self.work(session)? {
+        match self.work(session).await? {
             Work::Planned(planned) => Ok(Run::of(*planned, values)),
             Work::Statement(statement) => Run::plan(statement, values).await,
         }
     }
 
     /// What one more execution runs.
-    pub(super) fn work(&self, session: &Session) -> Result<Work, Status> {
-        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(match first.take() {
+    pub(super) async fn work(&self, session: &Session) -> Result<Work, Status> {
+        let first = {
+            let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+            first.take()
+        };
+        Ok(match first {
             Some(planned) => Work::Planned(Box::new(planned)),
-            None => Work::Statement(session.statement(&self.sql).map_err(status)?),
+            None => Work::Statement(parse(session, &self.sql).await?),
         })
     }
 }

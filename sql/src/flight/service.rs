@@ -27,16 +27,19 @@ use tonic::{Request, Response, Status, Streaming};
 use super::Endpoints;
 use super::actions;
 use super::client::Client;
+use super::connections::Peer;
 use super::entrance::Entrance;
-use super::ingest::{Sent, ingest, no_transactions};
+use super::ingest::{Sent, SentLimits, ingest, no_transactions};
 use super::metadata::answer;
 use super::parameters::values;
 use super::prepared::{Prepared, PreparedStatements};
-use super::run::{Run, Values, apart};
+use super::run::{Run, Values, apart, parse, served};
 use super::status::status;
 use super::tickets::{Content, Handle, Parts};
 use super::wire::Rows;
+use super::work::Work;
 use crate::error::Error;
+use crate::names::PathNames;
 use crate::statement::Statement;
 
 /// Time that a client has to send its half of a handshake.
@@ -48,6 +51,12 @@ pub(super) struct Service {
     pub(super) endpoints: Endpoints,
     /// Most bytes of the values that one client binds at a time.
     pub(super) most_bound: usize,
+    /// How much a client sends in one call.
+    pub(super) sent: SentLimits,
+    /// Names of the service's folders in what clients read.
+    pub(super) names: Arc<PathNames>,
+    /// The runtime on which statements are parsed, planned and run.
+    pub(super) _work: Work,
 }
 
 type GetStream = <Service as FlightService>::DoGetStream;
@@ -56,9 +65,9 @@ type HandshakeStream =
     Pin<Box<dyn Stream<Item = Result<HandshakeResponse, Status>> + Send + 'static>>;
 
 impl Service {
-    /// The session that a call belongs to.
-    pub(super) async fn client(&self, headers: &MetadataMap) -> Result<Arc<Client>, Status> {
-        self.entrance.client(headers).await
+    /// The session that a call belongs to, which the gate has found or opened.
+    async fn client(&self, headers: &MetadataMap) -> Result<Arc<Client>, Status> {
+        self.entrance.known(headers)
     }
 
     /// Tells where rows are fetched. A statement that changes something runs now: clients that know
@@ -102,7 +111,7 @@ impl Service {
     }
 
     /// A statement as a client wrote it.
-    fn statement(
+    async fn statement(
         &self,
         client: &Client,
         sql: &str,
@@ -110,7 +119,7 @@ impl Service {
     ) -> Result<Statement, Status> {
         match transaction {
             Some(_) => Err(no_transactions()),
-            None => client.session.statement(sql).map_err(status),
+            None => parse(&client.session, sql).await,
         }
     }
 
@@ -120,7 +129,7 @@ impl Service {
         prepared: &Prepared,
         sent: PeekableFlightDataStream,
     ) -> Result<Option<Vec<Values>>, Status> {
-        let mut batches = Sent::new(sent);
+        let mut batches = Sent::new(sent, self.sent);
         let (mut all, mut size) = (Vec::new(), 0);
         while let Some(batch) = batches.try_next().await? {
             size += batch.get_array_memory_size();
@@ -142,7 +151,7 @@ impl Service {
         prepared: &Prepared,
         sent: PeekableFlightDataStream,
     ) -> Result<u64, Status> {
-        let mut batches = Sent::new(sent);
+        let mut batches = Sent::new(sent, self.sent);
         let mut written = 0;
         while let Some(batch) = batches.try_next().await? {
             let values = values(&batch, prepared.parameters())?;
@@ -203,6 +212,7 @@ impl FlightSqlService for Service {
         &self,
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<HandshakeStream>, Status> {
+        let peer = Peer::of(&request);
         let (headers, _, mut sent) = request.into_parts();
         let payload = async {
             let first = tokio::time::timeout(HANDSHAKE_PATIENCE, sent.message())
@@ -210,7 +220,7 @@ impl FlightSqlService for Service {
                 .map_err(|_| Status::deadline_exceeded("the handshake was not finished"))??;
             Ok(first.unwrap_or_default().payload.to_vec())
         };
-        let token = self.entrance.enter(&headers, payload).await?;
+        let token = self.entrance.enter(&headers, &peer, payload).await?;
         let header = format!("Bearer {token}")
             .parse()
             .map_err(|_| status(Error::Bug("a token that is no header")))?;
@@ -231,7 +241,9 @@ impl FlightSqlService for Service {
     ) -> Result<Response<FlightInfo>, Status> {
         let client = self.client(request.metadata()).await?;
         let _call = client.call();
-        let statement = self.statement(&client, &query.query, query.transaction_id.as_ref())?;
+        let statement = self
+            .statement(&client, &query.query, query.transaction_id.as_ref())
+            .await?;
         let run = Run::plan(statement, Vec::new()).await?;
         let info = self.execute(&client, run).await?;
         Ok(Response::new(info.with_descriptor(request.into_inner())))
@@ -282,7 +294,9 @@ impl FlightSqlService for Service {
     ) -> Result<i64, Status> {
         let client = self.client(request.metadata()).await?;
         let _call = client.call();
-        let statement = self.statement(&client, &update.query, update.transaction_id.as_ref())?;
+        let statement = self
+            .statement(&client, &update.query, update.transaction_id.as_ref())
+            .await?;
         let run = Arc::new(Run::plan(statement, Vec::new()).await?);
         Ok(number(run.write().await?.unwrap_or(0)))
     }
@@ -294,9 +308,15 @@ impl FlightSqlService for Service {
     ) -> Result<i64, Status> {
         let client = self.client(request.metadata()).await?;
         let _call = client.call();
-        let rows = ingest(&client.session, command, request.into_inner()).await?;
+        let place = served(&client.session)?.usage.statement().map_err(status)?;
+        let sent = (request.into_inner(), self.sent);
+        let rows = ingest(&client.session, command, sent).await?;
         let session = client.session.clone();
-        let written = apart(&Arc::default(), async move { session.ingest(rows).await }).await?;
+        let writing = async move {
+            let _place = place;
+            session.ingest(rows).await
+        };
+        let written = apart(&client.session, &Arc::default(), writing).await?;
         Ok(number(written))
     }
 

@@ -5,6 +5,7 @@ use planner::ErrorKind;
 use tonic::{Code, Status};
 
 use crate::error::Error;
+use crate::names::PathNames;
 
 /// Longest message, in bytes: it travels in a header, which clients bound.
 const LONGEST: usize = 3072;
@@ -21,6 +22,8 @@ pub(super) fn status(error: Error) -> Status {
 fn code(error: &Error) -> Code {
     match error {
         Error::Unauthenticated(_) => return Code::Unauthenticated,
+        Error::Forbidden(_) => return Code::PermissionDenied,
+        Error::TooLong(_) => return Code::DeadlineExceeded,
         Error::Planner(planner::Error::Cancelled) => return Code::Cancelled,
         _ => {}
     }
@@ -33,6 +36,14 @@ fn code(error: &Error) -> Code {
         ErrorKind::Exhausted => Code::ResourceExhausted,
         ErrorKind::Unavailable => Code::Unavailable,
         ErrorKind::Bug => Code::Internal,
+    }
+}
+
+/// The status with names in place of the service's folders.
+pub(super) fn with_names(status: Status, names: &PathNames) -> Status {
+    match names.hide(status.message()) {
+        Some(message) => Status::new(status.code(), message),
+        None => status,
     }
 }
 
@@ -72,6 +83,9 @@ mod tests {
             (Error::NotFound("x".into()), Code::NotFound),
             (Error::Conflict("x".into()), Code::AlreadyExists),
             (Error::Unauthenticated("x".into()), Code::Unauthenticated),
+            (Error::Forbidden("x".into()), Code::PermissionDenied),
+            (Error::Exhausted("x".into()), Code::ResourceExhausted),
+            (Error::Audit("x".into()), Code::Unavailable),
             (Error::Bug("x"), Code::Internal),
             (Error::Planner(planner::Error::Cancelled), Code::Cancelled),
             (Error::from(wrong()), Code::InvalidArgument),

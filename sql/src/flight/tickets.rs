@@ -16,7 +16,9 @@ use tonic::Status;
 use super::poll::Polled;
 use super::run::Run;
 use super::shared::SharedRows;
+use super::status::status;
 use super::wire::Rows;
+use crate::usage::{Share, Usage};
 
 /// Most tickets that a session has; the oldest makes way for another one.
 const MOST: usize = 1024;
@@ -53,6 +55,7 @@ pub(super) struct Parts {
 /// The tickets of a session.
 pub(super) struct Tickets {
     lifetime: Duration,
+    usage: Arc<Usage>,
     entries: Mutex<HashMap<Handle, Entry>>,
 }
 
@@ -61,6 +64,8 @@ struct Entry {
     number: u64,
     fetched: bool,
     expires: Instant,
+    /// Its place among those of the user.
+    _place: Share,
 }
 
 impl Parts {
@@ -110,15 +115,19 @@ impl Content {
 }
 
 impl Tickets {
-    pub(super) fn new(lifetime: Duration) -> Self {
+    pub(super) fn new(lifetime: Duration, usage: Arc<Usage>) -> Self {
         Self {
             lifetime,
+            usage,
             entries: Mutex::default(),
         }
     }
 
     /// A ticket for something.
-    pub(super) fn issue(&self, content: Content) -> Handle {
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED` where other sessions of the user hold as many as one user may.
+    pub(super) fn issue(&self, content: Content) -> Result<Handle, Status> {
         let handle = handle();
         let now = Instant::now();
         let mut entries = self.locked();
@@ -129,11 +138,12 @@ impl Tickets {
             .max()
             .unwrap_or(0);
         if entries.len() >= MOST {
-            let oldest = entries.iter().min_by_key(|(_, entry)| entry.number);
-            if let Some(oldest) = oldest.map(|(handle, _)| *handle) {
-                entries.remove(&oldest);
-            }
+            forget_oldest(&mut entries);
         }
+        let place = self.usage.ticket().or_else(|_| {
+            forget_oldest(&mut entries);
+            self.usage.ticket().map_err(status)
+        })?;
         entries.insert(
             handle,
             Entry {
@@ -141,9 +151,10 @@ impl Tickets {
                 number,
                 fetched: false,
                 expires: now + self.lifetime,
+                _place: place,
             },
         );
-        handle
+        Ok(handle)
     }
 
     /// What a ticket is good for, to be fetched now.
@@ -228,6 +239,13 @@ impl Tickets {
     }
 }
 
+fn forget_oldest(entries: &mut HashMap<Handle, Entry>) {
+    let oldest = entries.iter().min_by_key(|(_, entry)| entry.number);
+    if let Some(oldest) = oldest.map(|(handle, _)| *handle) {
+        entries.remove(&oldest);
+    }
+}
+
 /// A handle as the bytes of a ticket, or of a descriptor.
 pub(super) fn ticket(handle: Handle) -> Vec<u8> {
     TicketStatementQuery {
@@ -260,18 +278,30 @@ mod tests {
     use arrow::datatypes::Schema;
 
     use super::*;
+    use crate::usage::UsageLimits;
 
     fn nothing() -> Content {
         Content::Nothing(Arc::new(Schema::empty()))
     }
 
+    fn tickets(lifetime: Duration, most: usize) -> Tickets {
+        let limits = UsageLimits {
+            statements: most,
+            prepared: most,
+            tickets: most,
+        };
+        Tickets::new(lifetime, Arc::new(Usage::new(limits)))
+    }
+
     /// A ticket is known to its session, until it expires; no other bytes are.
     #[test]
     fn tickets_expire_and_are_known_to_one_session() {
-        let tickets = Tickets::new(Duration::from_millis(50));
-        let handle = tickets.issue(nothing());
-        assert!(tickets.fetch(&handle).is_ok());
-        assert!(Tickets::new(Duration::from_secs(9)).fetch(&handle).is_err());
+        let own = tickets(Duration::from_millis(50), MOST);
+        let handle = own.issue(nothing()).unwrap();
+        assert!(own.fetch(&handle).is_ok());
+        let others = tickets(Duration::from_secs(9), MOST);
+        assert!(others.fetch(&handle).is_err());
+        let tickets = own;
         for bytes in [&handle[..23], &[0; 24][..], &[][..], &[7; 1000][..]] {
             let status = tickets.fetch(bytes).err().unwrap();
             assert_eq!(status.code(), tonic::Code::NotFound);
@@ -284,11 +314,16 @@ mod tests {
     /// The oldest ticket makes way when there are too many.
     #[test]
     fn tickets_are_bounded() {
-        let tickets = Tickets::new(Duration::from_secs(60));
-        let first = tickets.issue(nothing());
-        let second = tickets.issue(nothing());
+        for most in [usize::MAX, MOST] {
+            bounded(&tickets(Duration::from_secs(60), most));
+        }
+    }
+
+    fn bounded(tickets: &Tickets) {
+        let first = tickets.issue(nothing()).unwrap();
+        let second = tickets.issue(nothing()).unwrap();
         for _ in 0..MOST - 1 {
-            tickets.issue(nothing());
+            tickets.issue(nothing()).unwrap();
         }
         assert!(tickets.fetch(&first).is_err());
         assert!(tickets.fetch(&second).is_ok());

@@ -23,6 +23,7 @@ use udfs::scalar::secret::{SecretAccess, SecretError};
 use super::argument::{Arguments, read_arguments};
 use super::rewrite::{SANITIZE, named};
 use crate::error::{Error, Result};
+use crate::grants::Action;
 use crate::statement::Scope;
 use crate::table::{CleanTable, FileTable};
 
@@ -170,6 +171,7 @@ fn row_hashed(input: LogicalPlan) -> EngineResult<LogicalPlan> {
 impl CleaningPlanner {
     /// The cleaned rows of a plan, as a scan.
     fn cleaned(&self, of: &str, input: LogicalPlan, arguments: Arguments) -> Result<LogicalPlan> {
+        self.scope.session.check(Action::SubmitJobs)?;
         let (spec, implied) = self.spec(of, arguments)?;
         let scope = Arc::clone(&self.scope);
         let table = scope.block_on({

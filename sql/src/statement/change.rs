@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::memory::MemorySourceConfig;
+use datafusion::logical_expr::{LogicalPlan, Statement as PlannedStatement};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::{ObjectName, ObjectType, SchemaName, Statement as Sql};
@@ -12,11 +13,12 @@ use futures::future::BoxFuture;
 use planner::spec::JobSpec;
 use serde_json::json;
 
-use super::{Answer, Scope, copy, create, insert};
+use super::{Answer, Scope, copy, create, insert, kind};
 use crate::catalog::{Definition, PUBLIC};
 use crate::error::{Error, Result};
 use crate::front::parse::Command;
 use crate::session::Session;
+use crate::settings::check_set;
 
 /// Runs a statement that changes something.
 pub(super) fn run(scope: Arc<Scope>, statement: Parsed) -> BoxFuture<'static, Result<Answer>> {
@@ -67,29 +69,10 @@ async fn run_sql(scope: &Arc<Scope>, sql: Sql) -> Result<Answer> {
             Ok(Answer::Done)
         }
         Sql::Set(_) => engine_statement(scope, Parsed::Statement(Box::new(sql))).await,
-        Sql::Update { .. } | Sql::Delete(_) | Sql::Merge { .. } | Sql::Truncate(_) => {
-            Err(Error::Invalid(
-                "tables are not changed row by row; write CREATE OR REPLACE TABLE t AS SELECT … FROM t"
-                    .to_owned(),
-            ))
-        }
-        Sql::StartTransaction { .. }
-        | Sql::Commit { .. }
-        | Sql::Rollback { .. }
-        | Sql::Savepoint { .. } => Err(Error::Invalid(
-            "transactions are not supported: each statement is one".to_owned(),
-        )),
         Sql::Execute { .. } => Err(Error::Invalid(
             "EXECUTE needs the name of a prepared statement".to_owned(),
         )),
-        other => {
-            let text = other.to_string();
-            let words: Vec<&str> = text.split_whitespace().take(2).collect();
-            Err(Error::Invalid(format!(
-                "{} is not supported",
-                words.join(" ")
-            )))
-        }
+        other => Err(kind::unsupported(&other)),
     }
 }
 
@@ -97,6 +80,18 @@ async fn run_sql(scope: &Arc<Scope>, sql: Sql) -> Result<Answer> {
 async fn engine_statement(scope: &Arc<Scope>, statement: Parsed) -> Result<Answer> {
     let context = scope.session.context();
     let plan = context.state().statement_to_plan(statement).await?;
+    if scope.session.served().is_some() {
+        let threads = scope.session.engine().options().threads;
+        match &plan {
+            LogicalPlan::Statement(PlannedStatement::SetVariable(set)) => {
+                check_set(&set.variable, Some(&set.value), threads)?;
+            }
+            LogicalPlan::Statement(PlannedStatement::ResetVariable(reset)) => {
+                check_set(&reset.variable, None, threads)?;
+            }
+            _ => return Err(Error::Bug("a setting that is planned as something else")),
+        }
+    }
     // A setting that is not known, or a value that is none, is the author's mistake.
     let set = context.execute_logical_plan(plan).await;
     set.map_err(|error| Error::Invalid(Error::from(error).to_string()))?;

@@ -5,6 +5,7 @@ mod copy;
 mod create;
 mod execute;
 mod insert;
+mod kind;
 mod plan;
 mod scope;
 
@@ -21,8 +22,10 @@ use tokio::sync::Mutex;
 
 pub(crate) use create::store_rows;
 pub(crate) use insert::{append, conform, file_table};
+pub(crate) use kind::{Datasets, INGESTED, KINDS, check_target};
 pub(crate) use scope::Scope;
 
+use crate::audit;
 use crate::error::{Error, Result};
 use crate::front::bind::{bind, literal, parameter_count};
 use crate::front::parse::{Command, parse_all};
@@ -56,6 +59,16 @@ pub enum Answer {
     Written(u64),
     /// Nothing but that it is done: something was made, dropped or set.
     Done,
+}
+
+impl Answer {
+    /// Returns the number of rows that were written.
+    pub(crate) fn rows_written(self) -> Result<u64> {
+        match self {
+            Self::Written(rows) => Ok(rows),
+            Self::Rows(_) | Self::Done => Err(Error::Bug("rows that were sent are written")),
+        }
+    }
 }
 
 impl std::fmt::Debug for Answer {
@@ -106,8 +119,25 @@ impl Statement {
     }
 
     async fn plan_it(self) -> Result<Planned> {
+        let served = self.session.served().is_some();
+        let described = served.then(|| kind::describe(&self.command, &self.sql));
+        let session = self.session.clone();
+        let planned = self.plan_checked().await;
+        if let (Err(error), Some(described)) = (&planned, described) {
+            audit::refused(&session, described, error).await;
+        }
+        planned
+    }
+
+    /// The session that it runs in.
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    async fn plan_checked(self) -> Result<Planned> {
         self.session.refresh().await?;
         let mut statement = self.resolved()?;
+        kind::check(&statement.session, &statement.command)?;
         let Command::Sql(parsed) = &mut statement.command else {
             let schema = match statement.command {
                 Command::ShowSpecs => change::specs_schema(),
@@ -207,6 +237,18 @@ impl Planned {
     }
 
     async fn run_it(&self, parameters: &[ScalarValue]) -> Result<Answer> {
+        let session = &self.statement.session;
+        if session.served().is_none() {
+            return self.answer(parameters).await;
+        }
+        let described = kind::describe(&self.statement.command, &self.statement.sql);
+        match audit::begin(session, described).await? {
+            Some(running) => running.follow(self.answer(parameters).await).await,
+            None => self.answer(parameters).await,
+        }
+    }
+
+    async fn answer(&self, parameters: &[ScalarValue]) -> Result<Answer> {
         let statement = &self.statement;
         let Command::Sql(parsed) = &statement.command else {
             statement.session.refresh().await?;

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::{LogicalPlan, Statement as PlannedStatement};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -18,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::front::bind::bind;
 use crate::front::parse::{Command, parse_all};
 use crate::front::rewrite::rewrite;
+use crate::names::PathNames;
 
 /// A plan that is ready to run.
 #[derive(Debug)]
@@ -75,8 +75,8 @@ pub(super) async fn plan(scope: &Arc<Scope>, mut statement: Parsed) -> Result<Qu
 }
 
 /// What the engine takes for a mistake of its own while it plans is a statement that it cannot plan.
-fn wrong_statement(error: DataFusionError) -> Error {
-    match Error::from(error) {
+fn wrong_statement(error: impl Into<Error>) -> Error {
+    match error.into() {
         error if error.kind() == ErrorKind::Bug => {
             Error::Invalid(format!("the statement cannot be planned: {error}"))
         }
@@ -149,7 +149,7 @@ fn check(plan: &LogicalPlan) -> Result<()> {
         }
         LogicalPlan::Statement(
             PlannedStatement::SetVariable(_) | PlannedStatement::ResetVariable(_),
-        ) => Ok(()),
+        ) => Err(Error::Bug("a setting that is planned as a query")),
         LogicalPlan::Statement(_) => Err(Error::Invalid(
             "transactions are not supported: each statement is one".to_owned(),
         )),
@@ -177,11 +177,37 @@ impl QueryPlan {
     /// Runs the plan.
     pub(super) async fn run(self) -> Result<SendableRecordBatchStream> {
         let schema = self.schema();
-        let physical = self.state.create_physical_plan(&self.plan).await;
+        let physical = self.scope.physical(&self.plan, &self.state).await;
         let physical = physical.map_err(wrong_statement)?;
         let rows = execute::rows(&self.scope, physical, &self.state).await?;
-        Ok(advertised(rows, schema))
+        let rows = advertised(rows, schema);
+        Ok(match (&self.plan, self.scope.session.served()) {
+            (LogicalPlan::Explain(_) | LogicalPlan::Analyze(_), Some(served)) => {
+                with_names(rows, Arc::clone(&served.names))
+            }
+            _ => rows,
+        })
     }
+}
+
+/// The same texts with names in place of the service's folders: plans name files.
+fn with_names(rows: SendableRecordBatchStream, names: Arc<PathNames>) -> SendableRecordBatchStream {
+    let schema = rows.schema();
+    let rows = rows.map(move |batch| {
+        let batch = batch?;
+        let columns = batch.columns().iter().map(|column| {
+            let Some(texts) = column.as_string_opt::<i32>() else {
+                return Arc::clone(column);
+            };
+            let hidden = texts.iter().map(|text| {
+                let text = text?;
+                Some(names.hide(text).unwrap_or_else(|| text.to_owned()))
+            });
+            Arc::new(hidden.collect::<StringArray>()) as ArrayRef
+        });
+        Ok(RecordBatch::try_new(batch.schema(), columns.collect())?)
+    });
+    Box::pin(RecordBatchStreamAdapter::new(schema, rows))
 }
 
 /// The same rows under the schema that was told before: an optimizer may know better which columns

@@ -15,6 +15,7 @@ use planner::spec::{Locations, SourceFormat, SourceSpec};
 use planner::storage::{LocationPolicy, Place};
 
 use super::{execute, plan};
+use crate::audit;
 use crate::catalog::write_parts;
 use crate::error::{Error, Result};
 use crate::front::relation::CleaningPlanner;
@@ -91,6 +92,18 @@ impl Scope {
         })
     }
 
+    /// The physical plan of a logical one. That it reads personal data is recorded first.
+    pub(crate) async fn physical(
+        &self,
+        plan: &LogicalPlan,
+        state: &SessionState,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let plan = state.optimize(plan)?;
+        audit::personal_reads(&self.session, &plan).await?;
+        let planner = state.query_planner();
+        Ok(planner.create_physical_plan(&plan, state).await?)
+    }
+
     /// The physical plan of a view's query.
     pub(crate) async fn plan_view(
         self: &Arc<Self>,
@@ -107,9 +120,9 @@ impl Scope {
         own.config_mut().options_mut().execution.target_partitions =
             state.config().target_partitions();
         let logical = plan::plan_query(query, &own).await?;
-        let physical = own.create_physical_plan(&logical).await;
+        let physical = self.physical(&logical, &own).await;
         self.views.fetch_sub(1, Ordering::Relaxed);
-        Ok(physical?)
+        physical
     }
 
     /// Writes the rows of a plan to files of the engine's, and gives them as a source. Their order is
@@ -129,7 +142,7 @@ impl Scope {
         let input = LogicalPlanBuilder::from(input).project(names)?.build()?;
         let engine = self.session.engine();
         let folder = Arc::new(engine.options().staging_folder()?);
-        let physical = state.create_physical_plan(&input).await?;
+        let physical = self.physical(&input, &state).await?;
         let parts = execute::parts(self, physical, &state).await?;
         let rows = folder.path().join("rows");
         planner::private::folder(&rows).map_err(|error| Error::io(&rows, error))?;

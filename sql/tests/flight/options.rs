@@ -8,27 +8,27 @@ use super::server::{ADA, Client, act, query, serve, update};
 
 /// The value of an option, as the protocol carries it: here, a text.
 #[derive(Clone, PartialEq, prost::Message)]
-struct OptionValue {
+pub struct OptionValue {
     #[prost(string, optional, tag = "1")]
-    text: Option<String>,
+    pub text: Option<String>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-struct Options {
+pub struct Options {
     #[prost(map = "string, message", tag = "1")]
-    options: HashMap<String, OptionValue>,
+    pub options: HashMap<String, OptionValue>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-struct OptionError {
+pub struct OptionError {
     #[prost(int32, tag = "1")]
-    value: i32,
+    pub value: i32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-struct OptionErrors {
+pub struct OptionErrors {
     #[prost(map = "string, message", tag = "1")]
-    errors: HashMap<String, OptionError>,
+    pub errors: HashMap<String, OptionError>,
 }
 
 async fn set(client: &mut Client, name: &str, value: Option<&str>) -> Option<i32> {

@@ -1,13 +1,15 @@
 //! A server for one test, and clients of it.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use arrow::array::RecordBatch;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::{Action, FlightInfo};
 use futures::TryStreamExt;
-use sql::{Engine, EngineOptions, FlightOptions, FlightServer};
+use sql::{AuditError, AuditEvent, AuditLog, Engine, EngineOptions, FlightOptions, FlightServer};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tonic::transport::Channel;
@@ -25,6 +27,38 @@ pub struct Served {
     pub home: TempDir,
     stop: Option<oneshot::Sender<()>>,
     task: tokio::task::JoinHandle<sql::Result<()>>,
+}
+
+/// An audit log that a test reads, and breaks.
+#[derive(Debug, Default)]
+pub struct Recorded {
+    pub events: Mutex<Vec<AuditEvent>>,
+    pub broken: AtomicBool,
+    pub suspended: Mutex<BTreeSet<String>>,
+}
+
+#[tonic::async_trait]
+impl AuditLog for Recorded {
+    async fn append(&self, event: AuditEvent) -> Result<(), AuditError> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err("the disk is full".into());
+        }
+        self.events.lock().unwrap().push(event);
+        Ok(())
+    }
+
+    async fn suspended_tenants(&self) -> Result<BTreeSet<String>, AuditError> {
+        Ok(self.suspended.lock().unwrap().clone())
+    }
+}
+
+impl Recorded {
+    /// The events of an action.
+    pub fn of(&self, action: &str) -> Vec<AuditEvent> {
+        let events = self.events.lock().unwrap();
+        let of = events.iter().filter(|event| event.action == action);
+        of.cloned().collect()
+    }
 }
 
 /// Starts a server that Ada and Bob, of different tenants, may use.

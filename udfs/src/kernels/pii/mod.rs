@@ -14,5 +14,7 @@ mod network;
 mod number;
 mod pattern;
 
+pub use name::suggests_personal_data;
+
 #[cfg(test)]
 mod tests;
