@@ -5,4 +5,4 @@ pub(crate) mod bind;
 pub(crate) mod parse;
 pub(crate) mod relation;
 pub(crate) mod rewrite;
-mod walk;
+pub(crate) mod walk;
