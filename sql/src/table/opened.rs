@@ -7,7 +7,7 @@ use planner::run::{open_source, source_stamp};
 use planner::source::Source;
 use planner::spec::SourceSpec;
 
-use crate::engine::EngineOptions;
+use crate::engine::{Access, EngineOptions};
 use crate::error::{Error, Result};
 
 /// Indexes that are kept.
@@ -39,6 +39,7 @@ pub(crate) struct OpenedSources(Mutex<HashMap<String, (String, Arc<Opened>)>>);
 impl OpenedSources {
     /// Opens the source of a spec, or gives the one opened before if its files are the same. Blocks.
     pub(crate) fn open(&self, spec: &SourceSpec, options: &EngineOptions) -> Result<Arc<Opened>> {
+        let spec = &bounded(spec, options);
         let key = serde_json::to_string(spec)?;
         let stamp = source_stamp(spec, &options.base)?;
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -68,6 +69,13 @@ impl OpenedSources {
         }
         Ok(opened)
     }
+}
+
+/// The spec of a source with the bounds for strangers, unless whoever writes statements is who runs the process.
+fn bounded(spec: &SourceSpec, options: &EngineOptions) -> SourceSpec {
+    let mut spec = spec.clone();
+    spec.options.strict |= !matches!(options.access, Access::All);
+    spec
 }
 
 impl EngineOptions {
