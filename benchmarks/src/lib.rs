@@ -5,6 +5,7 @@ pub mod commands;
 pub mod csv_table;
 pub mod every_step;
 pub mod figure_table;
+pub mod fuzz;
 pub mod generator;
 pub mod measure;
 pub mod near_duplicates;

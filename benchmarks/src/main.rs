@@ -3,10 +3,14 @@
 use std::process::ExitCode;
 
 use benchmarks::commands::{
-    all, compare, demo, determinism, distribution, flight_sql, generate, near_dup_quality,
-    near_dup_speed, quality, soak, speed,
+    all, attack, compare, demo, determinism, distribution, flight_sql, fuzz, generate,
+    near_dup_quality, near_dup_speed, quality, soak, speed,
 };
 use clap::{Parser, Subcommand};
+
+/// Counts what inputs of `fuzz` take; for everything else it is the system's.
+#[global_allocator]
+static MEMORY: benchmarks::fuzz::Counting = benchmarks::fuzz::Counting;
 
 #[derive(Parser)]
 #[command(name = "benchmarks", version, about)]
@@ -27,6 +31,8 @@ enum Command {
     Distribution(distribution::DistributionArgs),
     FlightSql(flight_sql::FlightSqlArgs),
     Soak(soak::SoakArgs),
+    Attack(attack::AttackArgs),
+    Fuzz(fuzz::FuzzArgs),
     All(all::AllArgs),
     Compare(compare::CompareArgs),
 }
@@ -43,6 +49,8 @@ fn main() -> ExitCode {
         Command::Distribution(args) => distribution::run(&args),
         Command::FlightSql(args) => flight_sql::run(&args),
         Command::Soak(args) => soak::run(&args),
+        Command::Attack(args) => attack::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::All(args) => all::run(&args),
         Command::Compare(args) => compare::run(&args),
     };

@@ -53,6 +53,8 @@ mod service_database_faults;
 mod service_faults;
 #[path = "cli/service_identity.rs"]
 mod service_identity;
+#[path = "cli/service_limits.rs"]
+mod service_limits;
 #[path = "cli/service_privacy.rs"]
 mod service_privacy;
 #[path = "cli/service_review.rs"]

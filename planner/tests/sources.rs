@@ -9,6 +9,8 @@ mod csv;
 mod folders;
 #[path = "sources/formats.rs"]
 mod formats;
+#[path = "sources/limits.rs"]
+mod limits;
 
 use std::path::Path;
 

@@ -160,7 +160,7 @@ pub fn table() -> String {
         (
             "regular expression of a rule, its text",
             size(planner::spec::PATTERN_BYTES),
-            "422",
+            "the job fails",
         ),
         (
             "SQL condition of a rule",

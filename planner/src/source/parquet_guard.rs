@@ -102,6 +102,9 @@ struct Chunk {
     nested: bool,
     /// Values of the pages that were begun.
     values: u64,
+    /// Where the content of the page lies whose header was read last, until it is read: a reader that has looked ahead
+    /// comes back there, and finds no header.
+    content: Option<u64>,
 }
 
 /// A file whose pages are checked when they are begun.
@@ -114,11 +117,14 @@ pub(super) struct GuardedFile {
 
 impl GuardedFile {
     /// Guards the pages of these row groups.
+    ///
+    /// # Errors
+    /// Columns that lie over each other: the content of one could be the header of another.
     pub fn new<'a>(
         file: &ByteFile,
         limits: &ContentLimits,
         groups: impl Iterator<Item = &'a RowGroupMetaData>,
-    ) -> Self {
+    ) -> Result<Self, String> {
         let chunks = groups.flat_map(RowGroupMetaData::columns).map(|column| {
             let offset = column.dictionary_page_offset();
             let first = offset.unwrap_or(i64::MAX).min(column.data_page_offset());
@@ -128,13 +134,28 @@ impl GuardedFile {
                 bytes: start..start.saturating_add(length),
                 nested: column.column_descr().max_rep_level() > 0,
                 values: 0,
+                content: None,
             }
         });
-        Self {
+        let mut chunks: Vec<Chunk> = chunks.collect();
+        chunks.sort_by_key(|chunk| chunk.bytes.start);
+        let overlap = |pair: &[Chunk]| pair[0].bytes.end > pair[1].bytes.start;
+        if chunks.windows(2).any(overlap) {
+            return Err("its columns lie over each other".to_owned());
+        }
+        Ok(Self {
             file: CachedFile::from(file),
             held: limits.held,
-            chunks: Arc::new(Mutex::new(chunks.collect())),
-        }
+            chunks: Arc::new(Mutex::new(chunks)),
+        })
+    }
+
+    /// Does something with the column that a place lies in, if there is one.
+    fn in_chunk<T>(&self, place: u64, take: impl FnOnce(&mut Chunk) -> T) -> Option<T> {
+        let mut chunks = self.chunks.lock().ok()?;
+        let after = chunks.partition_point(|chunk| chunk.bytes.start <= place);
+        let chunk = chunks.get_mut(after.checked_sub(1)?)?;
+        chunk.bytes.contains(&place).then(|| take(chunk))
     }
 
     fn check(&self, start: u64, header: &PageHeader) -> Result<(), String> {
@@ -151,21 +172,21 @@ impl GuardedFile {
                 "a dictionary of {unpacked} bytes claims {values} values"
             ));
         }
-        let mut chunks = self.chunks.lock().map_err(|_| "a lock was poisoned")?;
-        let chunk = chunks.iter_mut().find(|chunk| chunk.bytes.contains(&start));
-        if let Some(chunk) = chunk
-            && chunk.nested
-            && !header.dictionary
-        {
-            chunk.values = chunk.values.saturating_add(header.values);
-            if chunk.values > held / LEVEL_BYTES {
-                let values = chunk.values;
-                return Err(format!(
-                    "a column of lists has {values} values in a row group"
-                ));
+        let values = self.in_chunk(start, |chunk| {
+            // Behind a page without content is the next header.
+            chunk.content = (header.packed > 0).then_some(start + header.length);
+            if chunk.nested && !header.dictionary {
+                chunk.values = chunk.values.saturating_add(header.values);
             }
+            chunk.values
+        });
+        match values {
+            Some(values) if values > held / LEVEL_BYTES => Err(format!(
+                "a column of lists has {values} values in a row group"
+            )),
+            Some(_) => Ok(()),
+            None => Err("a page lies beside its column".to_owned()),
         }
-        Ok(())
     }
 }
 
@@ -181,6 +202,10 @@ impl ChunkReader for GuardedFile {
     /// Reads from the header of a page on: it is looked at first.
     fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
         let mut rest = self.file.get_read(start)?;
+        let is_content = self.in_chunk(start, |chunk| chunk.content == Some(start));
+        if is_content == Some(true) {
+            return Ok(rest);
+        }
         let mut head = Vec::new();
         let mut most = HEADER;
         let header = loop {
@@ -203,6 +228,7 @@ impl ChunkReader for GuardedFile {
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
+        self.in_chunk(start, |chunk| chunk.content = None);
         self.file.get_bytes(start, length)
     }
 }
@@ -210,7 +236,10 @@ impl ChunkReader for GuardedFile {
 /// What the header of a page claims.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct PageHeader {
+    /// Bytes of the header itself.
+    length: u64,
     unpacked: u64,
+    packed: u64,
     values: u64,
     dictionary: bool,
 }
@@ -223,9 +252,14 @@ fn page_header(bytes: &[u8]) -> Result<PageHeader, Fault> {
     const DATA_V2: i64 = 8;
     let mut header = PageHeader::default();
     let size = |value: i64| u64::try_from(value).map_err(|_| Fault::Broken("a size is negative"));
-    Walk::new(bytes).fields(&mut |walk, number, kind| match number {
+    let mut walk = Walk::new(bytes);
+    walk.fields(&mut |walk, number, kind| match number {
         2 if is_integer(kind) => {
             header.unpacked = size(walk.integer()?)?;
+            Ok(true)
+        }
+        3 if is_integer(kind) => {
+            header.packed = size(walk.integer()?)?;
             Ok(true)
         }
         DATA | DICTIONARY | DATA_V2 if is_struct(kind) => {
@@ -241,6 +275,7 @@ fn page_header(bytes: &[u8]) -> Result<PageHeader, Fault> {
         }
         _ => Ok(false),
     })?;
+    header.length = walk.passed() as u64;
     Ok(header)
 }
 
@@ -260,7 +295,9 @@ mod tests {
         ];
         let header = page_header(&bytes).unwrap();
         let expected = PageHeader {
+            length: 19,
             unpacked: 0x7fff_ffff,
+            packed: 8,
             values: 1 << 30,
             dictionary: true,
         };

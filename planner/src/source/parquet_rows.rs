@@ -232,7 +232,8 @@ impl ParquetReader {
         let read = groups
             .iter()
             .map(|group| metadata.metadata().row_group(*group));
-        let guarded = GuardedFile::new(file, &limits, read);
+        let guarded = GuardedFile::new(file, &limits, read)
+            .map_err(|reason| SourceError::content(path, Some(rows.start + 1), reason))?;
         let reader = guard(|| {
             ParquetRecordBatchReaderBuilder::new_with_metadata(guarded, metadata.clone())
                 .with_row_groups(groups)

@@ -44,6 +44,11 @@ impl<'a> Walk<'a> {
         Self { bytes, at: 0 }
     }
 
+    /// Bytes that were walked over.
+    pub fn passed(&self) -> usize {
+        self.at
+    }
+
     fn byte(&mut self) -> Result<u8> {
         let byte = self.bytes.get(self.at).ok_or(Fault::Incomplete)?;
         self.at += 1;

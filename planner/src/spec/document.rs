@@ -122,18 +122,7 @@ fn json_depth(text: &[u8]) -> usize {
     while let Some(byte) = text.get(at) {
         match byte {
             b'"' => {
-                at += 1;
-                // To the quote that closes the string; what is escaped is passed over.
-                while let Some(found) = text
-                    .get(at..)
-                    .and_then(|rest| memchr::memchr2(b'"', b'\\', rest))
-                {
-                    at += found;
-                    if text[at] == b'"' {
-                        break;
-                    }
-                    at += 2;
-                }
+                at = string_end(text, at + 1);
             }
             b'[' | b'{' => {
                 open += 1;
@@ -145,6 +134,22 @@ fn json_depth(text: &[u8]) -> usize {
         at += 1;
     }
     deepest
+}
+
+/// The place of the quote that closes a string whose content begins at `from`; the end of the text when there is none.
+fn string_end(text: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while let Some(rest) = text.get(at..)
+        && let Some(found) = memchr::memchr2(b'"', b'\\', rest)
+    {
+        at += found;
+        if text[at] == b'"' {
+            return at;
+        }
+        // What is escaped is passed over.
+        at += 2;
+    }
+    text.len()
 }
 
 /// What a document may still have.

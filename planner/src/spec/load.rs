@@ -6,6 +6,10 @@ use serde_json::Value;
 
 use super::{BusinessRule, DocumentLimits, JobSpec, PATTERNS};
 use crate::error::{Error, Result};
+use crate::steps::StepSpec;
+
+/// Most steps of a job.
+const STEPS: usize = 500;
 
 impl JobSpec {
     /// Reads the spec in the file `path`, after setting `overrides` (`path=value`) in it.
@@ -86,14 +90,15 @@ impl JobSpec {
             let problem = "expected a multiple of 8192";
             return Err(spec_error(file, "output.rows_per_file", problem));
         }
-        let schema = self.dataset.schema.iter();
-        let columns = schema.flat_map(|schema| &schema.columns);
-        let rules = columns
-            .chain(&self.dataset.columns)
-            .flat_map(|column| &column.business_rules);
-        let patterns = rules.filter(|rule| matches!(rule, BusinessRule::Regex(_)));
-        if patterns.count() > PATTERNS {
-            let problem = format!("a contract may have {PATTERNS} regular expressions");
+        let steps = self.steps.iter().flatten();
+        if steps.count() > STEPS {
+            let problem = format!("a job may have {STEPS} steps");
+            return Err(spec_error(file, "steps", problem));
+        }
+        if self.patterns() > PATTERNS {
+            let problem = format!(
+                "more than {PATTERNS} regular expressions, those of the contract counted for each step of rules"
+            );
             return Err(spec_error(file, "dataset.columns", problem));
         }
         if self.source.location.0.is_empty() {
@@ -104,6 +109,26 @@ impl JobSpec {
             ));
         }
         Ok(())
+    }
+}
+
+impl JobSpec {
+    /// Regular expressions that the job compiles: those of the contract by every step of rules, and the steps' own.
+    fn patterns(&self) -> usize {
+        let is_pattern = |rule: &&BusinessRule| matches!(rule, BusinessRule::Regex(_));
+        let schema = self.dataset.schema.iter();
+        let columns = schema.flat_map(|schema| &schema.columns);
+        let rules = columns
+            .chain(&self.dataset.columns)
+            .flat_map(|column| &column.business_rules);
+        let of_contract = rules.filter(is_pattern).count();
+        let steps = self.steps.iter().flatten().filter_map(|step| match step {
+            StepSpec::Rules(step) => Some(step),
+            _ => None,
+        });
+        let of_steps = steps.clone().flat_map(|step| &step.rules);
+        let of_steps = of_steps.map(|rule| &rule.rule).filter(is_pattern).count();
+        of_contract.saturating_mul(steps.count().max(1)) + of_steps
     }
 }
 

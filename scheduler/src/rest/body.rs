@@ -294,7 +294,7 @@ mod tests {
             })
         };
         assert!(
-            after(9, 50) && after(2, 50),
+            after(9, 100) && after(2, 1),
             "10,000 bytes in 11 seconds are enough"
         );
         assert!(

@@ -574,7 +574,16 @@ async fn some_rows(
     let from: RowPlace = page::place(cursor.as_deref())?.unwrap_or_default();
     let parts = output.parts(app, table).await?;
     let limit = usize::try_from(limit).unwrap_or(0);
-    let found = blocking(move || Ok(rows(&parts, &filter, from, limit))).await;
+    // Looking for a row reads all before it: a tenant has few threads for that at a time.
+    let turn = app.conversions.take(output.job.tenant_id, "rows").await;
+    let turn =
+        turn.ok_or_else(|| Problem::busy("the tenant looks for too many rows at the same time"))?;
+    let found = blocking(move || {
+        let found = rows(&parts, &filter, from, limit);
+        drop(turn);
+        Ok(found)
+    });
+    let found = found.await;
     let found = found.map_err(|error| Problem::of_store(&error))?;
     let found = found.map_err(|error| match error {
         planner::Error::Io { source, .. } => Problem::of_store(&source),

@@ -8,7 +8,7 @@ use planner::source::Source;
 use planner::spec::SourceSpec;
 use planner::storage::{LocationPolicy, Place};
 
-use crate::engine::EngineOptions;
+use crate::engine::{Access, EngineOptions};
 use crate::error::{Error, Result};
 
 /// Indexes that are kept.
@@ -45,6 +45,7 @@ impl OpenedSources {
         locations: &LocationPolicy,
         options: &EngineOptions,
     ) -> Result<Arc<Opened>> {
+        let spec = &bounded(spec, options);
         // Equal names are other files to another tenant.
         let key = serde_json::to_string(&(locations.fingerprint(), spec))?;
         let stamp = source_stamp(spec, locations)?;
@@ -75,6 +76,13 @@ impl OpenedSources {
         }
         Ok(opened)
     }
+}
+
+/// The spec of a source with the bounds for strangers, unless whoever writes statements is who runs the process.
+fn bounded(spec: &SourceSpec, options: &EngineOptions) -> SourceSpec {
+    let mut spec = spec.clone();
+    spec.options.strict |= !matches!(options.access, Access::All);
+    spec
 }
 
 impl EngineOptions {

@@ -14,6 +14,7 @@ use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use crate::error::Result;
 use crate::program::{Frame, Layout};
 use crate::session::session;
+use crate::spec::CONDITION_BYTES;
 
 /// The function that reads secrets.
 const READS_SECRETS: &str = "pii_hash";
@@ -30,6 +31,10 @@ pub(super) struct Condition {
 
 impl Condition {
     pub(super) fn new(sql: &str, layout: &Layout) -> Result<Self, DataFusionError> {
+        if sql.len() > CONDITION_BYTES {
+            let problem = format!("a condition may have {CONDITION_BYTES} bytes");
+            return Err(DataFusionError::Plan(problem));
+        }
         let fields: Vec<Field> = layout
             .columns
             .iter()

@@ -1,0 +1,214 @@
+//! The parsers that strangers reach, as functions of some bytes.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use planner::source::{ContentLimits, DecompressedLimit, Source, SourceOptions};
+use planner::spec::{DocumentLimits, JobSpec};
+use planner::storage::Place;
+use sql::{Engine, EngineOptions, Identity, Session};
+
+use super::memory::peak_of;
+
+/// Rows that are read of a file: its head tells how it is parsed.
+const ROWS: u64 = 100_000;
+
+/// Most bytes that a file may unfold to here.
+const UNFOLDED: u64 = 64 << 20;
+
+/// A parser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// A job spec in JSON or YAML.
+    Spec,
+    /// SQL, parsed and planned.
+    Sql,
+    /// Separated values.
+    Csv,
+    /// JSON lines and documents.
+    Json,
+    /// A Parquet file.
+    Parquet,
+    /// A workbook.
+    Excel,
+    /// A compressed text.
+    Packed,
+}
+
+impl Target {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Spec,
+        Self::Sql,
+        Self::Csv,
+        Self::Json,
+        Self::Parquet,
+        Self::Excel,
+        Self::Packed,
+    ];
+
+    /// Its name, as of its folder in the corpus.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Spec => "spec",
+            Self::Sql => "sql",
+            Self::Csv => "csv",
+            Self::Json => "json",
+            Self::Parquet => "parquet",
+            Self::Excel => "excel",
+            Self::Packed => "packed",
+        }
+    }
+
+    fn file(self) -> &'static str {
+        match self {
+            Self::Json => "input.json",
+            Self::Parquet => "input.parquet",
+            Self::Excel => "input.xlsx",
+            Self::Packed => "input.csv.gz",
+            Self::Spec | Self::Sql | Self::Csv => "input.csv",
+        }
+    }
+}
+
+/// What an input took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// Time from beginning to end.
+    pub time: Duration,
+    /// The most bytes that were held.
+    pub held: usize,
+    /// Whether the input was taken as good.
+    pub good: bool,
+}
+
+/// The parsers, with what they need.
+pub struct Parsers {
+    folder: PathBuf,
+    runtime: tokio::runtime::Runtime,
+    session: Session,
+}
+
+impl Parsers {
+    /// Opens what the parsers need, in a folder for what they write.
+    ///
+    /// # Errors
+    /// The folder cannot be written to.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let (runtime, session) = session(folder)?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            runtime,
+            session,
+        })
+    }
+
+    /// Gives an input to a parser.
+    ///
+    /// # Errors
+    /// The input could not be given to it at all.
+    pub fn cost(&self, target: Target, input: &[u8]) -> Result<Cost> {
+        match target {
+            Target::Spec => Ok(measured(|| is_spec(input))),
+            Target::Sql => Ok(measured(|| match std::str::from_utf8(input) {
+                Ok(text) => is_statement(&self.runtime, &self.session, text),
+                Err(_) => false,
+            })),
+            file => {
+                let path = self.folder.join(file.file());
+                std::fs::write(&path, input)?;
+                let staging = self.folder.join("staging");
+                let cost = measured(|| is_table(&path, &staging));
+                if staging.exists() {
+                    std::fs::remove_dir_all(&staging)?;
+                }
+                Ok(cost)
+            }
+        }
+    }
+}
+
+fn measured(work: impl FnOnce() -> bool) -> Cost {
+    let begun = Instant::now();
+    let (good, held) = peak_of(work);
+    Cost {
+        time: begun.elapsed(),
+        held,
+        good,
+    }
+}
+
+fn is_spec(input: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(input) else {
+        return false;
+    };
+    let document = DocumentLimits::WIRE.json_or_yaml(text);
+    document.is_ok_and(|document| JobSpec::from_value(document, "spec").is_ok())
+}
+
+fn session(folder: &Path) -> Result<(tokio::runtime::Runtime, Session)> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_stack_size(sql::STACK_BYTES)
+        .enable_all()
+        .build()?;
+    let home = folder.join("home");
+    std::fs::create_dir_all(&home)?;
+    let session = runtime.block_on(async {
+        let engine = Engine::open(EngineOptions::new(home.clone(), home)).await?;
+        engine.session(Identity {
+            user: "fuzz".to_owned(),
+            tenant: "fuzz".to_owned(),
+        })
+    });
+    Ok((runtime, session.context("no session")?))
+}
+
+/// Whether a text is statements, of which those that give rows can be planned.
+fn is_statement(runtime: &tokio::runtime::Runtime, session: &Session, text: &str) -> bool {
+    let session = session.clone();
+    let text = text.to_owned();
+    // On a thread with the stack that statements have in a service.
+    let planned = runtime.spawn(async move {
+        let statements = session.statements(&text)?;
+        for statement in statements.into_iter().filter(|one| one.is_query()).take(4) {
+            statement.plan().await?;
+        }
+        Ok::<_, sql::Error>(())
+    });
+    runtime
+        .block_on(planned)
+        .is_ok_and(|planned| planned.is_ok())
+}
+
+/// Whether a file is a table, of which the first rows can be read.
+fn is_table(path: &Path, staging: &Path) -> bool {
+    let options = SourceOptions {
+        decompressed: DecompressedLimit(UNFOLDED),
+        limits: ContentLimits::STRICT,
+        ..SourceOptions::default()
+    };
+    let base = path.parent().unwrap_or(path);
+    let locations = [path.to_string_lossy().into_owned()];
+    let source = Source::discover(&locations, base, &options, &Place::from(staging));
+    let Ok(source) = source else {
+        return false;
+    };
+    let mut read = 0;
+    for split in 0..source.split_count() {
+        let Ok(batches) = source.read_split(split, 8192) else {
+            return false;
+        };
+        for batch in batches {
+            match batch {
+                Ok(batch) => read += batch.rows as u64,
+                Err(_) => return false,
+            }
+            if read >= ROWS {
+                return true;
+            }
+        }
+    }
+    true
+}
