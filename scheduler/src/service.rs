@@ -264,7 +264,7 @@ impl Service {
     /// When a setting cannot be right, a store does not open, or the address cannot be listened on.
     pub async fn bind(options: ServiceOptions) -> Result<Self, ServiceError> {
         options.check_secrets()?;
-        let jwt = JwtVerifier::new(options.jwt).map_err(ServiceError::Invalid)?;
+        let jwt = JwtVerifier::new(options.jwt.clone()).map_err(ServiceError::Invalid)?;
         let store = Store::new(&options.store, options.store_credentials.as_ref());
         let store = store.map_err(|error| ServiceError::Invalid(format!("store: {error}")))?;
         let metadata = open_metadata(&options.database).await?;
