@@ -72,3 +72,55 @@ pub(super) fn hide_datasets(document: &mut Value, caller: &Caller) {
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::Utc;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::metadata::{ApiKey, Limits, Role, Tenant};
+
+    fn caller(datasets: Option<&[&str]>) -> Caller {
+        let tenant = Tenant {
+            id: Uuid::nil(),
+            name: "one".to_owned(),
+            created_at: Utc::now(),
+            suspended: false,
+            limits: Limits::default(),
+            running: 0,
+        };
+        let key = ApiKey {
+            id: "k".to_owned(),
+            tenant_id: tenant.id,
+            name: "k".to_owned(),
+            role: Role::Admin,
+            operator: false,
+            actions: None,
+            datasets: datasets.map(|names| names.iter().map(|name| (*name).to_owned()).collect()),
+            created_by: "test".to_owned(),
+            created_at: tenant.created_at,
+            expires_at: None,
+            revoked_at: None,
+        };
+        Caller::of_key(&key, tenant)
+    }
+
+    /// A key that is limited to a dataset reads no names of others in what its own rests on.
+    #[test]
+    fn h4_names_of_other_datasets_are_hidden() {
+        let spec = json!({"steps": [
+            {"type": "near_dedupe", "against": "dataset:payroll@3"},
+            {"type": "near_dedupe", "against": "dataset:people@1"},
+        ], "name": "payroll"});
+        let shown = |datasets: Option<&[&str]>| {
+            let mut spec = spec.clone();
+            hide_datasets(&mut spec, &caller(datasets));
+            spec
+        };
+        assert_eq!(shown(None), spec);
+        let limited = shown(Some(&["people"]));
+        assert_eq!(limited["steps"][0]["against"], "dataset:(another one)");
+        assert_eq!(limited["steps"][1]["against"], "dataset:people@1");
+    }
+}
