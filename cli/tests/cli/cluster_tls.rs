@@ -94,8 +94,10 @@ fn asked(
 
 /// Asks; gives the status of the answer.
 fn get(client: &reqwest::Client, url: &str) -> Result<StatusCode, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = { runtime }.enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     // A request looks for the runtime when it is made.
     runtime.block_on(async {
         let asked = client.get(url).timeout(Duration::from_secs(10)).send();
@@ -126,7 +128,7 @@ fn succeeded(output: &Output) {
     assert!(output.status.success(), "{error}");
 }
 
-/// Runs the standard job on the cluster; gives what it wrote.
+/// Arguments that run the standard job, on the cluster if there is one.
 fn job<'a>(cluster: Option<&'a str>) -> Vec<&'a str> {
     let mut arguments = vec!["run", "job.yaml", "--job-id", "job-1"];
     arguments.extend(["--set", "output.rows_per_file=8192"]);
