@@ -137,6 +137,7 @@ impl LimitsRequest {
             max_queued,
             weight,
             rows_per_month,
+            storage_bytes,
             calls_per_second,
             suspended: _,
         } = self;
@@ -144,6 +145,7 @@ impl LimitsRequest {
             || max_queued.is_some()
             || weight.is_some()
             || rows_per_month.is_some()
+            || storage_bytes.is_some()
             || calls_per_second.is_some()
     }
 

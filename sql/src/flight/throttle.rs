@@ -148,10 +148,10 @@ impl State {
     }
 
     fn check_address(&mut self, address: IpAddr) -> Result<(), Status> {
-        match self.addresses.get_mut(&address) {
-            Some(tries) if tries.now(ADDRESS_TRIES, ADDRESS_TRIES_PER_SECOND) < 1.0 => {
-                Err(too_many(Duration::from_secs(1)))
-            }
+        let tries = self.addresses.get_mut(&address);
+        let left = tries.map(|tries| tries.now(ADDRESS_TRIES, ADDRESS_TRIES_PER_SECOND));
+        match left {
+            Some(left) if left < 1.0 => Err(too_many(Duration::from_secs(1))),
             _ => Ok(()),
         }
     }
