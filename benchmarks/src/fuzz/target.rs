@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use planner::source::{ContentLimits, DecompressedLimit, Source, SourceOptions};
 use planner::spec::{DocumentLimits, JobSpec};
-use planner::storage::Place;
+use planner::storage::{LocationPolicy, Place};
 use sql::{Engine, EngineOptions, Identity, Session};
 
 use super::memory::peak_of;
@@ -191,7 +191,12 @@ fn is_table(path: &Path, staging: &Path) -> bool {
     };
     let base = path.parent().unwrap_or(path);
     let locations = [path.to_string_lossy().into_owned()];
-    let source = Source::discover(&locations, base, &options, &Place::from(staging));
+    let source = Source::discover(
+        &locations,
+        &LocationPolicy::everything(base),
+        &options,
+        &Place::own(staging),
+    );
     let Ok(source) = source else {
         return false;
     };

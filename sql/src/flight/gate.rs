@@ -34,9 +34,14 @@ pub(super) struct Gate(pub(super) Arc<Service>);
 
 impl Gate {
     /// The session of whoever calls.
-    async fn client<T>(&self, request: &Request<T>) -> Result<Arc<Client>, Status> {
-        let peer = Peer::of(request);
-        self.0.entrance.client(request.metadata(), &peer).await
+    fn client<T>(
+        &self,
+        request: &Request<T>,
+    ) -> impl Future<Output = Result<Arc<Client>, Status>> + Send + use<T> {
+        // What a client sends along need not be shared between threads.
+        let (peer, headers) = (Peer::of(request), request.metadata().clone());
+        let service = Arc::clone(&self.0);
+        async move { service.entrance.client(&headers, &peer).await }
     }
 
     /// The result of a call as it leaves the service: no panic, and no path of the server.
@@ -295,7 +300,7 @@ impl FlightService for Gate {
         &self,
         request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoExchangeStream>, Status> {
-        self.answer(async {
+        self.answer(async move {
             self.client(&request).await?;
             Err(Status::unimplemented(
                 "rows are sent with DoPut and fetched with DoGet",

@@ -271,7 +271,7 @@ pub(crate) fn check_target(grants: &Grants, dataset: &str) -> Result<()> {
 
 /// The datasets that a statement changes.
 fn targets(session: &Session, command: &Command) -> Result<Vec<String>> {
-    let table = |name: &ObjectName| {
+    let table = |name: &ObjectName| -> Result<String> {
         let (schema, table) = session.own_table(name)?;
         Ok(dataset_of(&schema, &table))
     };

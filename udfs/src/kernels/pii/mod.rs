@@ -14,7 +14,5 @@ mod network;
 mod number;
 mod pattern;
 
-pub use name::suggests_personal_data;
-
 #[cfg(test)]
 mod tests;

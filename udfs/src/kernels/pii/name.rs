@@ -214,11 +214,6 @@ pub(super) fn hint(column_name: &str) -> NameHint {
         })
 }
 
-/// Whether the name of a column suggests that it holds personal data.
-pub fn suggests_personal_data(column_name: &str) -> bool {
-    matches!(hint(column_name), NameHint::Entity(..))
-}
-
 /// "customerEmail_2" is customer, email, 2.
 fn words(name: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
