@@ -41,7 +41,7 @@ pub fn seeds(target: Target) -> Result<Vec<Vec<u8>>> {
 const SPECS: [&str; 4] = [
     "version: 1\nname: x\nsource:\n  location: upload:1\n  options: {delimiter: ';', skip_rows: 1}\nsteps:\n  - type: dedupe\n    columns: [a, b]\n",
     "{\"version\":1,\"source\":{\"location\":[\"a.csv\",\"b.csv\"],\"format\":\"csv\"},\"dataset\":{\"columns\":[{\"name\":\"a\",\"type\":\"integer\",\"business_rules\":[{\"range\":{\"min\":0}},\"unique\"]}]}}",
-    "version: 1\nsource: &s {location: a}\ndataset:\n  columns:\n    - {name: a, business_rules: [{regex: '^[a-z]{1,9}$'}, {expression: 'a > b OR a IS NULL'}]}\nshared: *s\n",
+    "version: 1\nsource: {location: a}\ndataset:\n  missing_values: &m ['', '-']\n  columns:\n    - {name: a, canonical_values: *m, business_rules: [{regex: '^[a-z]{1,9}$'}, {expression: 'a > b OR a IS NULL'}]}\n",
     "version: 1\nsource: {location: a}\nsteps:\n  - {type: near_dedupe, columns: [a], threshold: 0.8}\n  - {type: impute, columns: '*', strategy: median}\n",
 ];
 

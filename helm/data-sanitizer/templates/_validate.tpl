@@ -47,7 +47,7 @@
 {{- fail "executor.autoscaling needs executor.resources.requests.cpu: its target is a share of it" -}}
 {{- end -}}
 {{- if and $v.flightSql.enabled (not $v.flightSql.allow) -}}
-{{- fail "flightSql.allow must name what statements may read: without it they could read the files of the container" -}}
+{{- fail "flightSql.allow must name what statements may read and write, for example TENANT=s3://bucket/: without it they read only what was sent" -}}
 {{- end -}}
 {{- if and (or $v.metrics.monitors.enabled $v.metrics.rules.enabled) (not $v.metrics.enabled) -}}
 {{- fail "metrics.monitors and metrics.rules need metrics.enabled" -}}

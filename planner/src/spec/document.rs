@@ -303,6 +303,8 @@ impl<'de> Visitor<'de> for Counted<'_> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use std::time::{Duration, Instant};
 
     use serde_json::json;
