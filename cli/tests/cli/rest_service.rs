@@ -269,17 +269,42 @@ impl Caller {
         answer.json()["job_id"].as_str().unwrap().to_owned()
     }
 
+    /// Sends a file as a form for a tenant; gives the job.
+    pub fn ingest_for(
+        &self,
+        tenant: &str,
+        name: &str,
+        content: &str,
+        fields: &[(&str, &str)],
+    ) -> String {
+        let answer = self.try_ingest_for(tenant, name, content, fields);
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        answer.json()["job_id"].as_str().unwrap().to_owned()
+    }
+
     /// Sends a file as a form.
     pub fn try_ingest(&self, name: &str, content: &str, fields: &[(&str, &str)]) -> Answer {
+        self.try_ingest_for("default", name, content, fields)
+    }
+
+    fn try_ingest_for(
+        &self,
+        tenant: &str,
+        name: &str,
+        content: &str,
+        fields: &[(&str, &str)],
+    ) -> Answer {
         let mut form = reqwest::multipart::Form::new();
         for (name, value) in fields {
             form = form.text((*name).to_owned(), (*value).to_owned());
         }
         let file = reqwest::multipart::Part::text(content.to_owned()).file_name(name.to_owned());
         let form = form.part("file", file);
-        self.call(Method::POST, "/datasets/default/ingest", |request| {
-            request.multipart(form)
-        })
+        self.call(
+            Method::POST,
+            &format!("/datasets/{tenant}/ingest"),
+            |request| request.multipart(form),
+        )
     }
 
     /// Waits until a job has ended; gives it.

@@ -19,7 +19,7 @@ struct Service {
 
 impl Service {
     fn start(sandbox: &Sandbox, more: &[&str]) -> Self {
-        let arguments = [&["serve", "--home", "home"], more].concat();
+        let arguments = [&["serve", "--home", "home", "--allow", "."], more].concat();
         let mut child = sandbox
             .command(&arguments)
             .env("SANITIZER_SERVE_FLIGHT_SQL", "127.0.0.1:0")

@@ -143,7 +143,8 @@ fn hidden(caller: &Caller, strategy: &str) -> Vec<String> {
     let config = json!({"columns": [{"name": "email", "pii": true, "pii_strategy": strategy}]});
     let fields = [("schema_config", config.to_string())];
     let fields = fields.each_ref().map(|(name, text)| (*name, text.as_str()));
-    let job = caller.ingest("people.csv", PEOPLE, &fields);
+    let tenant = caller.get("/me")["tenant"].as_str().unwrap().to_owned();
+    let job = caller.ingest_for(&tenant, "people.csv", PEOPLE, &fields);
     let ended = caller.ended(&job);
     assert_eq!(ended["status"], "success", "{ended:#}");
     column(caller, &job, "email")

@@ -137,6 +137,22 @@ impl AuditTrail {
         })
     }
 
+    /// The keys beside the outputs: those of other processes of the service, each of which may have made its own. Whoever
+    /// can write to the store can add one, which is why a copy of the keys and of the checkpoints is kept elsewhere.
+    async fn published_keys(&self) -> std::io::Result<Vec<AuditPublicKey>> {
+        let folder = self.store.place(&format!("{FOLDER}/keys"));
+        let names = blocking(move || folder.entries()).await?;
+        let mut keys = Vec::new();
+        for name in names.into_iter().filter(|name| name.ends_with(".pem")) {
+            let text = self.store.load(&format!("{FOLDER}/keys/{name}")).await?;
+            match AuditPublicKey::from_pem(&name, &String::from_utf8_lossy(&text)) {
+                Ok(key) => keys.push(key),
+                Err(error) => warn!(%error, "a public key beside the outputs cannot be read"),
+            }
+        }
+        Ok(keys)
+    }
+
     /// The ends that checkpoints of a tenant vouch for, and the first checkpoint that is none.
     async fn signed(&self, tenant: Uuid) -> Result<(Vec<AuditHead>, Option<ChainProblem>)> {
         let failed =
@@ -156,9 +172,11 @@ impl AuditTrail {
             .try_collect()
             .await
             .map_err(failed)?;
+        let mut trusted = self.trusted.clone();
+        trusted.extend(self.published_keys().await.map_err(failed)?);
         let (mut heads, mut forged) = (Vec::new(), None);
         for (name, content) in loaded {
-            match super::log::check(&content, Some(tenant), &self.trusted) {
+            match super::log::check(&content, Some(tenant), &trusted) {
                 Ok(checkpoint) => heads.push(checkpoint.head()),
                 Err(problem) if forged.is_none() => {
                     let seq = name.split('-').next().and_then(|seq| seq.parse().ok());

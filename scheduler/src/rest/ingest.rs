@@ -155,7 +155,11 @@ pub(crate) async fn ingest(
     };
     let uploaded = order.upload.clone();
     let accepted = submit(&app, &caller, order, key, &params).await;
-    let keep = matches!(&accepted, Ok((_, false)));
+    let keep = match &accepted {
+        Ok((_, repeated)) => !repeated,
+        // The database has hung up: perhaps after it had taken the job, which needs its file.
+        Err(problem) => problem.status == StatusCode::SERVICE_UNAVAILABLE.as_u16(),
+    };
     if !keep && let Some((id, folder)) = uploaded {
         // Nobody asks for it: the job has another copy, or there is none.
         let _ = app.metadata.forget_upload(caller.tenant_id(), id).await;

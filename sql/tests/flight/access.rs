@@ -327,8 +327,10 @@ async fn c5_keys_have_no_more_than_their_user() {
         Code::PermissionDenied
     );
     // Whoever has expired, or is suspended, is let in by neither.
-    let mut past = Grants::default();
-    past.expires_at = Some(Utc::now() - TimeDelta::seconds(1));
+    let past = Grants {
+        expires_at: Some(Utc::now() - TimeDelta::seconds(1)),
+        ..Grants::default()
+    };
     users.set_grants("eve", &past).await.unwrap();
     assert!(users.authenticate("eve", PASSWORD).await.is_err());
     assert!(users.authenticate_key(&key).await.is_err());
@@ -359,8 +361,10 @@ async fn c5_logins_end_at_once() {
         "keyed",
         "stays",
     ] {
-        let mut own = Grants::default();
-        own.expires_at = (name == "expired").then_some(soon);
+        let own = Grants {
+            expires_at: (name == "expired").then_some(soon),
+            ..Grants::default()
+        };
         let client = login(&served, name, &own).await;
         clients.insert(name, client);
     }
