@@ -7,11 +7,12 @@ use ballista_core::extension::SessionConfigExt;
 use ballista_core::utils::default_session_builder;
 use datafusion::error::Result as EngineResult;
 use datafusion::execution::context::SessionContext;
-use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 
 use crate::operators::BATCH_ROWS;
+use crate::storage::RootedStores;
 use crate::telemetry::TraceOptions;
 
 /// A session with the cleaning functions.
@@ -48,7 +49,16 @@ pub fn member_config() -> SessionConfig {
 /// The session of a member of a cluster: Ballista's, with the cleaning functions.
 pub fn member_session(config: SessionConfig) -> EngineResult<SessionState> {
     // Functions come last: Ballista replaces the lists.
-    let mut state = default_session_builder(config)?;
+    let state = default_session_builder(config)?;
+    // Plans name files beneath the roots of tenants, which a member sees like a driver.
+    let runtime = state.runtime_env();
+    let stores = RootedStores::over(Arc::clone(&runtime.object_store_registry));
+    let runtime = RuntimeEnvBuilder::from_runtime_env(runtime)
+        .with_object_store_registry(Arc::new(stores))
+        .build_arc()?;
+    let mut state = SessionStateBuilder::new_from_existing(state)
+        .with_runtime_env(runtime)
+        .build();
     for function in udfs::registry::scalar_functions() {
         state.register_udf(function)?;
     }

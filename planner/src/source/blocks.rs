@@ -70,7 +70,8 @@ impl Blocks {
             ));
         }
         // Doubling keeps a long record from being searched again and again.
-        let fresh = BLOCK.max(carried.len()).min(self.longest.max(BLOCK));
+        let left = self.longest - carried.len();
+        let fresh = carried.len().min(left).max(BLOCK);
         reuse.clear();
         reuse.reserve_exact(carried.len() + fresh + PADDING);
         reuse.extend_from_slice(carried);
