@@ -10,4 +10,7 @@ CREATE ROLE data_sanitizer_vault NOLOGIN NOINHERIT;
 CREATE ROLE sanitizer LOGIN NOINHERIT PASSWORD :'password';
 GRANT data_sanitizer_tenant, data_sanitizer_service, data_sanitizer_vault TO sanitizer;
 CREATE DATABASE sanitizer OWNER sanitizer;
+\connect sanitizer
+-- Who inherits nothing has nothing of the owner's rights in the schema either.
+GRANT USAGE, CREATE ON SCHEMA public TO sanitizer;
 SQL

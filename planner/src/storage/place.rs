@@ -130,6 +130,17 @@ impl Place {
     pub fn begin_whole(&self) -> io::Result<WholeFile> {
         let unfinished = match self {
             Self::Local(path) => {
+                if path.root().is_some()
+                    && path
+                        .facts()
+                        .is_ok_and(|facts| facts.kind == FileKind::Other)
+                {
+                    // A link would be replaced, which whoever made it did not mean.
+                    return Err(io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        "not a regular file",
+                    ));
+                }
                 let folder = path.parent();
                 folder.make_folder()?;
                 Self::Local(folder)

@@ -97,6 +97,16 @@ pub(crate) async fn close_login(pool: &PgPool, roles: &[&'static str]) -> Result
     if !inherits(pool, roles).await? {
         return Ok(());
     }
+    // A login that inherits nothing is no owner of its database's schema any more (pg_database_owner): what it needs there
+    // is granted first.
+    let schema: Option<String> = sqlx::query_scalar("SELECT quote_ident(current_schema()::text)")
+        .fetch_one(pool)
+        .await?;
+    let schema = schema.unwrap_or_else(|| "public".to_owned());
+    let keep = format!("GRANT CREATE, USAGE ON SCHEMA {schema} TO {quoted}");
+    if !by_grant && let Err(error) = sqlx::query(AssertSqlSafe(keep.clone())).execute(pool).await {
+        warn!(%error, "the login of the database may not keep its schema");
+    }
     let change = if by_grant { &grant } else { &alter };
     if let Err(error) = sqlx::query(AssertSqlSafe(change.clone()))
         .execute(pool)
@@ -108,9 +118,9 @@ pub(crate) async fn close_login(pool: &PgPool, roles: &[&'static str]) -> Result
         return Ok(());
     }
     let change = if by_grant {
-        format!("{alter}; {grant}")
+        grant
     } else {
-        alter
+        format!("{keep}; {alter}")
     };
     Err(MetadataError::Invalid(format!(
         "the database login {name} inherits the roles {list}, and so sees the rows of all tenants without taking \

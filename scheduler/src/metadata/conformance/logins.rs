@@ -44,6 +44,14 @@ impl Login {
         admin.execute(statement).await.unwrap();
     }
 
+    /// The same, in the login's database.
+    async fn admin_inside(&self, statement: &str) {
+        let url = format!("{}_of", self.databases.url());
+        let mut admin = PgConnection::connect(&url).await.unwrap();
+        let statement = AssertSqlSafe(statement.to_owned());
+        admin.execute(statement).await.unwrap();
+    }
+
     /// How many rows of a table there are for the login, under a role or under none.
     async fn seen(&self, before: &str, table: &str) -> i64 {
         let mut connection = PgConnection::connect(&self.url).await.unwrap();
@@ -151,7 +159,7 @@ async fn m6_an_open_login_is_refused() {
     };
     let (_, remedy) = message.split_once("run as an administrator: ").unwrap();
     for statement in remedy.split("; ") {
-        login.admin(statement).await;
+        login.admin_inside(statement).await;
     }
     let store = MetadataStore::open(&login.url).await.unwrap();
     tenant(&store, Limits::default()).await;
