@@ -5,9 +5,11 @@ use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
+use datafusion::execution::SessionState;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::prelude::{SessionConfig, SessionContext};
 use planner::cluster::ClusterAddress;
 use planner::private;
 use planner::spec::Secret;
@@ -224,6 +226,12 @@ impl Engine {
         store
             .finish_job(name, &serde_json::to_string(&output)?)
             .await
+    }
+
+    /// A state that reads files to find out their columns.
+    pub(crate) fn reading_state(&self) -> SessionState {
+        let runtime = Arc::clone(&self.shared.runtime);
+        SessionContext::new_with_config_rt(SessionConfig::new(), runtime).state()
     }
 
     pub(crate) fn memory(&self) -> Arc<dyn MemoryPool> {

@@ -178,7 +178,8 @@ const EXPORTED: i64 = 1_000;
 /// The whole audit log as JSON lines, oldest first: `{"hash": …, "record": …}`, where the hash is the SHA-256 of the
 /// record as canonical JSON (RFC 8785). `sanitizer audit verify` checks it without the service.
 #[utoipa::path(get, path = "/audit/export", tag = "audit",
-    responses((status = 200, body = String, content_type = "application/jsonl"), Problems))]
+    responses((status = 200, description = "The records, one a line",
+        content((String = "application/x-ndjson"), (Vec<u8> = "application/octet-stream"))), Problems))]
 pub(crate) async fn export(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -219,7 +220,7 @@ pub(crate) async fn export(
     });
     let kind = [(
         header::CONTENT_TYPE,
-        HeaderValue::from_static("application/jsonl"),
+        HeaderValue::from_static("application/x-ndjson"),
     )];
     Ok((kind, Body::from_stream(pages)).into_response())
 }

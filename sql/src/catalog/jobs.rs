@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider};
 use datafusion::datasource::{TableProvider, TableType};
 use datafusion::error::{DataFusionError, Result as EngineResult};
-use datafusion::prelude::SessionContext;
 use planner::spec::{Locations, Secret, SourceSpec};
 use planner::storage::{LocationPolicy, Place};
 
@@ -109,7 +108,7 @@ impl SchemaProvider for JobSchema {
             credentials: self.output.credentials.clone(),
             ..SourceSpec::default()
         };
-        let state = SessionContext::new().state();
+        let state = self.engine.reading_state();
         // Outputs are named by whoever runs the process, not by statements.
         let locations = LocationPolicy::everything(&self.engine.options().base);
         let table = FileTable::discover(&self.engine, (source, locations), &state).await?;

@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider};
 use datafusion::datasource::{TableProvider, TableType};
 use datafusion::error::{DataFusionError, Result as EngineResult};
-use datafusion::prelude::SessionContext;
 use planner::source::Format;
 use planner::spec::{Locations, SourceSpec};
 
@@ -104,7 +103,7 @@ impl SchemaProvider for TenantSchema {
                 ..SourceSpec::default()
             };
             let locations = self.locations.named().clone();
-            let state = SessionContext::new().state();
+            let state = self.engine.reading_state();
             let table = FileTable::discover(&self.engine, (source, locations), &state).await?;
             return Ok(Some(Arc::new(table)));
         }
