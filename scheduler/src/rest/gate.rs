@@ -164,8 +164,16 @@ impl Checked {
     }
 
     /// Checks the credential now. While the store cannot tell, what was known holds for a while.
-    pub(super) async fn again(&mut self, app: &App, caller: &Caller) -> bool {
-        let told = app.still_admits(caller).await;
+    pub(super) async fn again(&mut self, app: &Arc<App>, caller: &Caller) -> bool {
+        // In a task of its own: of a body that nobody reads on, the check would keep its connection to the database, and
+        // the requests that wait for one would wait for each other.
+        let (store, asked) = (Arc::clone(app), caller.clone());
+        let told = tokio::spawn(async move { store.still_admits(&asked).await }).await;
+        let told = told.unwrap_or_else(|_| {
+            Err(MetadataError::Unavailable(
+                "the check of a credential ended".to_owned(),
+            ))
+        });
         self.asked = Instant::now();
         match told {
             Ok(true) => {
