@@ -129,7 +129,7 @@ fn succeeded(output: &Output) {
 }
 
 /// Arguments that run the standard job, on the cluster if there is one.
-fn job<'a>(cluster: Option<&'a str>) -> Vec<&'a str> {
+fn job(cluster: Option<&str>) -> Vec<&str> {
     let mut arguments = vec!["run", "job.yaml", "--job-id", "job-1"];
     arguments.extend(["--set", "output.rows_per_file=8192"]);
     arguments.extend(cluster.iter().flat_map(|url| ["--cluster", url]));

@@ -122,7 +122,7 @@ fn serve_opens_what_the_white_paper_says() {
             if !["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&method.as_str()) {
                 continue;
             }
-            let named = path.replace('{', "").replace('}', "");
+            let named = path.replace(['{', '}'], "");
             let status = service.stranger(&method, &named);
             let expected = if open.contains(path.as_str()) {
                 200

@@ -432,7 +432,8 @@ fn low_what_is_under_way_ends_with_its_credential() {
                 200
             );
         };
-        let ends: [(&str, &dyn Fn(&Value)); 2] = [("default", &revoke), ("branch", &suspend)];
+        type End<'a> = (&'a str, &'a dyn Fn(&Value));
+        let ends: [End<'_>; 2] = [("default", &revoke), ("branch", &suspend)];
         for (tenant, end) in ends {
             let key = made(
                 &admin,

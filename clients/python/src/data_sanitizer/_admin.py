@@ -86,8 +86,9 @@ class Keys:
         self._transport.request("DELETE", path_of("keys", id), params={"tenant": tenant})
 
     def rotate(self, id: str) -> NewApiKey:
-        """Replaces the secret of a key, at once. Its rights, its end and the keys that it created
-        stay. Where it is the key in use, the client must be opened again with the new secret.
+        """Replaces the secret of a key, at once.
+
+        Its rights, its end and the keys that it created stay. Where it is the key in use, the client must be opened again with the new secret.
 
         Args:
             id: The public part of the key.
