@@ -52,7 +52,7 @@ def variables_of_the_sources(sources: Path) -> set[str]:
 
 def flags_of(rust: str) -> set[str]:
     """The long flags of structs of arguments: the name that is given, or the field's."""
-    found = re.findall(r"#\[arg\((long[^\]]*)\)\](?:\s+#\[serde[^\n]*\])?\s+(?:pub )?(\w+):", rust)
+    found = re.findall(r"#\[arg\((long(?:[^\]]|\](?!\n))*)\)\](?:\s+#\[serde[^\n]*\])?\s+(?:pub )?(\w+):", rust)
     given = [(re.search(r'long = "([^"]+)"', attributes), field) for attributes, field in found]
     return {name[1] if name else field.replace("_", "-") for name, field in given}
 
