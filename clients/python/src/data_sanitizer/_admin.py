@@ -88,7 +88,8 @@ class Keys:
     def rotate(self, id: str) -> NewApiKey:
         """Replaces the secret of a key, at once.
 
-        Its rights, its end and the keys that it created stay. Where it is the key in use, the client must be opened again with the new secret.
+        Its rights, its end and the keys that it created stay. Where it is the key in use, the
+        client must be opened again with the new secret.
 
         Args:
             id: The public part of the key.
