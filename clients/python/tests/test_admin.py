@@ -222,7 +222,7 @@ def test_tenants(service: Service, client: Client, name: str) -> None:
 def test_a_full_queue_and_a_spent_quota(service: Service, client: Client, name: str) -> None:
     from data_sanitizer import TooManyRequestsError
 
-    client.tenants.create(name, max_running=0, max_queued=1, rows_per_month=1)
+    client.tenants.create(name, max_running=0, max_queued=1, rows_per_month=2)
     key = client.keys.create("theirs", "admin", tenant=name)
     with service.client(key.secret, max_retries=0) as theirs:
         job = theirs.submit(FRAME)

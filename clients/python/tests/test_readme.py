@@ -41,6 +41,6 @@ def test_snippets(
     assert "1 inactiv -> inactive 0." in review
     assert review.count("human_override") == 3
     assert Path("accounts.csv").read_text().splitlines()[1:] == ["1,active", "2,inactiv", "3,gone"]
-    assert re.findall(r"^tok_\w{32} is (\w+)@", tokens, re.M) == ["ann", "bob"]
+    assert re.findall(r"^tok_\w{8}_\w{32} is (\w+)@", tokens, re.M) == ["ann", "bob"]
     assert errors.startswith("steps[0].columnz unknown field")
     assert Path("removed.parquet").exists()

@@ -186,7 +186,7 @@ def test_tokens_that_are_not_turned_back(
     assert [token.value for token in other_tenant.reveal(tokens, "curious")] == [None] * 3
     engineer = client.keys.create("curious", "data_engineer")
     limited = client.keys.create("limited", "admin", datasets=[name])
-    for key, words in ((engineer, "tokens:reveal"), (limited, "all datasets")):
+    for key, words in ((engineer, "tokens:reveal"), (limited, "limited to some datasets")):
         with service.client(key.secret) as theirs, pytest.raises(ForbiddenError, match=words):
             theirs.reveal(tokens, "curious")
 
