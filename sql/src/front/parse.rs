@@ -20,6 +20,10 @@ const MAX_OPERATORS: usize = 5_000;
 /// Levels of brackets.
 const MAX_DEPTH: usize = 64;
 
+/// Levels of special forms such as `CAST(…)`. The parser reads what is wrong within one twice, as the form and as a
+/// function of that name, so its time doubles with each level.
+const MAX_FORMS: usize = 12;
+
 /// Tables, subqueries and functions that a statement reads from.
 const MAX_RELATIONS: usize = 512;
 
@@ -97,12 +101,23 @@ fn text_of<'a>(sql: &'a str, lines: &[usize], tokens: &[TokenWithSpan]) -> &'a s
 /// Refuses what would nest too deeply to be worked on.
 fn check_tokens(tokens: &[TokenWithSpan]) -> Result<()> {
     let mut operators = 0;
-    let mut depth = 0_usize;
+    // The open brackets, and whether each is that of a special form.
+    let mut open: Vec<(&TokenWithSpan, bool)> = Vec::new();
+    let mut forms = 0;
+    let mut before: Option<&Token> = None;
     for token in tokens {
         match &token.token {
             Token::LParen | Token::LBracket | Token::LBrace => {
-                depth += 1;
-                if depth > MAX_DEPTH {
+                let form = matches!(before, Some(Token::Word(word)) if is_form(word.keyword));
+                forms += usize::from(form);
+                open.push((token, form));
+                if forms > MAX_FORMS {
+                    return Err(Error::Invalid(format!(
+                        "CAST, EXTRACT, TRIM, NOT (…) and the like are nested more than {MAX_FORMS} levels deep at {}",
+                        token.span.start
+                    )));
+                }
+                if open.len() > MAX_DEPTH {
                     return Err(Error::Invalid(format!(
                         "brackets are nested more than {MAX_DEPTH} levels deep at {}",
                         token.span.start
@@ -111,7 +126,10 @@ fn check_tokens(tokens: &[TokenWithSpan]) -> Result<()> {
                 // One subscript behind the other nests too.
                 operators += usize::from(token.token == Token::LBracket);
             }
-            Token::RParen | Token::RBracket | Token::RBrace => depth = depth.saturating_sub(1),
+            Token::RParen | Token::RBracket | Token::RBrace => {
+                let form = open.pop().is_some_and(|(_, form)| form);
+                forms -= usize::from(form);
+            }
             Token::Word(word) => operators += usize::from(nests(word.keyword)),
             Token::Number(..)
             | Token::Comma
@@ -123,6 +141,15 @@ fn check_tokens(tokens: &[TokenWithSpan]) -> Result<()> {
             | Token::EOF => {}
             _ => operators += 1,
         }
+        if !is_space(token) {
+            before = Some(&token.token);
+        }
+    }
+    if let Some((bracket, _)) = open.last() {
+        return Err(Error::Invalid(format!(
+            "SQL: the bracket {} at {} is not closed",
+            bracket.token, bracket.span.start
+        )));
     }
     if operators > MAX_OPERATORS {
         return Err(Error::Invalid(format!(
@@ -130,6 +157,33 @@ fn check_tokens(tokens: &[TokenWithSpan]) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// Words that are more than the name of a function where a bracket follows.
+fn is_form(keyword: Keyword) -> bool {
+    matches!(
+        keyword,
+        Keyword::ARRAY
+            | Keyword::CAST
+            | Keyword::CEIL
+            | Keyword::CONVERT
+            | Keyword::EXISTS
+            | Keyword::EXTRACT
+            | Keyword::FLOOR
+            | Keyword::INTERVAL
+            | Keyword::MAP
+            | Keyword::MATCH
+            | Keyword::NOT
+            | Keyword::OVERLAY
+            | Keyword::POSITION
+            | Keyword::SAFE_CAST
+            | Keyword::STRUCT
+            | Keyword::SUBSTR
+            | Keyword::SUBSTRING
+            | Keyword::TRIM
+            | Keyword::TRY_CAST
+            | Keyword::TRY_CONVERT
+    )
 }
 
 /// Words that put what stands before or behind them one level down.
