@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
-use planner::cluster::{MemberTls, MemberTlsError, MemberTlsFiles};
+use planner::cluster::{MemberTls, MemberTlsError};
 use planner::spec::ByteSize;
 use serde::{Deserialize, Serialize};
 
@@ -74,13 +74,12 @@ impl ExecutorOptions {
     ///
     /// Fails when only some of the files are set, or when they cannot be used.
     pub fn tls(&self) -> Result<Option<MemberTls>, MemberTlsError> {
-        let files = MemberTlsFiles::new(
-            self.cluster_cert.clone(),
-            self.cluster_key.clone(),
-            self.cluster_ca.clone(),
-            self.cluster_name.clone(),
-        )?;
-        files.map(MemberTls::load).transpose()
+        MemberTls::of_settings(
+            self.cluster_cert.as_ref(),
+            self.cluster_key.as_ref(),
+            self.cluster_ca.as_ref(),
+            self.cluster_name.as_ref(),
+        )
     }
 
     /// Returns how many tasks run at the same time.

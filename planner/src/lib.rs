@@ -7,6 +7,7 @@ pub mod error;
 pub mod learn;
 pub mod matching;
 pub mod operators;
+pub mod peer;
 pub mod private;
 pub mod profile;
 pub mod program;

@@ -8,11 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use axum_server::accept::Accept;
+use planner::peer::network_of;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-
-/// Bytes of an IPv6 address that tell one customer of a provider from another (RFC 6177).
-const NETWORK: usize = 8;
 
 #[derive(Debug, Default)]
 struct Open {
@@ -51,18 +49,6 @@ impl Connections {
             connections: Arc::clone(self),
             address,
         })
-    }
-}
-
-/// The addresses that count as one: an IPv4 address, or the network of an IPv6 address.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let mut octets = address.octets();
-            octets[NETWORK..].fill(0);
-            IpAddr::from(octets)
-        }
-        address => address,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use planner::cluster::{ClusterAddress, MemberTls, MemberTlsFiles};
+use planner::cluster::{ClusterAddress, MemberTls};
 use serde::Serialize;
 
 use crate::ending::UsageError;
@@ -43,13 +43,12 @@ impl ClusterTlsArguments {
         let Some(cluster) = cluster else {
             return Ok(None);
         };
-        let files = MemberTlsFiles::new(
-            self.cluster_cert.clone(),
-            self.cluster_key.clone(),
-            self.cluster_ca.clone(),
-            self.cluster_name.clone(),
+        let tls = MemberTls::of_settings(
+            self.cluster_cert.as_ref(),
+            self.cluster_key.as_ref(),
+            self.cluster_ca.as_ref(),
+            self.cluster_name.as_ref(),
         );
-        let tls = files.and_then(|files| files.map(MemberTls::load).transpose());
         let tls = tls.map_err(|error| UsageError(error.to_string()))?;
         Ok(Some(cluster.with_tls(tls)))
     }

@@ -26,6 +26,8 @@ use self::target::Target;
 pub(crate) fn run(arguments: &SqlArguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(target::threads(arguments))
+        // Statements are planned on these threads.
+        .thread_stack_size(sql::STACK_BYTES)
         .enable_all()
         .build()
         .context("the runtime does not start")?;

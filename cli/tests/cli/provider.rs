@@ -20,6 +20,24 @@ pub struct Provider {
     keys: Vec<(&'static str, EncodingKey)>,
 }
 
+/// Serves a document of keys on this machine; gives its address.
+pub fn served(document: String) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/jwks", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                document.len()
+            );
+            let _ = stream.write_all(format!("{head}{document}").as_bytes());
+        }
+    });
+    url
+}
+
 impl Provider {
     /// Starts to serve its keys on this machine.
     pub fn start(sandbox: &Sandbox) -> Self {
@@ -38,20 +56,7 @@ impl Provider {
             published.push(key);
             keys.push((id, EncodingKey::from_rsa_pem(private.as_bytes()).unwrap()));
         }
-        let document = json!({"keys": published}).to_string();
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/jwks", listener.local_addr().unwrap());
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let _ = stream.read(&mut [0; 4096]);
-                let head = format!(
-                    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-                    document.len()
-                );
-                let _ = stream.write_all(format!("{head}{document}").as_bytes());
-            }
-        });
+        let url = served(json!({"keys": published}).to_string());
         Self { url, keys }
     }
 

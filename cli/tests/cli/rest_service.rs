@@ -61,6 +61,19 @@ impl Setup {
     }
 }
 
+/// The first key of a service with this home, once it is there.
+pub fn first_key(home: &Path) -> String {
+    let begun = Instant::now();
+    loop {
+        let key = std::fs::read_to_string(home.join("first-api-key")).unwrap_or_default();
+        if key.ends_with('\n') {
+            return key.trim().to_owned();
+        }
+        assert!(begun.elapsed() < PATIENCE, "no first key");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 impl RestService {
     /// Starts a service whose home is in the sandbox.
     pub fn start(sandbox: &Sandbox, setup: &Setup) -> Self {
@@ -80,18 +93,9 @@ impl RestService {
         let url = address(&mut reader, "REST API listens on ");
         // Whoever writes to a closed pipe ends.
         std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
-        let file = sandbox.path(&setup.home).join("first-api-key");
-        let begun = Instant::now();
-        let key = loop {
-            let key = match &setup.key {
-                Some(key) => format!("{key}\n"),
-                None => std::fs::read_to_string(&file).unwrap_or_default(),
-            };
-            if key.ends_with('\n') {
-                break key.trim().to_owned();
-            }
-            assert!(begun.elapsed() < PATIENCE, "no first key");
-            std::thread::sleep(Duration::from_millis(20));
+        let key = match &setup.key {
+            Some(key) => key.trim().to_owned(),
+            None => first_key(&sandbox.path(&setup.home)),
         };
         Self { child, url, key }
     }

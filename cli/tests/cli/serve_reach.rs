@@ -5,12 +5,11 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::rest_service::{Caller, PATIENCE, PEOPLE, address};
+use super::rest_service::{Caller, PATIENCE, PEOPLE, address, first_key};
 use super::sandbox::{SALT, Sandbox, files_under};
 
 /// A service with the README's arguments, apart from its port.
@@ -32,16 +31,7 @@ impl Plain {
         let mut reader = std::io::BufReader::new(child.stdout.take().unwrap());
         let url = address(&mut reader, "REST API listens on ");
         std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
-        let file = sandbox.path("service/first-api-key");
-        let begun = Instant::now();
-        let key = loop {
-            let key = std::fs::read_to_string(&file).unwrap_or_default();
-            if key.ends_with('\n') {
-                break key.trim().to_owned();
-            }
-            assert!(begun.elapsed() < PATIENCE, "no first key");
-            std::thread::sleep(Duration::from_millis(20));
-        };
+        let key = first_key(&sandbox.path("service"));
         Self { child, url, key }
     }
 

@@ -1,13 +1,12 @@
 //! Tokens of an identity provider, good ones and forged ones.
 
-use std::io::{Read, Write};
 use std::process::Command;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::provider::Provider;
+use super::provider::{Provider, served};
 use super::rest_service::{RestService, Setup};
 use super::sandbox::Sandbox;
 
@@ -17,21 +16,7 @@ fn forged_tokens() {
     let sandbox = Sandbox::new();
     let (private, n, e) = rsa_key(&sandbox);
     let jwks = json!({"keys": [{"kty": "RSA", "kid": "one", "alg": "RS256", "use": "sig", "n": n, "e": e}]}).to_string();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let document = jwks.clone();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let _ = stream.read(&mut [0; 4096]);
-            let head = format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-                document.len()
-            );
-            let _ = stream.write_all(format!("{head}{document}").as_bytes());
-        }
-    });
-    let url = format!("http://{address}/jwks");
+    let url = served(jwks.clone());
     let setup = Setup::with(&[
         "--jwks-url",
         &url,

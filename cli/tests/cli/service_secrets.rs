@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, Executor, Row, SqliteConnection};
 
-use super::rest_service::{Caller, PATIENCE, PEOPLE, has};
+use super::rest_service::{Caller, PATIENCE, PEOPLE, first_key, has};
 use super::sandbox::Sandbox;
 
 const OLD_KEY: &str = "the first key of the vault";
@@ -53,16 +53,7 @@ impl Service {
             rest = rest.or(after("REST API listens on "));
         }
         std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
-        let file = sandbox.path("home/first-api-key");
-        let begun = Instant::now();
-        let key = loop {
-            let key = std::fs::read_to_string(&file).unwrap_or_default();
-            if key.ends_with('\n') {
-                break key.trim().to_owned();
-            }
-            assert!(begun.elapsed() < PATIENCE, "no first key");
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        };
+        let key = first_key(&sandbox.path("home"));
         Self {
             child,
             flight: flight.unwrap(),

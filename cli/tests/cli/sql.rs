@@ -94,6 +94,17 @@ fn statements_run() {
     );
 }
 
+/// A long chain of operators and a long chain of unions, within the limits, do not exhaust the stack.
+#[test]
+fn long_statements() {
+    let sandbox = Sandbox::new();
+    let chain = format!("SELECT 1{} AS sum", " + 1".repeat(2_000));
+    assert!(printed(&sandbox, &["--format", "csv", &chain], "").contains("2001"));
+    let unions = vec!["SELECT 1 AS a"; 300].join(" UNION ALL ");
+    let counted = format!("SELECT sum(a) AS sum FROM ({unions})");
+    assert!(printed(&sandbox, &["--format", "csv", &counted], "").contains("300"));
+}
+
 /// Each format, to standard output and into a file whose name promises one; a table without rows.
 #[test]
 fn formats() {

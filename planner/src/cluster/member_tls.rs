@@ -127,6 +127,26 @@ struct Material {
 }
 
 impl MemberTls {
+    /// Reads the files that settings name, if they do; see [`MemberTlsFiles::new`].
+    ///
+    /// # Errors
+    ///
+    /// Fails when only some of the files are set, or when they cannot be used.
+    pub fn of_settings(
+        certificate: Option<&PathBuf>,
+        key: Option<&PathBuf>,
+        authority: Option<&PathBuf>,
+        name: Option<&String>,
+    ) -> Result<Option<Self>, MemberTlsError> {
+        let files = MemberTlsFiles::new(
+            certificate.cloned(),
+            key.cloned(),
+            authority.cloned(),
+            name.cloned(),
+        )?;
+        files.map(Self::load).transpose()
+    }
+
     /// Reads the files.
     ///
     /// # Errors

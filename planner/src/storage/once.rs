@@ -46,17 +46,4 @@ impl Place {
             }
         }
     }
-
-    /// The names of what lies right below it, in order; none where there is nothing.
-    ///
-    /// # Errors
-    /// When it cannot be listed.
-    pub fn entries(&self) -> io::Result<Vec<String>> {
-        let mut names = match self.names() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            names => names?,
-        };
-        names.sort_unstable();
-        Ok(names)
-    }
 }

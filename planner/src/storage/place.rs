@@ -72,17 +72,22 @@ impl Place {
         }
     }
 
-    /// The names in a folder, in order; those that objects have on this level, for a store.
+    /// The names of what lies right below it, in order; none where there is nothing.
     ///
     /// # Errors
-    /// When it is no folder, or cannot be listed.
+    /// When it cannot be listed.
     pub fn names(&self) -> io::Result<Vec<String>> {
         match self {
-            Self::Local(path) => {
-                let entries = path.entries()?.into_iter();
-                Ok(entries.map(|(name, _)| name).collect())
+            Self::Local(path) => match path.entries() {
+                Ok(entries) => Ok(entries.into_iter().map(|(name, _)| name).collect()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+                Err(error) => Err(error),
+            },
+            Self::Object(object) => {
+                let mut names = object.names()?;
+                names.sort_unstable();
+                Ok(names)
             }
-            Self::Object(object) => object.names(),
         }
     }
 

@@ -84,7 +84,7 @@ pub fn read_checkpoints(
 ) -> Result<Vec<Checkpoint>, LogProblem> {
     let mut checkpoints = Vec::new();
     for name in place
-        .entries()?
+        .names()?
         .into_iter()
         .filter(|name| name.ends_with(".json"))
     {

@@ -141,7 +141,7 @@ impl AuditTrail {
     /// can write to the store can add one, which is why a copy of the keys and of the checkpoints is kept elsewhere.
     async fn published_keys(&self) -> std::io::Result<Vec<AuditPublicKey>> {
         let folder = self.store.place(&format!("{FOLDER}/keys"));
-        let names = blocking(move || folder.entries()).await?;
+        let names = blocking(move || folder.names()).await?;
         let mut keys = Vec::new();
         for name in names.into_iter().filter(|name| name.ends_with(".pem")) {
             let text = self.store.load(&format!("{FOLDER}/keys/{name}")).await?;
@@ -158,7 +158,7 @@ impl AuditTrail {
         let failed =
             |error: std::io::Error| MetadataError::Unavailable(format!("the store: {error}"));
         let folder = self.folder(tenant);
-        let names = blocking(move || folder.entries()).await.map_err(failed)?;
+        let names = blocking(move || folder.names()).await.map_err(failed)?;
         let names = names.into_iter().filter(|name| name.ends_with(".json"));
         let loaded = futures::stream::iter(names).map(|name| async move {
             let content = self

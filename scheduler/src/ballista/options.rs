@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use planner::cluster::{MemberTls, MemberTlsError, MemberTlsFiles};
+use planner::cluster::{MemberTls, MemberTlsError};
 use serde::{Deserialize, Serialize};
 
 /// The settings of a scheduler.
@@ -64,12 +64,11 @@ impl SchedulerOptions {
     ///
     /// Fails when only some of the files are set, or when they cannot be used.
     pub fn tls(&self) -> Result<Option<MemberTls>, MemberTlsError> {
-        let files = MemberTlsFiles::new(
-            self.cluster_cert.clone(),
-            self.cluster_key.clone(),
-            self.cluster_ca.clone(),
-            self.cluster_name.clone(),
-        )?;
-        files.map(MemberTls::load).transpose()
+        MemberTls::of_settings(
+            self.cluster_cert.as_ref(),
+            self.cluster_key.as_ref(),
+            self.cluster_ca.as_ref(),
+            self.cluster_name.as_ref(),
+        )
     }
 }

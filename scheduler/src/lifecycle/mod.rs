@@ -3,6 +3,7 @@
 mod account;
 mod failure;
 mod janitor;
+mod preparation;
 mod protection;
 mod review;
 mod secrets;

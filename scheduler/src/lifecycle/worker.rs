@@ -4,7 +4,6 @@
 //! prolong its lease stops its job: somebody else may have it by now. Nothing that it wrote counts, for
 //! publication is refused to whoever has not got the lease.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -12,11 +11,8 @@ use std::time::{Duration, Instant};
 use backon::{ExponentialBuilder, Retryable};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use planner::cluster::ClusterAddress;
-use planner::run::{Admission, Finished, JobRun, Phase, Progress};
+use planner::run::{Finished, Phase, Progress};
 use planner::sink::detach_tokens;
-use planner::spec::{ByteSize, JobSpec, Partitions};
-use planner::steps::StepSpec;
-use planner::storage::LocationPolicy;
 use planner::telemetry::METRICS;
 use rand::Rng;
 use serde_json::{Value, json};
@@ -28,15 +24,13 @@ use uuid::Uuid;
 
 use super::account::publication;
 use super::failure::{JobFailure, retry_delay};
+use super::preparation::{Claimed, Preparation};
 use super::review::{Earlier, reviewed_job};
-use super::secrets::derive;
-use super::spec::{SourceLocations, upload_of, version_of};
+use super::spec::SourceLocations;
 use super::watch::{AttemptWatch, attempt_span, job_ended};
-use crate::metadata::{
-    Claim, Ending, Fence, JobStatus, MetadataError, MetadataStore, Publication, Upload,
-};
+use crate::metadata::{Claim, Ending, Fence, JobStatus, MetadataError, MetadataStore, Publication};
 use crate::storage::Store;
-use crate::vault::{Owner, Vault};
+use crate::vault::Vault;
 
 /// Time between two looks at a job that runs.
 const LOOK: Duration = Duration::from_millis(200);
@@ -77,9 +71,6 @@ impl Default for WorkerOptions {
         }
     }
 }
-
-/// The name under which a spec has the place of its output.
-const OUTPUT: &str = "service:output";
 
 /// The gate while it is one job's: from when its run has it until both run and attempt are over, publication included.
 type Alone = Arc<OnceLock<OwnedRwLockWriteGuard<()>>>;
@@ -343,10 +334,15 @@ impl Workers {
         let metadata = self.metadata.clone();
         let store = self.store.clone();
         let vault = self.vault.clone();
-        let sources = self.sources.clone();
-        let token_key = vault.keys().writing.clone();
         let options = self.options.clone();
-        let memory = Arc::clone(&self.memory);
+        let preparation = Preparation {
+            metadata: metadata.clone(),
+            store: store.clone(),
+            sources: self.sources.clone(),
+            token_key: vault.keys().writing.clone(),
+            options: options.clone(),
+            memory: Arc::clone(&self.memory),
+        };
         let (job, output, fence) = (claim.job.clone(), claim.output.clone(), claim.fence.clone());
         let jobs = self.jobs.clone();
         let gate = Arc::clone(&self.gate);
@@ -373,30 +369,13 @@ impl Workers {
                     .await
                     .map_err(|_| planner::Error::Bug("the job panicked"))?;
             }
-            let spec = JobSpec::from_value(job.spec.clone(), "spec")?;
-            let owner = owner(&metadata, job.tenant_id).await?;
-            let locations = sources.of(&owner.name);
-            let locations = locations.map_err(|error| planner::Error::Elsewhere {
-                kind: planner::ErrorKind::Invalid,
-                message: format!("source.location: {error}"),
-            })?;
-            let named = resolve(&metadata, &store, job.tenant_id, (spec, locations)).await?;
-            let (mut spec, locations) = named;
-            derive(&mut spec, &owner.name, &token_key);
-            spec.output.location = OUTPUT.to_owned();
-            spec.options.job_id = Some(job.id.to_string());
-            let limit = spec.options.memory_limit.0.min(options.memory_limit);
-            spec.options.memory_limit = ByteSize(limit);
-            if matches!(spec.options.partitions, Partitions::Auto) {
-                spec.options.partitions = Partitions::Count(options.threads);
-            }
-            let mut run = JobRun::new(spec, PathBuf::from("/"));
-            run.locations = locations.with_name(OUTPUT, store.place(&output));
-            run.cluster = options.cluster;
-            run.memory = Some(memory);
+            let claimed = Claimed {
+                job: &job,
+                fence,
+                output: &output,
+            };
+            let (mut run, owner) = preparation.prepare(claimed).await?;
             run.progress = progress;
-            run.checkpoint = Some(store.place(&checkpoint_of(&output)));
-            run.admission = Some(admission(metadata.clone(), fence));
             let bytes = job.source_bytes.unwrap_or(0);
             let run = async move { run.run().await };
             let done = jobs.spawn(run.in_current_span());
@@ -515,29 +494,6 @@ impl Workers {
     }
 }
 
-/// Reserves the rows of a source once they are counted, on the runtime of the service: that of jobs may have no thread
-/// left for a connection to the database.
-fn admission(metadata: MetadataStore, fence: Fence) -> Admission {
-    let service = Handle::current();
-    Admission::new(move |rows| {
-        let (metadata, fence) = (metadata.clone(), fence.clone());
-        let rows = i64::try_from(rows).unwrap_or(i64::MAX);
-        let reserving = service.spawn(async move { metadata.reserve(&fence, rows).await });
-        Box::pin(async move {
-            let reserved = reserving.await;
-            let reserved = reserved.map_err(|_| planner::Error::Bug("a reservation panicked"))?;
-            reserved.map_err(|error| planner::Error::Elsewhere {
-                kind: match &error {
-                    MetadataError::QuotaSpent { .. } => planner::ErrorKind::Refused,
-                    error if error.is_transient() => planner::ErrorKind::Unavailable,
-                    _ => planner::ErrorKind::Bug,
-                },
-                message: error.to_string(),
-            })
-        })
-    })
-}
-
 /// Where a job keeps what it learns, beside the outputs of its attempts.
 pub(super) fn checkpoint_of(output: &str) -> String {
     let job = output.rsplit_once('/').map_or(output, |(job, _)| job);
@@ -590,73 +546,6 @@ pub(crate) fn progress_document(progress: &Progress, elapsed: Duration) -> Value
 
 fn rounded(share: f64) -> f64 {
     (share * 1000.0).round() / 1000.0
-}
-
-/// The tenant of a job, by the name that its keys are derived with.
-async fn owner(metadata: &MetadataStore, id: Uuid) -> planner::Result<Owner> {
-    let tenant = metadata.find_tenant(&id.to_string()).await;
-    let tenant = tenant.map_err(|error| planner::Error::Elsewhere {
-        kind: planner::ErrorKind::Unavailable,
-        message: error.to_string(),
-    })?;
-    let tenant = tenant.ok_or(planner::Error::Bug("a job of no tenant"))?;
-    Ok(Owner {
-        id: tenant.id,
-        name: tenant.name,
-    })
-}
-
-/// Resolves the names that the service has given, of uploads and of versions of datasets, to places.
-async fn resolve(
-    metadata: &MetadataStore,
-    store: &Store,
-    tenant: Uuid,
-    (mut spec, mut locations): (JobSpec, LocationPolicy),
-) -> planner::Result<(JobSpec, LocationPolicy)> {
-    let unavailable = |error: MetadataError| planner::Error::Elsewhere {
-        kind: match error.is_transient() {
-            true => planner::ErrorKind::Unavailable,
-            false => planner::ErrorKind::Bug,
-        },
-        message: error.to_string(),
-    };
-    let missing = |message: String| planner::Error::Elsewhere {
-        kind: planner::ErrorKind::NotFound,
-        message,
-    };
-    for location in &spec.source.location.0 {
-        if let Some(id) = upload_of(location) {
-            let upload: Option<Upload> = metadata.upload(tenant, id).await.map_err(unavailable)?;
-            let upload = upload
-                .filter(|upload| upload.completed_at.is_some())
-                .ok_or_else(|| missing(format!("there is no complete upload {id}")))?;
-            locations = locations.with_name(location, store.place(&upload.location));
-            let shown = (location.clone(), upload.name.clone());
-            spec.source.shown_as.push(shown);
-        }
-    }
-    for step in spec.steps.iter_mut().flatten() {
-        let StepSpec::NearDedupe(step) = step else {
-            continue;
-        };
-        let Some(against) = &step.against else {
-            continue;
-        };
-        let named = || missing(format!("there is no version {against}"));
-        let (name, version) = version_of(against).ok_or_else(named)?;
-        let dataset = metadata.dataset(tenant, name).await.map_err(unavailable)?;
-        let dataset = dataset.ok_or_else(named)?;
-        let version = version.unwrap_or(dataset.latest_version);
-        let found = metadata
-            .lineage(tenant, dataset.id, version)
-            .await
-            .map_err(unavailable)?
-            .ok_or_else(named)?;
-        let against = format!("dataset:{name}@{version}");
-        locations = locations.with_name(&against, store.place(&found.version.location));
-        step.against = Some(against);
-    }
-    Ok((spec, locations))
 }
 
 #[cfg(test)]

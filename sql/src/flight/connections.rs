@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
+use planner::peer::network_of;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Sleep;
@@ -31,7 +32,7 @@ pub(super) struct ConnectionLimits {
 #[derive(Debug)]
 struct Counts {
     all: usize,
-    /// Connections without a login, by address.
+    /// Connections without a login, by the network of their address.
     waiting: HashMap<IpAddr, usize>,
 }
 
@@ -84,7 +85,7 @@ impl Peer {
 impl Place {
     fn admit(&self) {
         if !self.admitted.swap(true, Ordering::AcqRel) {
-            leave(&mut locked(&self.counts).waiting, self.address);
+            leave(&mut locked(&self.counts).waiting, network_of(self.address));
         }
     }
 }
@@ -94,7 +95,7 @@ impl Drop for Place {
         let mut counts = locked(&self.counts);
         counts.all -= 1;
         if !self.admitted.load(Ordering::Acquire) {
-            leave(&mut counts.waiting, self.address);
+            leave(&mut counts.waiting, network_of(self.address));
         }
     }
 }
@@ -133,13 +134,14 @@ fn placed(
 ) -> Option<Connection> {
     let address = stream.peer_addr().ok()?.ip();
     let mut now = locked(counts);
-    let waiting = now.waiting.get(&address).copied().unwrap_or(0);
+    let network = network_of(address);
+    let waiting = now.waiting.get(&network).copied().unwrap_or(0);
     if now.all >= limits.most || waiting >= limits.most_waiting {
         tracing::debug!(%address, all = now.all, waiting, "a connection too many was closed");
         return None;
     }
     now.all += 1;
-    *now.waiting.entry(address).or_default() += 1;
+    *now.waiting.entry(network).or_default() += 1;
     drop(now);
     // Without this, small answers wait; a socket that takes no option works all the same.
     let _ = stream.set_nodelay(true);

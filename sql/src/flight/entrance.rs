@@ -9,6 +9,7 @@ use arrow_flight::BasicAuth;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use planner::peer::network_of;
 use prost::Message;
 use serde_json::json;
 use tokio::runtime::Handle;
@@ -149,6 +150,7 @@ impl Entrance {
 
     /// The place of one more half-sent handshake of an address.
     fn half_sent(&self, address: IpAddr) -> Result<HalfSent<'_>, Status> {
+        let address = network_of(address);
         let mut handshakes = locked(&self.handshakes);
         let count = handshakes.entry(address).or_default();
         if *count >= HALF_SENT {

@@ -15,6 +15,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use planner::peer::network_of;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
@@ -212,6 +213,7 @@ impl Throttle {
     /// # Errors
     /// `RESOURCE_EXHAUSTED` where the name, or the address, has had too many wrong ones.
     pub(super) async fn attempt(&self, user: &str, address: IpAddr) -> Result<Attempt, Status> {
+        let address = network_of(address);
         let turn = {
             let mut state = self.locked();
             state.forget();
@@ -247,12 +249,12 @@ impl Throttle {
     pub(super) fn check_key(&self, address: IpAddr) -> Result<(), Status> {
         let mut state = self.locked();
         state.forget();
-        state.check_address(address)
+        state.check_address(network_of(address))
     }
 
     /// Notes a wrong key.
     pub(super) fn wrong_key(&self, address: IpAddr) {
-        self.locked().wrong_from(address);
+        self.locked().wrong_from(network_of(address));
     }
 
     /// Notes that the password was wrong; tells whether the name is refused from now on, for a while.

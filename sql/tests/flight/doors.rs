@@ -1,19 +1,15 @@
 //! Doors of the service that must be shut: settings of the operator, paths of the server, statements of
 //! unknown kinds; and what is recorded of those who knock.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use arrow_flight::sql::CommandGetTables;
-use prost::Message;
 use tonic::Code;
 
-use super::options::{OptionErrors, OptionValue, Options};
-use super::server::{
-    ADA, BOB, Client, Recorded, act, code, fetch, query, refused, serve, text, update,
-};
+use super::options;
+use super::server::{ADA, BOB, Recorded, act, code, fetch, query, refused, serve, text, update};
 
 /// Settings that are the operator's, of every kind that is not the client's.
 const OPERATORS: [(&str, &str); 12] = [
@@ -33,15 +29,6 @@ const OPERATORS: [(&str, &str); 12] = [
     ("datafusion.optimizer.max_passes", "100000"),
     ("ballista.job.name", "x"),
 ];
-
-async fn option(client: &mut Client, name: &str, value: Option<&str>) -> Option<i32> {
-    let text = value.map(str::to_owned);
-    let options = HashMap::from([(name.to_owned(), OptionValue { text })]);
-    let body = Options { options }.encode_to_vec();
-    let result = act(client, "SetSessionOptions", body).await.unwrap();
-    let errors = OptionErrors::decode(&*result).unwrap().errors;
-    errors.get(name).map(|error| error.value)
-}
 
 /// c5: settings of the operator are refused, by whatever way they are set, and nobody sees them.
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +60,7 @@ async fn c5_settings_are_the_operators() {
         let two = format!("SELECT 1; {set}");
         assert_eq!(code(query(&mut ada, &two).await), Code::InvalidArgument);
         for value in [Some(value), None] {
-            assert_eq!(option(&mut ada, name, value).await, Some(1), "{name}");
+            assert_eq!(options::set(&mut ada, name, value).await, Some(1), "{name}");
         }
     }
     for (name, value) in [

@@ -31,7 +31,7 @@ pub struct OptionErrors {
     pub errors: HashMap<String, OptionError>,
 }
 
-async fn set(client: &mut Client, name: &str, value: Option<&str>) -> Option<i32> {
+pub async fn set(client: &mut Client, name: &str, value: Option<&str>) -> Option<i32> {
     let text = value.map(str::to_owned);
     let options = HashMap::from([(name.to_owned(), OptionValue { text })]);
     let body = Options { options }.encode_to_vec();
