@@ -30,6 +30,10 @@ pub(crate) fn settings<T: Default + Serialize + DeserializeOwned>(
         .map_err(|error| UsageError(error.to_string()).into())
 }
 
+/// Variables with the prefix of the API's settings that are those of its clients. A shell has both where somebody starts a
+/// service that they ask themselves.
+const OF_CLIENTS: [&str; 2] = ["key", "url"];
+
 /// Settings of a section of a file that has others too.
 pub(crate) fn section<T: Default + Serialize + DeserializeOwned>(
     name: &str,
@@ -42,7 +46,7 @@ pub(crate) fn section<T: Default + Serialize + DeserializeOwned>(
         settings = settings.merge(Figment::from(Toml::file_exact(file)).focus(name));
     }
     settings
-        .merge(Env::prefixed(prefix))
+        .merge(Env::prefixed(prefix).ignore(&OF_CLIENTS))
         .merge(Serialized::defaults(flags))
         .extract()
         .map_err(|error| UsageError(error.to_string()).into())

@@ -27,7 +27,7 @@ pub struct FuzzArgs {
     /// Seed of the inputs.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Only this parser: spec, sql, csv, json, parquet, excel or packed.
+    /// Only this parser: spec, sql, ticket, csv, json, parquet, excel or packed.
     #[arg(long)]
     pub only: Option<String>,
     /// Works as one process of another one.

@@ -1,6 +1,7 @@
 //! Input that nobody meant well with: mutated seeds for every parser that strangers reach, and what each costs.
 
 mod memory;
+mod messages;
 mod mutation;
 mod seeds;
 mod target;

@@ -12,7 +12,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use zip::write::SimpleFileOptions;
 
-use super::Target;
+use super::{Target, messages};
 
 /// Well-formed inputs of a parser.
 ///
@@ -23,6 +23,7 @@ pub fn seeds(target: Target) -> Result<Vec<Vec<u8>>> {
     Ok(match target {
         Target::Spec => texts(&SPECS),
         Target::Sql => texts(&STATEMENTS),
+        Target::Ticket => messages::seeds(),
         Target::Csv => texts(&TABLES),
         Target::Json => texts(&DOCUMENTS),
         Target::Parquet => vec![

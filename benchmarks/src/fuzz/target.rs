@@ -10,6 +10,7 @@ use planner::storage::{LocationPolicy, Place};
 use sql::{Engine, EngineOptions, Identity, Session};
 
 use super::memory::peak_of;
+use super::messages::Messages;
 
 /// Rows that are read of a file: its head tells how it is parsed.
 const ROWS: u64 = 100_000;
@@ -24,6 +25,8 @@ pub enum Target {
     Spec,
     /// SQL, parsed and planned.
     Sql,
+    /// A message to Flight SQL: a ticket, a command or the body of an action.
+    Ticket,
     /// Separated values.
     Csv,
     /// JSON lines and documents.
@@ -38,9 +41,10 @@ pub enum Target {
 
 impl Target {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Spec,
         Self::Sql,
+        Self::Ticket,
         Self::Csv,
         Self::Json,
         Self::Parquet,
@@ -53,6 +57,7 @@ impl Target {
         match self {
             Self::Spec => "spec",
             Self::Sql => "sql",
+            Self::Ticket => "ticket",
             Self::Csv => "csv",
             Self::Json => "json",
             Self::Parquet => "parquet",
@@ -67,7 +72,7 @@ impl Target {
             Self::Parquet => "input.parquet",
             Self::Excel => "input.xlsx",
             Self::Packed => "input.csv.gz",
-            Self::Spec | Self::Sql | Self::Csv => "input.csv",
+            Self::Spec | Self::Sql | Self::Ticket | Self::Csv => "input.csv",
         }
     }
 }
@@ -88,6 +93,7 @@ pub struct Parsers {
     folder: PathBuf,
     runtime: tokio::runtime::Runtime,
     session: Session,
+    messages: Messages,
 }
 
 impl Parsers {
@@ -97,10 +103,12 @@ impl Parsers {
     /// The folder cannot be written to.
     pub fn open(folder: &Path) -> Result<Self> {
         let (runtime, session) = session(folder)?;
+        let messages = runtime.block_on(Messages::start(&folder.join("flight")))?;
         Ok(Self {
             folder: folder.to_owned(),
             runtime,
             session,
+            messages,
         })
     }
 
@@ -115,6 +123,14 @@ impl Parsers {
                 Ok(text) => is_statement(&self.runtime, &self.session, text),
                 Err(_) => false,
             })),
+            Target::Ticket => {
+                let mut sent = Ok(false);
+                let cost = measured(|| {
+                    sent = self.runtime.block_on(self.messages.send(input));
+                    matches!(sent, Ok(true))
+                });
+                sent.map(|_| cost)
+            }
             file => {
                 let path = self.folder.join(file.file());
                 std::fs::write(&path, input)?;

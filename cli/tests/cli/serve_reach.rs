@@ -25,6 +25,9 @@ impl Plain {
             .command(&["serve", "--home", "service"])
             .env("SANITIZER_API_ADDRESS", "127.0.0.1:0")
             .env("SANITIZER_SALT", SALT)
+            // Left in the shell by whoever asked an earlier service.
+            .env("SANITIZER_API_KEY", "dsk_old_key")
+            .env("SANITIZER_API_URL", "http://127.0.0.1:1")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

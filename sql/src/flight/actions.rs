@@ -65,7 +65,7 @@ pub(super) async fn act(
         }
         GET_OPTIONS => Ok(options::get(&client.session).encode_to_vec()),
         CLOSE => {
-            sessions.close(client);
+            sessions.close(client, "the session was closed");
             let status = CloseSessionStatus::Closed as i32;
             Ok(CloseSessionResult { status }.encode_to_vec())
         }

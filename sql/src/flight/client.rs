@@ -11,7 +11,6 @@ use tokio::sync::watch;
 use tonic::Status;
 
 use super::prepared::PreparedStatements;
-use super::run::was_cancelled;
 use super::status::status;
 use super::tickets::{Content, Tickets};
 use crate::session::Session;
@@ -29,7 +28,8 @@ pub(super) struct Client {
     /// The version of all logins at which this one was last found to hold.
     version: AtomicI64,
     calls: AtomicUsize,
-    closed: watch::Sender<bool>,
+    /// Why the session was closed, once it was.
+    closed: watch::Sender<Option<&'static str>>,
     _counted: Held,
 }
 
@@ -53,7 +53,7 @@ impl Client {
             used: Mutex::new(now),
             version: AtomicI64::new(version),
             calls: AtomicUsize::new(0),
-            closed: watch::Sender::new(false),
+            closed: watch::Sender::new(None),
             _counted: METRICS.flight_sql_sessions.hold(),
         }
     }
@@ -98,19 +98,21 @@ impl Client {
     }
 
     /// Ends what runs and forgets what was prepared.
-    pub(super) fn close(&self) {
-        self.closed.send_replace(true);
+    pub(super) fn close(&self, why: &'static str) {
+        self.closed.send_replace(Some(why));
         self.tickets.close();
         self.prepared.close();
     }
 
-    /// Is ready when the session is closed.
-    pub(super) fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
+    /// Is ready when the session is closed, with what its calls are told.
+    pub(super) fn closed(&self) -> impl Future<Output = Status> + Send + use<> {
         let mut closed = self.closed.subscribe();
         async move {
-            if closed.wait_for(|closed| *closed).await.is_err() {
+            let why = closed.wait_for(Option::is_some).await;
+            match why.ok().and_then(|why| *why) {
+                Some(why) => Status::cancelled(format!("the statement was cancelled: {why}")),
                 // The session has expired, which ends no call that has begun.
-                std::future::pending().await
+                None => std::future::pending().await,
             }
         }
     }
@@ -121,8 +123,10 @@ impl Client {
         call: impl Future<Output = Result<T, Status>>,
     ) -> Result<T, Status> {
         tokio::select! {
+            // First: what breaks in a closed session breaks because of that.
+            biased;
+            closed = self.closed() => Err(closed),
             result = call => result,
-            () = self.closed() => Err(was_cancelled()),
         }
     }
 

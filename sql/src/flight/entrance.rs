@@ -37,6 +37,10 @@ const HALF_SENT: usize = 32;
 /// Longest name of a user that is looked up, in bytes.
 const NAME_BYTES: usize = 128;
 
+/// Why a login is refused, and a session ends.
+const SUSPENDED: &str = "the tenant is suspended";
+const INVALID: &str = "the user, the password or the key is no longer valid";
+
 /// Lets clients in.
 pub(super) struct Entrance {
     engine: Engine,
@@ -170,7 +174,7 @@ impl Entrance {
         let version = self.users.version().await.map_err(status)?;
         let admitted = self.admit(shown, peer).await?;
         if self.is_suspended(&admitted) {
-            return Err(Status::unauthenticated("the tenant is suspended"));
+            return Err(Status::unauthenticated(SUSPENDED));
         }
         let actor = admitted.actor();
         let event = AuditEvent {
@@ -298,41 +302,48 @@ impl Entrance {
         locked(&self.suspended).contains(&admitted.identity.tenant)
     }
 
-    /// Whether a session's login still holds; checked again when any login has changed.
-    async fn holds(&self, client: &Client, version: i64) -> crate::error::Result<bool> {
+    /// Why a session's login no longer holds, if so; checked again when any login has changed.
+    async fn objection(
+        &self,
+        client: &Client,
+        version: i64,
+    ) -> crate::error::Result<Option<&'static str>> {
         let admitted = client.admitted();
-        if admitted.grants.has_expired() || self.is_suspended(admitted) {
-            return Ok(false);
+        if self.is_suspended(admitted) {
+            return Ok(Some(SUSPENDED));
+        }
+        if admitted.grants.has_expired() {
+            return Ok(Some(INVALID));
         }
         if client.is_checked(version) {
-            return Ok(true);
+            return Ok(None);
         }
-        let holds = self.users.still_holds(admitted).await?;
-        if holds {
-            client.set_checked(version);
+        if !self.users.still_holds(admitted).await? {
+            return Ok(Some(INVALID));
         }
-        Ok(holds)
+        client.set_checked(version);
+        Ok(None)
     }
 
     /// A removed or suspended user, a changed password, other grants, and what has expired, end their
     /// sessions.
     async fn checked(&self, client: Arc<Client>) -> Result<Arc<Client>, Status> {
         let version = self.users.version().await.map_err(status)?;
-        if self.holds(&client, version).await.map_err(status)? {
-            return Ok(client);
+        match self.objection(&client, version).await.map_err(status)? {
+            None => Ok(client),
+            Some(why) => {
+                self.sessions.close(&client, why);
+                Err(Status::unauthenticated(why))
+            }
         }
-        self.sessions.close(&client);
-        Err(Status::unauthenticated(
-            "the user, the password or the key is no longer valid",
-        ))
     }
 
     /// Ends the sessions whose logins no longer hold, and what runs in them.
     pub(super) async fn end_invalid(&self) -> crate::error::Result<()> {
         let version = self.users.version().await?;
         for client in self.sessions.all() {
-            if !self.holds(&client, version).await? {
-                self.sessions.close(&client);
+            if let Some(why) = self.objection(&client, version).await? {
+                self.sessions.close(&client, why);
             }
         }
         Ok(())

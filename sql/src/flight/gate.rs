@@ -21,7 +21,7 @@ use super::connections::Peer;
 use super::ingest::no_transactions;
 use super::metadata::answer_schema;
 use super::poll::{Polled, Work};
-use super::run::{Run, parse, until, was_cancelled};
+use super::run::{Run, parse, until};
 use super::service::Service;
 use super::status::{status, with_names};
 use super::tickets::Content;
@@ -249,11 +249,7 @@ impl FlightService for Gate {
             let client = self.client(&request).await?;
             command(&request.get_ref().ticket)?;
             let response = client.until_closed(self.0.do_get(request)).await?;
-            let closed = client.closed();
-            let ended = async move {
-                closed.await;
-                was_cancelled()
-            };
+            let ended = client.closed();
             let names = Arc::clone(&self.0.names);
             Ok(response
                 .map(|stream| guarded_stream(until(stream, ended), names) as Self::DoGetStream))

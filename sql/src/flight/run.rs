@@ -240,12 +240,13 @@ pub(super) fn until<T: Send + 'static>(
     futures::stream::unfold(Some((items.boxed(), end.boxed())), |rest| async move {
         let (mut items, mut end) = rest?;
         tokio::select! {
+            biased;
+            status = &mut end => Some((Err(status), None)),
             item = items.next() => {
                 let item = item?;
                 let goes_on = item.is_ok();
                 Some((item, goes_on.then_some((items, end))))
             }
-            status = &mut end => Some((Err(status), None)),
         }
     })
 }

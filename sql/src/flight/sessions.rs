@@ -100,11 +100,11 @@ impl Sessions {
     }
 
     /// Ends a session and what runs in it.
-    pub(super) fn close(&self, client: &Arc<Client>) {
+    pub(super) fn close(&self, client: &Arc<Client>, why: &'static str) {
         self.locked()
             .clients
             .retain(|_, other| !Arc::ptr_eq(client, other));
-        client.close();
+        client.close(why);
     }
 
     /// All sessions, also those that have expired while rows are fetched from them.
@@ -126,7 +126,7 @@ impl Sessions {
     /// Ends all sessions.
     pub(super) fn close_all(&self) {
         for client in self.all() {
-            client.close();
+            client.close("the server stops");
         }
         let clients = std::mem::take(&mut self.locked().clients);
         drop(clients);
@@ -175,7 +175,7 @@ impl Sessions {
             if let Some((_, key)) = longest.filter(|(idle, _)| *idle >= MAKES_WAY)
                 && let Some(other) = state.clients.remove(&key)
             {
-                other.close();
+                other.close("the session made way for another of its user");
             }
         }
         match full(counts(&state)) {

@@ -9,6 +9,8 @@ use super::detect::{Detector, spans};
 use super::entity::{ENTITY_COUNT, Entity};
 use super::name::{self, NameHint};
 
+pub use super::name::is_about_a_person;
+
 /// A cell's part counts as the whole cell when at most this many bytes stand around it.
 const MARGIN_BYTES: usize = 2;
 

@@ -214,6 +214,31 @@ pub(super) fn hint(column_name: &str) -> NameHint {
         })
 }
 
+/// Words of what describes a person without naming one.
+const ABOUT: [&str; 13] = [
+    "bic",
+    "city",
+    "gender",
+    "insurance",
+    "nationality",
+    "patient",
+    "postcode",
+    "salary",
+    "sex",
+    "tax",
+    "town",
+    "zip",
+    "zipcode",
+];
+
+/// Whether the name of a column is one of data about a person. Where it may be, it is: for records of who reads what, of
+/// which one too many costs less than one too few.
+pub fn is_about_a_person(column_name: &str) -> bool {
+    let words = words(column_name);
+    matches!(hint(column_name), NameHint::Entity(..))
+        || words.iter().any(|word| ABOUT.contains(&word.as_str()))
+}
+
 /// "customerEmail_2" is customer, email, 2.
 fn words(name: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
@@ -297,6 +322,35 @@ pub(super) fn is_date_like(text: &str) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
+
+    /// Data about a person is more than what names one.
+    #[test]
+    fn about_a_person() {
+        for name in [
+            "customer_email",
+            "E-Mail",
+            "homeAddress",
+            "Last Name",
+            "IBAN",
+            "phone_2",
+            "zip",
+            "Salary",
+        ] {
+            assert!(is_about_a_person(name), "{name}");
+        }
+        for name in [
+            "id",
+            "code",
+            "amount",
+            "created_at",
+            "emailed",
+            "x",
+            "product_name",
+            "",
+        ] {
+            assert!(!is_about_a_person(name), "{name}");
+        }
+    }
 
     /// Whole words decide, however they are joined.
     #[test]
