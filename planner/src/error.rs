@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datafusion::error::DataFusionError;
+use planner_base::ThreadDied;
 use serde::{Deserialize, Serialize};
 
 use crate::source::SourceErrorKind;
@@ -246,6 +247,12 @@ fn io_kind(kind: std::io::ErrorKind) -> ErrorKind {
         Io::NotFound => ErrorKind::NotFound,
         Io::StorageFull | Io::QuotaExceeded | Io::OutOfMemory => ErrorKind::Exhausted,
         _ => ErrorKind::Unavailable,
+    }
+}
+
+impl From<ThreadDied> for Error {
+    fn from(_: ThreadDied) -> Self {
+        Self::Bug("a thread died")
     }
 }
 

@@ -2,24 +2,24 @@
 //! steps to passes, the operators that run them, the sources and the sinks.
 
 pub mod cluster;
-pub mod contract;
 pub mod error;
 pub mod learn;
 pub mod matching;
 pub mod operators;
-pub mod peer;
-pub mod private;
-pub mod profile;
 pub mod program;
-pub mod report;
 pub mod run;
 pub mod secret;
 pub mod session;
 pub mod sink;
-pub mod source;
 pub mod spec;
 pub mod steps;
-pub mod storage;
-pub mod telemetry;
+
+pub use planner_base::{peer, private};
+pub use planner_contract as contract;
+pub use planner_profile as profile;
+pub use planner_report as report;
+pub use planner_source as source;
+pub use planner_storage as storage;
+pub use planner_telemetry as telemetry;
 
 pub use error::{Error, ErrorKind, Result};

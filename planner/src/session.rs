@@ -70,3 +70,27 @@ pub fn member_session(config: SessionConfig) -> EngineResult<SessionState> {
     }
     Ok(state)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use ballista_core::extension::SessionConfigHelperExt;
+
+    /// What the driver sets reaches executors as members tell each other their settings.
+    #[test]
+    fn members_are_told() {
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let mut scheduler = member_config();
+        scheduler
+            .options_mut()
+            .set(TraceOptions::PARENT, parent)
+            .unwrap();
+        let told = scheduler.to_key_value_pairs();
+        let executor = member_config().update_from_key_value_pair(&told);
+        let options = executor.options().extensions.get::<TraceOptions>();
+        assert_eq!(options.unwrap().parent, parent);
+        assert!(scheduler.options_mut().set("trace.other", "x").is_err());
+    }
+}

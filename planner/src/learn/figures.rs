@@ -21,11 +21,12 @@ use datafusion::execution::memory_pool::MemoryReservation;
 use hashbrown::HashMap;
 use udfs::kernels::row_hash::hash_rows;
 
+use super::GoneRows;
 use super::quantity::{Measure, Quantity, TotalFloat, mean, median, quantity_array};
-use super::{GoneRows, in_threads};
 use crate::error::{Error, Result};
 use crate::profile::RowSample;
 use crate::program::{ColumnFigures, Figure, FigureNeed, Frame, GroupFigures};
+use planner_base::in_threads;
 
 /// The values of the wanted columns, with their rows.
 #[derive(Debug)]
@@ -156,7 +157,7 @@ pub fn sum_figures(
         .enumerate()
         .map(|(place, (_, figure))| (first + place, *figure))
         .collect();
-    in_threads(threads, wanted, |(column, figure)| {
+    in_threads(threads, wanted, |(column, figure)| -> Result<_> {
         let Some(log) = logs.first() else {
             return Ok(ColumnFigures {
                 groups: Vec::new(),

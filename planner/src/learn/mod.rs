@@ -7,7 +7,6 @@ mod gone;
 mod keys;
 mod log;
 mod quantity;
-mod threads;
 mod values;
 
 pub use figures::{FigureLog, sum_figures};
@@ -15,5 +14,4 @@ pub use gone::{GoneCursor, GoneRows};
 pub use keys::{KEY_BUCKETS, KeyLog, find_repeats};
 pub use log::{LogContext, LogEntry, SplitLog};
 pub(crate) use quantity::{Quantity, quantities, quantity_array};
-pub use threads::in_threads;
 pub use values::{ValueLog, sum_values};

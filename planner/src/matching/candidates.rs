@@ -13,8 +13,9 @@ use super::need::{MatchingNeed, Meeting};
 use super::rows::{EARLIER, RowKeys, Values, sides};
 use super::sample::COUNT_BUCKET;
 use crate::error::{Error, Result};
-use crate::learn::{KEY_BUCKETS, LogEntry, in_threads};
+use crate::learn::{KEY_BUCKETS, LogEntry};
 use crate::program::Frame;
+use planner_base::in_threads;
 
 /// Parts in which the pairs of all buckets are put together.
 const MERGE_RANGES: u64 = 256;
@@ -467,7 +468,7 @@ impl Candidates {
         let end = last.max().map_or(0, |row| row + 1);
         let step = end.div_ceil(MERGE_RANGES).max(1);
         let ranges: Vec<u64> = (0..end.div_ceil(step)).map(|range| range * step).collect();
-        let merged = in_threads(threads, ranges, |first| {
+        let merged = in_threads(threads, ranges, |first| -> Result<_> {
             let mut pairs: Vec<(u64, u64)> = Vec::new();
             for part in parts {
                 let place = |row: u64| part.partition_point(|pair| pair.0 < row);

@@ -24,9 +24,9 @@ use super::candidates::{Bucket, KeyPlaces, keys_of};
 use super::index::{CLUSTER_ID, IndexHead, LEAD, ROW_HASH, ROW_ID};
 use super::rows::EARLIER;
 use crate::error::{Error, Result};
-use crate::learn::in_threads;
 use crate::profile::RowSample;
 use crate::storage::{ByteFile, CachedFile, Place};
+use planner_base::in_threads;
 
 /// Rows that are read at a time.
 const BATCH_ROWS: usize = 1 << 16;
@@ -86,7 +86,7 @@ impl EarlierIndex {
             wanted.insert(*bucket, own);
         }
         let parts = self.parts.iter().collect();
-        let found = in_threads(threads, parts, |part: &IndexPart| {
+        let found = in_threads(threads, parts, |part: &IndexPart| -> Result<_> {
             self.keys_of(part, &wanted, memory)
         })?;
         for (bucket, log) in found.into_iter().flatten() {

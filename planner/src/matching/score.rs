@@ -21,7 +21,7 @@ use super::records::{Place, Records};
 use super::rows::shingling;
 use super::sample::Sample;
 use crate::error::{Error, Result};
-use crate::learn::in_threads;
+use planner_base::in_threads;
 
 /// Pairs that a thread compares at a time.
 const CHUNK: usize = 8_192;
@@ -193,7 +193,7 @@ impl Scorer {
         let pairs = records.pairs();
         held.try_grow(pairs.len() * size_of::<(Place, Place)>())?;
         let chunks: Vec<&[(Place, Place)]> = pairs.chunks(CHUNK).collect();
-        let parts = in_threads(threads, chunks, |chunk| {
+        let parts = in_threads(threads, chunks, |chunk| -> Result<_> {
             let part = self.chunk(&records, chunk);
             memory.try_grow(part.pairs.len() * size_of::<ScoredPair>())?;
             Ok(part)

@@ -15,8 +15,7 @@ use super::state::{PassState, SplitKnowledge, Workplace};
 use super::{LOG_TIME, STEP_TIME};
 use crate::error::{Error, Result};
 use crate::learn::{KEY_BUCKETS, LogContext, SplitLog};
-use crate::profile::Profiler;
-use crate::program::{Action, Frame};
+use crate::program::{Action, Frame, Profiler};
 use crate::source::Source;
 
 /// Learns what the operations of a pass need; gives logs by operation, split and bucket.

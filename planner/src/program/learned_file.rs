@@ -20,9 +20,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{CanonicalValues, ColumnFigures, GroupFigures, Learned, Repeats};
 use crate::error::{Error, Result};
-use crate::learn::in_threads;
 use crate::matching::{Candidates, Matches, MergedColumn};
 use crate::storage::{Place, SeekableFile, WholeFile};
+use planner_base::in_threads;
 
 /// Files of a store that are read at the same time.
 const REQUESTS_AT_ONCE: usize = 8;
@@ -183,7 +183,7 @@ impl RepeatsFiles {
             Place::Local(_) => 1,
             Place::Object(_) => REQUESTS_AT_ONCE,
         };
-        let read = in_threads(threads, self.buckets.clone(), |bucket| {
+        let read = in_threads(threads, self.buckets.clone(), |bucket| -> Result<_> {
             let place = Self::place(&self.folder, self.op, bucket);
             read_repeats(open(&place)?, split)
         })?;

@@ -7,6 +7,7 @@ mod learned;
 mod learned_file;
 mod op;
 mod passes;
+mod profiler;
 mod recipe;
 
 pub use compile::{ImpliedSteps, OutputColumn, Program, StepContext, Transformation};
@@ -19,4 +20,5 @@ pub use learned::{
 pub use learned_file::{LearnedFile, RepeatsFiles, Splits};
 pub use op::{ColumnSet, Op, ProgramOp};
 pub use passes::{Action, Pass, plan_passes};
+pub use profiler::Profiler;
 pub use recipe::Recipe;

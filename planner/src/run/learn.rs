@@ -8,11 +8,12 @@ use datafusion::execution::memory_pool::MemoryReservation;
 
 use super::in_order::InOrder;
 use crate::error::{Error, Result};
-use crate::learn::{GoneRows, LogEntry, find_repeats, in_threads, sum_figures, sum_values};
+use crate::learn::{GoneRows, LogEntry, find_repeats, sum_figures, sum_values};
 use crate::matching::merge;
 use crate::operators::{PROFILE_OP, told_rows};
 use crate::profile::ColumnSketch;
 use crate::program::{CanonicalValues, Keep, Learned, Need, Program, Repeats};
+use planner_base::in_threads;
 
 /// What a sum works with.
 pub(super) struct Summing<'a> {
@@ -157,7 +158,7 @@ fn all_repeats(
     summing: &Summing<'_>,
 ) -> Result<Repeats> {
     let buckets: Vec<Vec<RecordBatch>> = logs.into_values().collect();
-    let parts = in_threads(summing.threads, buckets, |logs| {
+    let parts = in_threads(summing.threads, buckets, |logs| -> Result<_> {
         find_repeats(keep, &logs, summing.memory)
     })?;
     // While the parts are put together, every repeat is there twice.

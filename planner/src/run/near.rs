@@ -8,7 +8,7 @@ use udfs::kernels::matching::KeyPlan;
 
 use super::learn::Summing;
 use crate::error::{Error, Result};
-use crate::learn::{KEY_BUCKETS, in_threads};
+use crate::learn::KEY_BUCKETS;
 use crate::matching::{
     Candidates, CappedKeys, EARLIER, EarlierIndex, Judge, Matches, MatchingNeed, Meeting, Method,
     PairExplanation, Sample, Scored, Scorer, decide, find_pairs, record_of,
@@ -16,6 +16,7 @@ use crate::matching::{
 use crate::operators::scored_place;
 use crate::program::Program;
 use crate::storage::Place;
+use planner_base::in_threads;
 
 /// What earlier passes have found, beside the pairs.
 #[derive(Debug, Default)]
@@ -88,7 +89,7 @@ pub(super) fn pairs_here(
         earlier.add_keys(&mut logs, summing.threads, &held)?;
     }
     let buckets: Vec<Vec<RecordBatch>> = logs.into_values().collect();
-    let parts = in_threads(summing.threads, buckets, |logs| {
+    let parts = in_threads(summing.threads, buckets, |logs| -> Result<_> {
         find_pairs(&logs, meeting, &held)
     })?;
     let mut pairs = Vec::with_capacity(parts.len());

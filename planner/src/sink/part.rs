@@ -18,8 +18,8 @@ use super::tokens::{self, TokenTable, TokenWriter};
 use super::{Account, FileEntry, PartFolder, TableWriter};
 use crate::error::{Error, Result};
 use crate::matching::index_files;
-use crate::profile::{ColumnSketch, Profiler, RowSample};
-use crate::program::{Frame, Program};
+use crate::profile::{ColumnSketch, RowSample};
+use crate::program::{Frame, Profiler, Program};
 use crate::source::Source;
 use crate::spec::{OutputFormat, OutputSpec, Provenance};
 

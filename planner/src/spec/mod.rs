@@ -1,21 +1,17 @@
 //! The job spec: what a person asks for. One type, read from YAML or JSON, and its JSON Schema.
 
-mod columns;
-mod dataset;
-mod document;
 mod job;
 mod load;
 mod reference;
-mod rule;
-mod secret;
 
-pub use columns::Columns;
-pub use dataset::{ColumnSpec, ColumnType, DatasetSpec, PiiHashMethod, PiiStrategy, SchemaSpec};
-pub use document::DocumentLimits;
-pub use job::{
-    AsciiChar, ByteSize, CompressionSpec, JobSpec, Locations, OptionsSpec, OutputFormat,
-    OutputSpec, Partitions, Provenance, ReadOptions, SheetSpec, SourceFormat, SourceSpec,
+pub use planner_base::{ByteSize, DocumentLimits, Secret};
+pub use planner_contract::{
+    Bound, BusinessRule, CONDITION_BYTES, ColumnSpec, ColumnType, Columns, DatasetSpec, LengthRule,
+    PATTERN_BYTES, PiiHashMethod, PiiStrategy, RangeRule, SchemaSpec,
 };
-pub use rule::{Bound, BusinessRule, CONDITION_BYTES, LengthRule, PATTERN_BYTES, RangeRule};
-pub(crate) use rule::{PATTERNS, rule_regex};
-pub use secret::Secret;
+pub(crate) use planner_contract::{PATTERNS, rule_regex};
+
+pub use job::{
+    AsciiChar, CompressionSpec, JobSpec, Locations, OptionsSpec, OutputFormat, OutputSpec,
+    Partitions, Provenance, ReadOptions, SheetSpec, SourceFormat, SourceSpec,
+};

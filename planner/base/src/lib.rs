@@ -1,0 +1,14 @@
+//! What every other part of the planner needs: names of secrets, sizes, files for their owner alone, networks of addresses,
+//! and threads.
+
+mod byte_size;
+mod document;
+pub mod peer;
+pub mod private;
+mod secret;
+mod threads;
+
+pub use byte_size::{ByteSize, NumberOrText};
+pub use document::DocumentLimits;
+pub use secret::Secret;
+pub use threads::{ThreadDied, in_threads};

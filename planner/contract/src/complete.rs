@@ -1,0 +1,243 @@
+//! The person's contract, completed: what it says holds, what it leaves out is inferred.
+
+use arrow::datatypes::DataType;
+
+use super::check::{check_column, check_names, declared_columns};
+use super::infer::{Reading, native_reading};
+use super::{ColumnEvidence, Contract, ContractColumn, default_missing_values};
+use crate::{ColumnSpec, ColumnType, DatasetSpec, PiiStrategy};
+
+/// A contract that cannot be kept, or does not fit the data.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct ContractError {
+    /// Path of the field, such as `dataset.columns[2].name`.
+    pub field: String,
+    /// What is wrong and what was expected.
+    pub message: String,
+}
+
+impl ContractError {
+    pub(super) fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            message: message.into(),
+        }
+    }
+}
+
+/// Precision and scale of a decimal for which neither is declared nor seen.
+const USUAL_DECIMAL: (u8, i8) = (38, 10);
+
+/// Completes the contract of a dataset with these columns. Without `evidence` (one for each
+/// column), columns of no declared type are text.
+pub fn complete(
+    spec: &DatasetSpec,
+    columns: &[(String, DataType)],
+    evidence: Option<&[ColumnEvidence]>,
+) -> Result<Contract, ContractError> {
+    let (declared, field) = declared_columns(spec)?;
+    check_names(spec, declared, field, columns)?;
+    let mut completed = Vec::with_capacity(columns.len());
+    for (number, (name, data_type)) in columns.iter().enumerate() {
+        let place = declared.iter().position(|column| column.name == *name);
+        let seen = evidence.and_then(|evidence| evidence.get(number));
+        let source = SourceColumn {
+            name,
+            data_type,
+            seen,
+        };
+        completed.push(match place {
+            Some(place) => {
+                let path = format!("{field}[{place}]");
+                check_column(&declared[place], &path)?;
+                source.complete(Some(&declared[place]), spec.pii_strategy, &path)?
+            }
+            None => source.complete(None, spec.pii_strategy, "dataset")?,
+        });
+    }
+    Ok(Contract {
+        dataset_id: spec.dataset_id.clone(),
+        version: spec.version.unwrap_or(1),
+        missing_values: spec
+            .missing_values
+            .clone()
+            .unwrap_or_else(default_missing_values),
+        pii_salt: spec.pii_salt.clone().unwrap_or_default(),
+        pii_hash: spec.pii_hash.unwrap_or_default(),
+        pii_token_key: spec.pii_token_key.clone(),
+        columns: completed,
+    })
+}
+
+/// Whether the values have to be looked at because the type of some column is not declared.
+pub fn needs_evidence(spec: &DatasetSpec, columns: &[(String, DataType)]) -> bool {
+    let Ok((declared, _)) = declared_columns(spec) else {
+        return false;
+    };
+    columns.iter().any(|(name, data_type)| {
+        is_text(data_type)
+            && !declared
+                .iter()
+                .any(|column| column.name == *name && column.column_type.is_some())
+    })
+}
+
+/// Whether a column of the source is text, so that its type is open.
+fn is_text(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Utf8View | DataType::Utf8 | DataType::LargeUtf8 | DataType::Null
+    )
+}
+
+/// A column of the source.
+struct SourceColumn<'a> {
+    name: &'a str,
+    data_type: &'a DataType,
+    seen: Option<&'a ColumnEvidence>,
+}
+
+impl SourceColumn<'_> {
+    fn complete(
+        &self,
+        declared: Option<&ColumnSpec>,
+        pii_strategy: Option<PiiStrategy>,
+        path: &str,
+    ) -> Result<ContractColumn, ContractError> {
+        let native = !is_text(self.data_type);
+        let reading = match self.seen {
+            _ if native => native_reading(self.data_type),
+            Some(seen) => seen.reading(),
+            None => Reading::default(),
+        };
+        let wanted = declared.and_then(|column| column.column_type);
+        if let Some(wanted) = wanted {
+            self.check_native(wanted, native, &reading, path)?;
+        }
+        let column_type = wanted.or(reading.column_type).unwrap_or(ColumnType::String);
+        let pii = declared
+            .is_some_and(|column| column.pii.unwrap_or_else(|| column.pii_strategy.is_some()));
+        let own_strategy = declared.and_then(|column| column.pii_strategy);
+        let formats = declared
+            .and_then(|column| column.formats.clone())
+            .unwrap_or_default();
+        Ok(ContractColumn {
+            name: self.name.to_owned(),
+            column_type,
+            decimal: decimal(column_type, declared, &reading, path)?,
+            day_first: reading.day_first && is_moment(column_type) && formats.is_empty(),
+            decimal_comma: reading.decimal_comma && is_number(column_type),
+            formats,
+            nullable: declared.and_then(|column| column.nullable).unwrap_or(true),
+            pii,
+            pii_strategy: own_strategy.or(pii_strategy).filter(|_| pii),
+            canonical_values: declared.and_then(|column| column.canonical_values.clone()),
+            business_rules: declared
+                .map(|column| column.business_rules.clone())
+                .unwrap_or_default(),
+            source: declared.and_then(|column| column.source.clone()),
+            declared: wanted.is_some() || native,
+            inferred: self.seen.map(|seen| seen.infer(self.name)),
+        })
+    }
+
+    /// A column that has a type from the start keeps it, or becomes text.
+    fn check_native(
+        &self,
+        wanted: ColumnType,
+        native: bool,
+        reading: &Reading,
+        path: &str,
+    ) -> Result<(), ContractError> {
+        let Some(is) = reading.column_type.filter(|_| native) else {
+            return Ok(());
+        };
+        let widened = matches!(
+            (is, wanted),
+            (ColumnType::Integer, ColumnType::Float | ColumnType::Decimal)
+                | (ColumnType::Date, ColumnType::Timestamp)
+                | (_, ColumnType::String)
+        );
+        if is == wanted || widened {
+            return Ok(());
+        }
+        Err(ContractError::new(
+            format!("{path}.type"),
+            format!(
+                "the source gives the column the type {}; {} was declared",
+                word(is),
+                word(wanted)
+            ),
+        ))
+    }
+}
+
+fn is_number(column_type: ColumnType) -> bool {
+    matches!(
+        column_type,
+        ColumnType::Integer | ColumnType::Float | ColumnType::Decimal
+    )
+}
+
+fn is_moment(column_type: ColumnType) -> bool {
+    matches!(column_type, ColumnType::Date | ColumnType::Timestamp)
+}
+
+/// The name of a type in specs.
+pub(super) fn word(column_type: ColumnType) -> &'static str {
+    match column_type {
+        ColumnType::Integer => "integer",
+        ColumnType::Float => "float",
+        ColumnType::Decimal => "decimal",
+        ColumnType::String => "string",
+        ColumnType::Boolean => "boolean",
+        ColumnType::Date => "date",
+        ColumnType::Timestamp => "timestamp",
+    }
+}
+
+/// Precision and scale: those declared, then those of the source or of its values.
+fn decimal(
+    column_type: ColumnType,
+    declared: Option<&ColumnSpec>,
+    reading: &Reading,
+    path: &str,
+) -> Result<Option<(u8, i8)>, ContractError> {
+    if column_type != ColumnType::Decimal {
+        return match declared {
+            Some(column) if column.precision.is_some() || column.scale.is_some() => {
+                let field = if column.precision.is_some() {
+                    "precision"
+                } else {
+                    "scale"
+                };
+                let message = format!(
+                    "belongs to decimal columns; this one is {}",
+                    word(column_type)
+                );
+                Err(ContractError::new(format!("{path}.{field}"), message))
+            }
+            _ => Ok(None),
+        };
+    }
+    let (precision, scale) = match declared {
+        Some(column) => (column.precision, column.scale),
+        None => (None, None),
+    };
+    let usual = reading.decimal.unwrap_or(USUAL_DECIMAL);
+    let (precision, scale) = match (precision, scale) {
+        (None, None) => usual,
+        // Digits of a whole amount where no scale is given: a decimal of SQL.
+        (Some(precision), None) => (precision, reading.decimal.map_or(0, |(_, scale)| scale)),
+        (None, Some(scale)) => (38, scale),
+        (Some(precision), Some(scale)) => (precision, scale),
+    };
+    if scale > 0 && scale.unsigned_abs() > precision {
+        let message = format!(
+            "{scale} digits behind the point are more than the {precision} digits of the precision"
+        );
+        return Err(ContractError::new(format!("{path}.scale"), message));
+    }
+    Ok(Some((precision, scale)))
+}

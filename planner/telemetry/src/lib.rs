@@ -1,0 +1,15 @@
+//! What a process tells of itself: metrics in the form of Prometheus, and traces in that of OpenTelemetry.
+//!
+//! Metrics are counted whether or not anybody asks for them; [`METRICS`] is the one list. Traces cross processes as W3C
+//! `traceparent`: over HTTP in a header, through the queue in the job's row, to executors in the settings of a task.
+
+mod family;
+mod metrics;
+#[cfg(test)]
+mod page;
+mod trace;
+
+pub use family::{Counter, Gauge, Held, Histogram, Kind, Metric, Role};
+pub use metrics::{METRICS, Metrics};
+pub use trace::{TraceOptions, continue_trace, trace_id, traceparent};
+pub use trace::{in_span, partition_span};
