@@ -52,7 +52,7 @@ pub(crate) enum Command {
     Status(StatusArguments),
     /// Show the report of a job of a service
     Report(ReportArguments),
-    /// Fetch what came of a job of a service
+    /// Download the results of a service job
     Download(DownloadArguments),
     /// Stop a job of a service
     Cancel(CancelArguments),

@@ -15,7 +15,7 @@ use tracing::error;
 
 use crate::settings::say;
 
-/// Where metrics are told.
+/// Where metrics are served.
 #[derive(Debug, Default, Clone, Args)]
 pub struct ScrapeArguments {
     /// Listen address of the Prometheus endpoint (/metrics) and of the probes (/healthz, /readyz), such as 0.0.0.0:9464;
@@ -81,7 +81,7 @@ pub(crate) async fn listen_with_readiness(
         .route("/healthz", get(|| async { "ok\n" }));
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
-            error!(%error, "metrics are told no more");
+            error!(%error, "metrics endpoint stopped");
         }
     });
     Ok(())

@@ -20,7 +20,7 @@ use crate::ExecutorError;
 /// Time for a connection, and for an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Time between two signs of life of a connection.
+/// Keep-alive interval of a connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// Time between two tries to reach the scheduler.

@@ -37,9 +37,9 @@ pub struct ExecutorOptions {
     pub slots: usize,
     /// Memory of all tasks together; three quarters of the machine's or container's when left out.
     pub memory_limit: Option<ByteSize>,
-    /// Folder of results that nobody has fetched yet; a temporary one when left out.
+    /// Directory for shuffle files and unfetched results; a temporary one when left out.
     pub work_dir: Option<PathBuf>,
-    /// Seconds between two signs of life.
+    /// Heartbeat interval in seconds.
     pub heartbeat_seconds: u64,
     /// Seconds to wait for the scheduler when starting.
     pub connect_seconds: u16,

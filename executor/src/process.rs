@@ -44,8 +44,8 @@ pub enum ExecutorError {
     /// The certificates of the cluster cannot be used.
     #[error(transparent)]
     Tls(#[from] MemberTlsError),
-    /// The folder of results cannot be had.
-    #[error("the work folder cannot be had: {0}")]
+    /// The work directory cannot be created.
+    #[error("the work directory cannot be created: {0}")]
     WorkDir(std::io::Error),
     /// The system does not tell how much memory there is.
     #[error("the memory of this machine is unknown: set memory_limit")]
@@ -58,7 +58,7 @@ pub enum ExecutorError {
         /// Tasks at the same time.
         slots: usize,
     },
-    /// Threads or signal handlers cannot be had.
+    /// Threads or signal handlers cannot be created.
     #[error("the executor does not start: {0}")]
     Start(std::io::Error),
     /// The scheduler did not answer in time.

@@ -24,7 +24,7 @@ use tonic_health::server::health_reporter;
 use crate::tasks::Tasks;
 use crate::work::WorkFolder;
 
-/// Time between two looks at the executor's health.
+/// Interval of the executor's health checks.
 const HEALTH_PERIOD: Duration = Duration::from_millis(500);
 
 type Answer<T> = Result<Response<T>, Status>;

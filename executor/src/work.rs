@@ -1,4 +1,4 @@
-//! The folder of results that nobody has fetched yet: a folder for each job, in it one for each stage.
+//! The directory of shuffle files and unfetched results: a folder for each job, in it one for each stage.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 /// Age after which the results of a job are removed, whoever may want them still.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 
-/// Time between two looks for such results.
+/// Interval at which expired results are looked for.
 const LOOKS: Duration = Duration::from_secs(600);
 
 /// A folder of results.

@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datafusion::error::DataFusionError;
-use planner_base::ThreadDied;
+use planner_base::{ByteSize, ThreadDied};
 use serde::{Deserialize, Serialize};
 
 use crate::source::SourceErrorKind;
-use crate::spec::ByteSize;
 use crate::storage::{ObjectPlace, Place};
 
 /// Kind of an error: decides the exit status, the HTTP status and whether trying again can help.
@@ -51,7 +50,7 @@ pub enum Error {
         /// What is wrong and what was expected.
         problem: String,
     },
-    /// A secret that cannot be had.
+    /// A secret that cannot be resolved.
     #[error("the secret {name} {problem}")]
     Secret {
         /// Name of the secret.
@@ -112,7 +111,7 @@ pub enum Error {
     },
     /// An error of another process.
     #[error("{message}")]
-    Elsewhere {
+    Remote {
         /// Kind of the error.
         kind: ErrorKind,
         /// What it said.
@@ -226,7 +225,7 @@ impl Error {
             Self::Io { source, .. } => io_kind(source.kind()),
             Self::Memory { .. } => ErrorKind::Exhausted,
             Self::Cancelled | Self::Cluster { .. } => ErrorKind::Unavailable,
-            Self::Elsewhere { kind, .. } => *kind,
+            Self::Remote { kind, .. } => *kind,
             Self::Engine(_) | Self::Arrow(_) if self.is_out_of_memory() => ErrorKind::Exhausted,
             Self::Engine(_) | Self::Report(_) | Self::Arrow(_) | Self::Json(_) | Self::Bug(_) => {
                 ErrorKind::Bug

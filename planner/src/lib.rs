@@ -3,10 +3,13 @@
 
 pub mod cluster;
 pub mod error;
+mod failure;
 pub mod learn;
 pub mod matching;
+pub mod operation;
 pub mod operators;
 pub mod program;
+mod progress;
 pub mod run;
 pub mod secret;
 pub mod session;

@@ -1,10 +1,10 @@
 //! Secrets, from their names.
 
+use planner_base::Secret;
 use udfs::kernels::pii::hash::Secret as SecretBytes;
 use udfs::scalar::secret::{SecretError, SecretReference};
 
 use crate::error::{Error, Result};
-use crate::spec::Secret;
 
 /// Returns the secret of this name, of at least 16 bytes. Whether it may be named was decided when the spec came in.
 ///

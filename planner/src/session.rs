@@ -11,9 +11,11 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 
-use crate::operators::BATCH_ROWS;
 use crate::storage::RootedStores;
 use crate::telemetry::TraceOptions;
+
+/// Rows of a batch: batches are cut at multiples of it in the whole source.
+pub const BATCH_ROWS: usize = 8192;
 
 /// A session with the cleaning functions.
 pub fn session() -> SessionContext {

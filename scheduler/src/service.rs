@@ -45,7 +45,7 @@ const START_PATIENCE: Duration = Duration::from_secs(20);
 /// Time for which a scrape of the metrics waits for the database.
 const SCRAPE: Duration = Duration::from_secs(3);
 
-/// Time between two looks at the certificate.
+/// Interval at which the certificate is checked for changes.
 const CERTIFICATE_EVERY: Duration = Duration::from_secs(10);
 
 /// Certificate and key, in PEM. They are read anew when they change.
@@ -62,9 +62,9 @@ pub struct TlsFiles {
 pub struct ServiceOptions {
     /// Address of the API; port 0 takes a free one.
     pub address: SocketAddr,
-    /// Where the metadata lies: `postgres://…` or `sqlite:PATH`.
+    /// URL of the metadata database: `postgres://…` or `sqlite:PATH`.
     pub database: String,
-    /// Where what tokens stand for lies, sealed: `postgres://…` or `sqlite:PATH`.
+    /// Database URL of the token vault, whose values are encrypted: `postgres://…` or `sqlite:PATH`.
     pub token_database: String,
     /// Names of the keys of tokens.
     pub token_keys: TokenKeys,

@@ -130,7 +130,7 @@ impl Session {
         })
     }
 
-    /// Who works in it.
+    /// Returns the authenticated identity.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }

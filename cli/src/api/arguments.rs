@@ -24,7 +24,7 @@ pub struct ApiArguments {
     #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     database: Option<String>,
-    /// Where what tokens stand for is kept, sealed: postgres://USER@HOST/NAME or sqlite:PATH [default: the schema
+    /// Database URL of the token vault, whose values are encrypted: postgres://USER@HOST/NAME or sqlite:PATH [default: the schema
     /// token_vault of --database where that is Postgres, else a SQLite file in --home, or beside a scheduler's --database]
     #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]

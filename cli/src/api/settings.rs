@@ -27,7 +27,7 @@ pub struct ApiSettings {
     pub address: SocketAddr,
     /// Where jobs, keys and the audit log are kept.
     pub database: Option<String>,
-    /// Where what tokens stand for is kept, sealed.
+    /// Database URL of the token vault, whose values are encrypted.
     pub token_database: Option<String>,
     /// Name of the key of tokens; `env:SANITIZER_TOKEN_KEY` when left out.
     pub token_key: Option<String>,

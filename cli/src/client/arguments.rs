@@ -21,7 +21,7 @@ pub(crate) struct ServerArguments {
     /// File with the API key; the key itself is taken from SANITIZER_API_KEY
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) key_file: Option<PathBuf>,
-    /// Certificate in PEM that the server's may rest on, beside those of the system
+    /// Additional trusted CA certificate (PEM)
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) ca_cert: Option<PathBuf>,
 }
@@ -36,7 +36,7 @@ pub(crate) struct SubmitArguments {
     /// The dataset of which the result is the next version [default: the spec's name, or the file's]
     #[arg(long, value_name = "NAME")]
     pub(crate) dataset: Option<String>,
-    /// Rule of the tenant that is laid under the spec; may be given again
+    /// Tenant rule to merge beneath the spec (repeatable)
     #[arg(long = "rule", value_name = "NAME")]
     pub(crate) rules: Vec<String>,
     /// Set a field of the spec, such as options.seed=7

@@ -25,7 +25,7 @@ pub struct SchedulerArguments {
     #[arg(long, value_enum, default_value_t, env = "SANITIZER_LOG_FORMAT")]
     #[serde(skip)]
     pub log_format: LogFormat,
-    /// Where metrics are told.
+    /// Where metrics are served.
     #[command(flatten)]
     #[serde(skip)]
     pub scrape: ScrapeArguments,
@@ -79,7 +79,7 @@ pub struct MigrateArguments {
         hide_env_values = true
     )]
     pub database: String,
-    /// Where what tokens stand for is kept, sealed [default: the schema token_vault of --database]
+    /// Database URL of the token vault, whose values are encrypted [default: the schema token_vault of --database]
     #[arg(
         long,
         value_name = "URL",
@@ -101,7 +101,7 @@ pub struct ExecutorArguments {
     #[arg(long, value_enum, default_value_t, env = "SANITIZER_LOG_FORMAT")]
     #[serde(skip)]
     pub log_format: LogFormat,
-    /// Where metrics are told.
+    /// Where metrics are served.
     #[command(flatten)]
     #[serde(skip)]
     pub scrape: ScrapeArguments,
@@ -142,11 +142,11 @@ pub struct ExecutorArguments {
     #[arg(long, value_name = "SIZE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     memory_limit: Option<ByteSize>,
-    /// Folder of results that nobody has fetched yet [default: a temporary one]
+    /// Directory for shuffle files and unfetched results [default: a temporary one]
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     work_dir: Option<PathBuf>,
-    /// Time between two signs of life [default: 10]
+    /// Heartbeat interval [default: 10]
     #[arg(long, value_name = "SECONDS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     heartbeat_seconds: Option<u64>,

@@ -28,7 +28,7 @@ pub struct ServeArguments {
     #[arg(long, value_enum, default_value_t, env = "SANITIZER_LOG_FORMAT")]
     #[serde(skip)]
     pub log_format: LogFormat,
-    /// Where metrics are told.
+    /// Where metrics are served.
     #[command(flatten)]
     #[serde(skip)]
     pub scrape: ScrapeArguments,

@@ -45,7 +45,7 @@ pub struct ServeOptions {
     pub tls_key: Option<PathBuf>,
     /// Time after which a session that nobody uses ends.
     pub session_timeout: Period,
-    /// Time after which who came in must come in anew.
+    /// Lifetime of a session token.
     pub token_lifetime: Period,
     /// Time for which a result can be fetched.
     pub result_lifetime: Period,

@@ -19,7 +19,7 @@ pub(crate) struct SqlArguments {
     /// Run the statements of a file; may be given again
     #[arg(short, long = "file", value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// How rows are shown; that of --output's name, or a table, when left out
+    /// Output format [default: inferred from --output, otherwise table]
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
     /// Write the rows to a file
@@ -62,7 +62,7 @@ pub(crate) struct SqlArguments {
     pub(crate) ca: Option<PathBuf>,
 }
 
-/// How rows are shown.
+/// The output format of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// Aligned columns, for people

@@ -26,7 +26,7 @@ pub(crate) enum Output {
 
 /// The reader of standard output has gone; no reason to complain.
 #[derive(Debug, thiserror::Error)]
-#[error("nobody reads the output")]
+#[error("broken pipe")]
 pub(crate) struct NobodyReads;
 
 impl Output {

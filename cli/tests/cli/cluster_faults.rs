@@ -149,7 +149,7 @@ fn killed_while_learning() {
     scene.ends_well(job);
 }
 
-/// An executor is killed when results that nobody has fetched yet lie with it.
+/// An executor is killed when unfetched results lie with it.
 #[test]
 fn killed_with_results() {
     let mut scene = Scene::new(ClusterOptions::default());

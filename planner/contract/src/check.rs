@@ -62,7 +62,7 @@ pub(super) fn check_names(
 
 /// The column whose name needs the fewest edits, unless that is more than half of the name.
 fn nearest<'a>(name: &str, columns: &'a [(String, DataType)]) -> Option<&'a str> {
-    // Longer names are no slips of the pen, and the distance takes the square of their length.
+    // Longer names are not typos, and the distance takes the square of their length.
     let short = |text: &str| text.len() <= 200;
     columns
         .iter()

@@ -185,7 +185,7 @@ impl Source {
         }
     }
 
-    /// What tells the present content of the files of `locations` from a later one without reading
+    /// Returns a fingerprint of the files of `locations` without reading
     /// them; none where a document of the web is among them.
     ///
     /// # Errors

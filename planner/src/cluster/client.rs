@@ -32,12 +32,12 @@ use tonic::Request;
 use tonic::transport::{Channel, Endpoint};
 use uuid::Uuid;
 
-use super::failure::{cluster_failure, unreachable};
 use super::network::connect_channel;
 use super::progress::StageWatch;
 use super::{ClusterAddress, MemberTls, SanitizerCodec};
 use crate::error::{Error, Result};
-use crate::run::Progress;
+use crate::failure::cluster_failure;
+use crate::progress::Progress;
 use crate::telemetry::{TraceOptions, traceparent};
 
 /// Bytes of the longest message between the members of a cluster: the log of a split for one
@@ -390,4 +390,15 @@ async fn open_part(
             }
         },
     ))
+}
+
+/// A scheduler that cannot be asked.
+fn unreachable(address: &ClusterAddress, cause: &dyn std::error::Error) -> Error {
+    let mut problem = format!("{address} does not answer: {cause}");
+    let mut source = cause.source();
+    while let Some(cause) = source {
+        problem.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    Error::Cluster { problem }
 }

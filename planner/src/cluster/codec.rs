@@ -25,11 +25,12 @@ use super::message::{
     SampleMessage, ScanMessage,
 };
 use crate::error::{Error, Result};
+use crate::operation::LearnedFile;
 use crate::operators::{
     CleanExec, Known, LearnExec, PassState, PublishExec, SplitScan, SumExec, scan_groups, scan_of,
 };
 use crate::profile::RowSample;
-use crate::program::{ImpliedSteps, LearnedFile, Recipe};
+use crate::program::{ImpliedSteps, PlanSpec};
 use crate::source::SourceColumn;
 
 #[cfg(test)]
@@ -241,7 +242,7 @@ fn state(message: &PassMessage) -> Result<PassState> {
     } else {
         ImpliedSteps::Usual
     };
-    let recipe = Recipe::new(job, contract, types).with_implied(implied);
+    let recipe = PlanSpec::new(job, contract, types).with_implied(implied);
     Ok(PassState {
         recipe: Arc::new(recipe),
         pass: usize::try_from(message.pass).unwrap_or(usize::MAX),
@@ -251,7 +252,7 @@ fn state(message: &PassMessage) -> Result<PassState> {
         first_row_id: message.first_row_id,
         profile_sample: sample(message.profile_sample),
         figure_sample: message.figure_sample.map(sample),
-        elsewhere: true,
+        remote: true,
         progress: Arc::default(),
     })
 }

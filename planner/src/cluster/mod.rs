@@ -3,7 +3,6 @@
 mod address;
 mod client;
 mod codec;
-mod failure;
 mod member_tls;
 mod message;
 mod network;
@@ -13,7 +12,6 @@ mod tunnel;
 pub use address::ClusterAddress;
 pub use client::{Cluster, MAX_MESSAGE_BYTES};
 pub use codec::SanitizerCodec;
-pub(crate) use failure::tell;
 pub use member_tls::{DEFAULT_CLUSTER_NAME, MemberTls, MemberTlsError, MemberTlsFiles};
 pub use network::{ListenError, MemberListener, MemberStream, connect_channel, connect_member};
 pub use progress::{PARTITIONS_DONE, WANTS_PROGRESS};

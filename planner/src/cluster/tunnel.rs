@@ -24,7 +24,7 @@ use super::network::{connect_member, target};
 /// Time for a connection, and for an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Time between two signs of life of a connection.
+/// Keep-alive interval of a connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// Time after which the socket of a member that nobody talks to goes.

@@ -21,11 +21,11 @@ use datafusion::execution::memory_pool::MemoryReservation;
 use hashbrown::HashMap;
 use udfs::kernels::row_hash::hash_rows;
 
-use super::GoneRows;
+use super::RemovedRows;
 use super::quantity::{Measure, Quantity, TotalFloat, mean, median, quantity_array};
 use crate::error::{Error, Result};
+use crate::operation::{CleaningBatch, ColumnFigures, Figure, FigureNeed, GroupFigures};
 use crate::profile::RowSample;
-use crate::program::{ColumnFigures, Figure, FigureNeed, Frame, GroupFigures};
 use planner_base::in_threads;
 
 /// The values of the wanted columns, with their rows.
@@ -52,7 +52,7 @@ impl FigureLog {
     }
 
     /// Takes down a frame's live rows; gives the bytes that this took.
-    pub fn observe(&mut self, frame: &Frame) -> Result<usize> {
+    pub fn observe(&mut self, frame: &CleaningBatch) -> Result<usize> {
         let wanted: UInt32Array = (0..frame.rows())
             .filter(|row| {
                 let id = frame.first_row + *row as u64;
@@ -146,7 +146,7 @@ pub fn sum_figures(
     logs: &[RecordBatch],
     sampled: f64,
     threads: usize,
-    gone: &GoneRows,
+    gone: &RemovedRows,
     memory: &MemoryReservation,
 ) -> Result<Vec<ColumnFigures>> {
     let logs: Vec<&RecordBatch> = logs.iter().filter(|log| log.num_rows() > 0).collect();
@@ -199,7 +199,7 @@ struct LoggedColumn<'a> {
     logs: &'a [&'a RecordBatch],
     column: usize,
     grouped: bool,
-    gone: &'a GoneRows,
+    gone: &'a RemovedRows,
     memory: &'a MemoryReservation,
 }
 
@@ -495,7 +495,7 @@ mod tests {
             let sum = |limit: usize| {
                 let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(limit));
                 let memory = MemoryConsumer::new("test").register(&pool);
-                let figures = sum_figures(&need, &logs, 1.0, 1, &GoneRows::default(), &memory)?;
+                let figures = sum_figures(&need, &logs, 1.0, 1, &RemovedRows::default(), &memory)?;
                 Ok::<_, Error>((figures, pool.reserved()))
             };
             let (figures, kept) = sum(1 << 20).unwrap();

@@ -11,7 +11,7 @@ use datafusion::execution::memory_pool::MemoryReservation;
 use udfs::kernels::row_hash::hash_rows;
 
 use crate::error::{Error, Result};
-use crate::program::{Frame, Keep, KeyNeed};
+use crate::operation::{CleaningBatch, Keep, KeyNeed};
 
 /// Number of buckets; a power of two.
 pub const KEY_BUCKETS: usize = 64;
@@ -46,7 +46,7 @@ impl KeyLog {
     }
 
     /// Takes down the keys of a frame's live rows; gives the bytes that this took.
-    pub fn observe(&mut self, frame: &Frame) -> usize {
+    pub fn observe(&mut self, frame: &CleaningBatch) -> usize {
         let columns: Vec<ArrayRef> = self
             .need
             .columns

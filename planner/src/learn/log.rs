@@ -8,12 +8,12 @@ use arrow::ipc::writer::StreamWriter;
 use super::{FigureLog, KeyLog, ValueLog};
 use crate::error::{Error, Result};
 use crate::matching::{CandidateLog, MergeLog, RecordLog, SampleLog};
+use crate::operation::{CleaningBatch, Need};
 use crate::profile::RowSample;
-use crate::program::{Frame, Need};
 
 /// What is taken down of a split for one operation.
 #[derive(Debug)]
-pub enum SplitLog {
+pub enum Accumulator {
     /// Keys, for [`Need::Repeats`].
     Keys(KeyLog),
     /// Values with rows, for [`Need::Figures`].
@@ -59,7 +59,7 @@ pub struct LogEntry {
     pub batch: RecordBatch,
 }
 
-impl SplitLog {
+impl Accumulator {
     /// An empty log of a split.
     pub fn new(need: &Need, context: &LogContext) -> Self {
         match need {
@@ -90,7 +90,7 @@ impl SplitLog {
     }
 
     /// Takes down a frame; gives the bytes that this took.
-    pub fn observe(&mut self, frame: &Frame) -> Result<usize> {
+    pub fn observe(&mut self, frame: &CleaningBatch) -> Result<usize> {
         match self {
             Self::Keys(log) => Ok(log.observe(frame)),
             Self::Figures(log) => log.observe(frame),

@@ -3,15 +3,15 @@
 //! the splits gives the same answer whoever kept them.
 
 mod figures;
-mod gone;
 mod keys;
 mod log;
 mod quantity;
+mod removed_rows;
 mod values;
 
 pub use figures::{FigureLog, sum_figures};
-pub use gone::{GoneCursor, GoneRows};
 pub use keys::{KEY_BUCKETS, KeyLog, find_repeats};
-pub use log::{LogContext, LogEntry, SplitLog};
+pub use log::{Accumulator, LogContext, LogEntry};
 pub(crate) use quantity::{Quantity, quantities, quantity_array};
+pub use removed_rows::{RemovedCursor, RemovedRows};
 pub use values::{ValueLog, sum_values};

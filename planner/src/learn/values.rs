@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use udfs::kernels::canonical::{LearnOptions, learn_values};
 
 use crate::error::{Error, Result};
-use crate::program::Frame;
+use crate::operation::CleaningBatch;
 
 /// A column with more different values than this has no canonical ones.
 const MOST_VALUES: usize = 100_000;
@@ -34,7 +34,7 @@ impl ValueLog {
     }
 
     /// Counts the values of a frame's live rows; gives the bytes that this took.
-    pub fn observe(&mut self, frame: &Frame) -> Result<usize> {
+    pub fn observe(&mut self, frame: &CleaningBatch) -> Result<usize> {
         let mut bytes = 0;
         for (column, counts) in self.columns.iter().zip(&mut self.counts) {
             let Some(map) = counts else { continue };

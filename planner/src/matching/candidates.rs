@@ -14,7 +14,7 @@ use super::rows::{EARLIER, RowKeys, Values, sides};
 use super::sample::COUNT_BUCKET;
 use crate::error::{Error, Result};
 use crate::learn::{KEY_BUCKETS, LogEntry};
-use crate::program::Frame;
+use crate::operation::CleaningBatch;
 use planner_base::in_threads;
 
 /// Parts in which the pairs of all buckets are put together.
@@ -99,7 +99,7 @@ impl CandidateLog {
     }
 
     /// Takes down the keys of a frame's live rows; gives the bytes that this took.
-    pub fn observe(&mut self, frame: &Frame) -> Result<usize> {
+    pub fn observe(&mut self, frame: &CleaningBatch) -> Result<usize> {
         let values = Values::new(frame, &self.need.columns)?;
         let sides = sides(frame, self.need.link_by);
         let maker = match &mut self.keys {

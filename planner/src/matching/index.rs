@@ -16,7 +16,7 @@ use super::need::{MatchingNeed, Method};
 use super::rows::{RowKeys, RowRecords, Values};
 use crate::contract::Contract;
 use crate::error::Result;
-use crate::program::Frame;
+use crate::operation::CleaningBatch;
 
 /// Version of the format.
 const VERSION: u32 = 1;
@@ -183,7 +183,7 @@ pub struct IndexedRows {
 
 impl IndexedRows {
     /// The live rows of a frame.
-    pub fn of(frame: &Frame, need: &MatchingNeed, transformation: u16) -> Result<Self> {
+    pub fn of(frame: &CleaningBatch, need: &MatchingNeed, transformation: u16) -> Result<Self> {
         let plan = frame.key_plan.as_deref();
         let values = Values::new(frame, &need.columns)?;
         let mut keys = RowKeys::new(need, plan)?;

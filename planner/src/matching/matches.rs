@@ -11,7 +11,7 @@ use udfs::kernels::matching::KeyPlan;
 use super::index::FieldAgreement;
 use super::report::{MatchReport, PairExplanation};
 use crate::error::{Error, Result};
-use crate::program::Splits;
+use crate::operation::Splits;
 use crate::storage::Place;
 
 /// A row of a cluster.

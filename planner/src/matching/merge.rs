@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Float64Type, UInt64Type};
 use datafusion::execution::memory_pool::MemoryReservation;
 
 use crate::error::{Error, Result};
-use crate::program::{ChangeSource, Confidence, Frame};
+use crate::operation::{ChangeSource, CleaningBatch, Confidence};
 
 /// What the rows that stay take over from others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl MergeLog {
     }
 
     /// Takes down the frame's rows that leave; gives the bytes that this took.
-    pub fn observe(&mut self, frame: &Frame) -> Result<usize> {
+    pub fn observe(&mut self, frame: &CleaningBatch) -> Result<usize> {
         let own = |(transformation, _): &&(u16, _)| *transformation == self.need.transformation;
         let clustered = frame.clustered.iter().filter(own);
         let leaving = clustered
@@ -185,7 +185,12 @@ pub fn merge(
 
 impl MergedColumn {
     /// Fills missing values of a column of the frame.
-    pub fn fill(&self, frame: &mut Frame, transformation: u16, column: usize) -> Result<()> {
+    pub fn fill(
+        &self,
+        frame: &mut CleaningBatch,
+        transformation: u16,
+        column: usize,
+    ) -> Result<()> {
         let end = frame.first_row + frame.rows() as u64;
         let place = |row: u64| self.survivors.partition_point(|survivor| *survivor < row);
         let array = Arc::clone(&frame.columns[column]);

@@ -1,11 +1,11 @@
 //! What a search for near duplicates must know.
 
+use planner_base::Secret;
 use serde::{Deserialize, Serialize};
 use udfs::kernels::matching::{FEW_ROWS, KeyPlan, Veil};
 
 use crate::error::{Error, Result};
 use crate::secret;
-use crate::spec::Secret;
 
 /// What a search for near duplicates must know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -12,8 +12,8 @@ use super::need::{KeepMatch, MatchingNeed, Method};
 use super::rows::{RowRecords, Values};
 use crate::error::{Error, Result};
 use crate::learn::{LogEntry, Quantity, quantities};
+use crate::operation::CleaningBatch;
 use crate::profile::mix;
-use crate::program::Frame;
 
 /// Columns of a log before the values.
 const LEAD: usize = 3;
@@ -63,7 +63,7 @@ impl RecordLog {
     }
 
     /// Takes down the records of a frame's rows that may match; gives the bytes that this took.
-    pub fn observe(&mut self, frame: &Frame) -> Result<usize> {
+    pub fn observe(&mut self, frame: &CleaningBatch) -> Result<usize> {
         let Some(candidates) = &frame.candidates else {
             return Err(Error::Bug("records without candidates"));
         };
@@ -160,7 +160,7 @@ enum Ranks {
 }
 
 impl Ranks {
-    fn new(frame: &Frame, keep: KeepMatch) -> Result<Self> {
+    fn new(frame: &CleaningBatch, keep: KeepMatch) -> Result<Self> {
         Ok(match keep {
             KeepMatch::First => Self::First,
             KeepMatch::Last => Self::Last,
@@ -175,7 +175,7 @@ impl Ranks {
         })
     }
 
-    fn of(&self, frame: &Frame, row: usize) -> u64 {
+    fn of(&self, frame: &CleaningBatch, row: usize) -> u64 {
         match self {
             Self::First => 0,
             Self::Last => u64::MAX - (frame.first_row + row as u64),

@@ -14,7 +14,7 @@ use udfs::kernels::shingle::{Shingler, Shingling, distinct};
 
 use super::need::{MatchingNeed, Method};
 use crate::error::{Error, Result};
-use crate::program::Frame;
+use crate::operation::CleaningBatch;
 
 /// Rows from this number on are of an earlier output.
 pub const EARLIER: u64 = 1 << 63;
@@ -43,7 +43,7 @@ fn banding(threshold: f64) -> Banding {
 pub(super) struct Values(Vec<StringViewArray>);
 
 impl Values {
-    pub(super) fn new(frame: &Frame, columns: &[usize]) -> Result<Self> {
+    pub(super) fn new(frame: &CleaningBatch, columns: &[usize]) -> Result<Self> {
         let columns = columns
             .iter()
             .map(|column| Ok(Arc::clone(&frame.columns[*column])));
@@ -51,7 +51,7 @@ impl Values {
     }
 
     /// Of these rows only.
-    pub(super) fn at(frame: &Frame, columns: &[usize], rows: &[usize]) -> Result<Self> {
+    pub(super) fn at(frame: &CleaningBatch, columns: &[usize], rows: &[usize]) -> Result<Self> {
         let places = UInt32Array::from_iter_values(rows.iter().map(|row| *row as u32));
         let columns = columns.iter();
         Self::of(columns.map(|column| Ok(take(&frame.columns[*column], &places, None)?)))
@@ -100,7 +100,7 @@ impl Values {
 }
 
 /// The side of each row of a frame.
-pub(super) fn sides(frame: &Frame, link_by: Option<usize>) -> Option<Vec<u64>> {
+pub(super) fn sides(frame: &CleaningBatch, link_by: Option<usize>) -> Option<Vec<u64>> {
     let column = Arc::clone(&frame.columns[link_by?]);
     let hashes = hash_rows(&[column]);
     Some(hashes.into_iter().map(|hash| hash as u64).collect())

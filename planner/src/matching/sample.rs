@@ -15,8 +15,8 @@ use super::index::FieldAgreement;
 use super::need::{MatchingNeed, Method};
 use super::rows::{RowRecords, Values, sides};
 use crate::error::{Error, Result};
+use crate::operation::CleaningBatch;
 use crate::profile::RowSample;
-use crate::program::Frame;
 
 /// Rows of a sample: enough for the frequencies that matter.
 const SAMPLE_ROWS: u64 = 50_000;
@@ -240,7 +240,7 @@ impl SampleLog {
     }
 
     /// Takes down the frame's live rows of the sample; gives the bytes that this took.
-    pub fn observe(&mut self, frame: &Frame) -> Result<usize> {
+    pub fn observe(&mut self, frame: &CleaningBatch) -> Result<usize> {
         let taken = |row: &usize| {
             frame.is_live(*row) && self.sampled.contains(frame.first_row + *row as u64)
         };

@@ -10,7 +10,7 @@ use udfs::kernels::matching::Pattern;
 
 use super::candidates::Bucket;
 use super::*;
-use crate::program::Splits;
+use crate::operation::Splits;
 
 fn memory(limit: usize) -> MemoryReservation {
     let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(limit));

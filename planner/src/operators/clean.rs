@@ -13,10 +13,11 @@ use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder,
 
 use super::STEP_TIME;
 use super::pass::{PassExec, PassWork, SplitWorker};
-use super::state::{PassState, SplitKnowledge, Workplace};
+use super::state::{PassContext, PassState, SplitKnowledge};
 use crate::error::{Error, Result};
 use crate::matching::MatchedRow;
-use crate::program::{Frame, Program};
+use crate::operation::CleaningBatch;
+use crate::program::Program;
 use crate::source::Source;
 
 /// Applies the program to each split and gives the rows that stay, in the order of the source.
@@ -55,7 +56,7 @@ impl PassWork for Cleaning {
         metrics: &ExecutionPlanMetricsSet,
     ) -> Result<impl SplitWorker> {
         Ok(Cleaner {
-            place: Workplace::new(&self.state)?,
+            place: PassContext::new(&self.state)?,
             schema: Arc::clone(&self.schema),
             split: None,
             stepping: MetricBuilder::new(metrics).subset_time(STEP_TIME, partition),
@@ -65,7 +66,7 @@ impl PassWork for Cleaning {
 
 /// Cleans the splits of one partition.
 struct Cleaner {
-    place: Workplace,
+    place: PassContext,
     schema: SchemaRef,
     /// The split that the last frame was of.
     split: Option<(u64, SplitKnowledge)>,
@@ -73,7 +74,7 @@ struct Cleaner {
 }
 
 impl SplitWorker for Cleaner {
-    fn take(&mut self, mut frame: Frame) -> Result<Option<RecordBatch>> {
+    fn take(&mut self, mut frame: CleaningBatch) -> Result<Option<RecordBatch>> {
         let state = &self.place.state;
         state.progress.check()?;
         let number = frame.first_row / state.rows_per_split;
@@ -101,7 +102,7 @@ impl SplitWorker for Cleaner {
 }
 
 /// Refuses a row that breaks a rule which fails the job.
-fn check_fatal(frame: &Frame, program: &Program) -> Result<()> {
+fn check_fatal(frame: &CleaningBatch, program: &Program) -> Result<()> {
     let fatal = frame.flags.iter().filter(|flag| flag.fatal);
     let rows = fatal.flat_map(|flag| flag.rows.iter().map(move |row| (*row, flag)));
     let Some((row, flag)) = rows.min_by_key(|(row, _)| *row) else {
@@ -118,7 +119,11 @@ fn check_fatal(frame: &Frame, program: &Program) -> Result<()> {
 }
 
 /// The rows of a frame that belong to clusters of near duplicates, with what became of them.
-fn clustered_rows(frame: &Frame, program: &Program, schema: &SchemaRef) -> Result<RecordBatch> {
+fn clustered_rows(
+    frame: &CleaningBatch,
+    program: &Program,
+    schema: &SchemaRef,
+) -> Result<RecordBatch> {
     let clustered = || frame.clustered.iter().map(|(_, matched)| matched);
     let places = clustered().map(|matched| (matched.row - frame.first_row) as u32);
     let places = UInt32Array::from_iter_values(places);
@@ -139,7 +144,11 @@ fn clustered_rows(frame: &Frame, program: &Program, schema: &SchemaRef) -> Resul
 }
 
 /// The rows of a frame that stay.
-fn cleaned_rows(frame: &Frame, program: &Program, schema: &SchemaRef) -> Result<RecordBatch> {
+fn cleaned_rows(
+    frame: &CleaningBatch,
+    program: &Program,
+    schema: &SchemaRef,
+) -> Result<RecordBatch> {
     let columns = program.output.iter();
     let columns: Vec<ArrayRef> = columns
         .map(|column| Arc::clone(&frame.columns[column.column]))

@@ -11,11 +11,12 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, Time};
 
 use super::pass::{PassExec, PassWork, SplitWorker};
-use super::state::{PassState, SplitKnowledge, Workplace};
+use super::state::{PassContext, PassState, SplitKnowledge};
 use super::{LOG_TIME, STEP_TIME};
 use crate::error::{Error, Result};
-use crate::learn::{KEY_BUCKETS, LogContext, SplitLog};
-use crate::program::{Action, Frame, Profiler};
+use crate::learn::{Accumulator, KEY_BUCKETS, LogContext};
+use crate::operation::CleaningBatch;
+use crate::program::{Action, Profiler};
 use crate::source::Source;
 
 /// Learns what the operations of a pass need; gives logs by operation, split and bucket.
@@ -63,7 +64,7 @@ impl PassWork for Learning {
         metrics: &ExecutionPlanMetricsSet,
     ) -> Result<impl SplitWorker> {
         Ok(Learner {
-            place: Workplace::new(&self.0)?,
+            place: PassContext::new(&self.0)?,
             reservation: MemoryConsumer::new(format!("LearnExec[{partition}]"))
                 .register(context.memory_pool()),
             open: Vec::new(),
@@ -73,9 +74,9 @@ impl PassWork for Learning {
     }
 }
 
-/// Takes down the splits of one partition.
+/// Accumulates statistics for the splits of one partition.
 struct Learner {
-    place: Workplace,
+    place: PassContext,
     reservation: MemoryReservation,
     open: Vec<OpenSplit>,
     stepping: Time,
@@ -88,12 +89,12 @@ struct OpenSplit {
     rows: u64,
     bytes: usize,
     known: SplitKnowledge,
-    logs: Vec<(usize, SplitLog)>,
+    logs: Vec<(usize, Accumulator)>,
     before: Option<Profiler>,
 }
 
 impl SplitWorker for Learner {
-    fn take(&mut self, mut frame: Frame) -> Result<Option<RecordBatch>> {
+    fn take(&mut self, mut frame: CleaningBatch) -> Result<Option<RecordBatch>> {
         let number = frame.first_row / self.place.state.rows_per_split;
         let at = match self.open.iter().position(|split| split.number == number) {
             Some(at) => at,
@@ -125,7 +126,7 @@ impl SplitWorker for Learner {
 }
 
 impl OpenSplit {
-    fn new(number: u64, place: &Workplace) -> Result<Self> {
+    fn new(number: u64, place: &PassContext) -> Result<Self> {
         let (program, state) = (&place.program, &place.state);
         let pass = program
             .passes
@@ -146,7 +147,7 @@ impl OpenSplit {
                 .op
                 .need()
                 .ok_or(Error::Bug("nothing to learn"))?;
-            logs.push((op, SplitLog::new(&need, &context)));
+            logs.push((op, Accumulator::new(&need, &context)));
         }
         Ok(Self {
             number,
@@ -161,8 +162,8 @@ impl OpenSplit {
     /// Takes the frame through the pass; gives the bytes that its logs took.
     fn observe(
         &mut self,
-        frame: &mut Frame,
-        place: &Workplace,
+        frame: &mut CleaningBatch,
+        place: &PassContext,
         stepping: &Time,
         logging: &Time,
     ) -> Result<usize> {

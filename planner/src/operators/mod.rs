@@ -13,7 +13,7 @@ pub use clean::CleanExec;
 pub use learn::{LearnExec, PROFILE_OP, learn_schema};
 pub use publish::PublishExec;
 pub(crate) use scan::scan_of;
-pub use scan::{ACCOUNT_COLUMNS, BATCH_ROWS, PARSE_TIME, SplitScan, scan_groups, scan_splits};
+pub use scan::{ACCOUNT_COLUMNS, PARSE_TIME, SplitScan, scan_groups, scan_splits};
 pub use state::{Known, PassState};
 pub use sum::{BucketSum, SumExec, SumOrder, scored_place, told_rows};
 

@@ -20,9 +20,9 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::scan::{split_scan, to_frame};
 use super::state::PassState;
-use crate::cluster::tell;
 use crate::error::{Error, Result};
-use crate::program::Frame;
+use crate::failure::tell;
+use crate::operation::CleaningBatch;
 use crate::source::Source;
 use crate::telemetry::{in_span, partition_span};
 
@@ -50,7 +50,7 @@ pub trait PassWork: Send + Sync + 'static {
 /// What works on the splits of one partition.
 pub trait SplitWorker: Send + 'static {
     /// Takes a frame; gives rows once there are some: for a frame, or when its split is complete.
-    fn take(&mut self, frame: Frame) -> Result<Option<RecordBatch>>;
+    fn take(&mut self, frame: CleaningBatch) -> Result<Option<RecordBatch>>;
 }
 
 /// Maps each partition of splits by itself to rows of its own.
@@ -98,12 +98,13 @@ impl<W: PassWork> fmt::Debug for PassExec<W> {
 
 impl<W: PassWork> DisplayAs for PassExec<W> {
     fn fmt_as(&self, _: DisplayFormatType, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{}: pass={}",
-            W::NAME,
-            self.work.state().pass + 1
-        )
+        let state = self.work.state();
+        write!(formatter, "{}: pass={}", W::NAME, state.pass + 1)?;
+        // A scheduler knows the recipe only.
+        match state.recipe.compiled() {
+            Some(program) => write!(formatter, ", {}", program.operations_of(state.pass)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -150,8 +151,8 @@ impl<W: PassWork> ExecutionPlan for PassExec<W> {
     ) -> EngineResult<SendableRecordBatchStream> {
         let span = partition_span(&context, partition);
         let _in = span.enter();
-        let elsewhere = self.work.state().elsewhere;
-        let told = move |error: Error| if elsewhere { tell(error) } else { error.into() };
+        let remote = self.work.state().remote;
+        let told = move |error: Error| if remote { tell(error) } else { error.into() };
         let source = split_scan(&self.input)?.source();
         let mut worker = self
             .work

@@ -9,10 +9,10 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, Time};
 
 use super::pass::{PassExec, PassWork, SplitWorker};
-use super::state::{PassState, SplitKnowledge, Workplace};
+use super::state::{PassContext, PassState, SplitKnowledge};
 use super::{STEP_TIME, WRITE_TIME};
 use crate::error::Result;
-use crate::program::Frame;
+use crate::operation::CleaningBatch;
 use crate::sink::{PartWriter, SinkOrder, SinkPlan};
 use crate::source::Source;
 
@@ -59,7 +59,7 @@ impl PassWork for Publishing {
         _: &TaskContext,
         metrics: &ExecutionPlanMetricsSet,
     ) -> Result<impl SplitWorker> {
-        let place = Workplace::new(&self.state)?;
+        let place = PassContext::new(&self.state)?;
         let sink = SinkPlan::new(
             Arc::clone(&place.program),
             Arc::clone(source),
@@ -80,7 +80,7 @@ impl PassWork for Publishing {
 
 /// Writes the splits of one partition.
 struct Publisher {
-    place: Workplace,
+    place: PassContext,
     sink: Arc<SinkPlan>,
     open: Vec<OpenPart>,
     stepping: Time,
@@ -96,7 +96,7 @@ struct OpenPart {
 }
 
 impl SplitWorker for Publisher {
-    fn take(&mut self, mut frame: Frame) -> Result<Option<RecordBatch>> {
+    fn take(&mut self, mut frame: CleaningBatch) -> Result<Option<RecordBatch>> {
         let state = &self.place.state;
         let number = frame.first_row / state.rows_per_split;
         frame.is_published = true;

@@ -28,11 +28,9 @@ use futures::StreamExt;
 use object_store::ObjectStore;
 
 use crate::error::{Error, Result};
-use crate::program::{Frame, Origin};
+use crate::operation::{CleaningBatch, Origin};
+use crate::session::BATCH_ROWS;
 use crate::source::{RawBatch, Source};
-
-/// Rows of a batch: batches are cut at multiples of it in the whole source.
-pub const BATCH_ROWS: usize = 8192;
 
 /// Metric: processor time spent reading and parsing.
 pub const PARSE_TIME: &str = "parse";
@@ -79,7 +77,7 @@ impl SplitScan {
     }
 
     /// The frame that a batch of the source begins as.
-    pub fn frame(&self, batch: RawBatch) -> Result<Frame> {
+    pub fn frame(&self, batch: RawBatch) -> Result<CleaningBatch> {
         to_frame(to_record_batch(batch, self.schema.table_schema())?)
     }
 }
@@ -265,7 +263,7 @@ fn no_texts(rows: usize) -> StringViewArray {
 }
 
 /// The frame that a batch of a scan begins as.
-pub(super) fn to_frame(batch: RecordBatch) -> Result<Frame> {
+pub(super) fn to_frame(batch: RecordBatch) -> Result<CleaningBatch> {
     let broken = || Error::Bug("a batch that no scan of splits gave");
     let count = batch
         .num_columns()
@@ -289,5 +287,5 @@ pub(super) fn to_frame(batch: RecordBatch) -> Result<Frame> {
         file: file.clone(),
         line: line.clone(),
     };
-    Ok(Frame::new(first_row, columns, origin, bad, raw))
+    Ok(CleaningBatch::new(first_row, columns, origin, bad, raw))
 }

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::matching::pair_buckets;
+use crate::operation::{CleaningBatch, Learned, LearnedFile};
 use crate::profile::RowSample;
-use crate::program::{Frame, Learned, LearnedFile, Program, Recipe};
-use crate::run::Progress;
+use crate::program::{PlanSpec, Program};
+use crate::progress::Progress;
 
 /// What a pass works with, the same in every partition.
 #[derive(Debug)]
 pub struct PassState {
     /// What the program is made from.
-    pub recipe: Arc<Recipe>,
+    pub recipe: Arc<PlanSpec>,
     /// Number of the pass.
     pub pass: usize,
     /// What was learned in earlier passes, by operation.
@@ -28,7 +29,7 @@ pub struct PassState {
     /// Rows that figures rest on; all when none.
     pub figure_sample: Option<RowSample>,
     /// Whether the driver is another process, which errors must reach.
-    pub elsewhere: bool,
+    pub remote: bool,
     /// What tells people how far the job is.
     pub progress: Arc<Progress>,
 }
@@ -76,7 +77,7 @@ impl PassState {
 }
 
 /// What a worker has at hand for the splits of its partition.
-pub(super) struct Workplace {
+pub(super) struct PassContext {
     pub(super) state: Arc<PassState>,
     pub(super) program: Arc<Program>,
     /// What is the same for all splits.
@@ -86,7 +87,7 @@ pub(super) struct Workplace {
 /// What was learned, for one split, by operation.
 pub(super) struct SplitKnowledge(Vec<Option<Arc<Learned>>>);
 
-impl Workplace {
+impl PassContext {
     pub(super) fn new(state: &Arc<PassState>) -> Result<Self> {
         let shared = state.known.iter().map(|known| match known {
             Known::Nothing => Ok(None),
@@ -109,7 +110,15 @@ impl Workplace {
             // What only leads to another operation's knowledge is not asked for when that is there, but
             // for a plan, which indexes are made by.
             known if last && known.is_key_plan() => Ok(shared.clone()),
-            _ if last && self.program.ops.get(op).is_some_and(|op| op.op.leads()) => Ok(None),
+            _ if last
+                && self
+                    .program
+                    .ops
+                    .get(op)
+                    .is_some_and(|op| op.op.is_prerequisite()) =>
+            {
+                Ok(None)
+            }
             Known::Stored(file) if !file.is_for_all() => Ok(Some(Arc::new(file.of_split(split)?))),
             _ => Ok(shared.clone()),
         });
@@ -120,7 +129,7 @@ impl Workplace {
     pub(super) fn apply(
         &self,
         number: usize,
-        frame: &mut Frame,
+        frame: &mut CleaningBatch,
         known: &SplitKnowledge,
     ) -> Result<()> {
         let op = self

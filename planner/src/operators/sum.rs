@@ -26,12 +26,12 @@ use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::learn_schema;
-use crate::cluster::tell;
 use crate::error::{Error, Result};
+use crate::failure::tell;
 use crate::learn::{KEY_BUCKETS, LogEntry, find_repeats};
 use crate::matching::{EarlierIndex, MatchingNeed, Meeting, Sample, Scorer, find_pairs};
+use crate::operation::{Keep, Repeats, RepeatsFiles, Splits};
 use crate::profile::RowSample;
-use crate::program::{Keep, Repeats, RepeatsFiles, Splits};
 use crate::storage::{Place, WholeFile};
 
 /// Column of the logs by whose hash they are divided.

@@ -3,52 +3,21 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use udfs::kernels::pii::hash::Secret as SecretBytes;
 use udfs::kernels::pii::token::TokenVault;
 
-use super::{Action, Layout, LayoutColumn, Need, Pass, ProgramOp, plan_passes};
+use super::{Action, Pass, plan_passes};
 use crate::contract::{Contract, ContractColumn};
 use crate::error::{Error, Result};
 use crate::matching::MatchingNeed;
-use crate::secret;
+use crate::operation::{Layout, LayoutColumn, Need, ProgramOp, StepContext};
 use crate::spec::{
     BusinessRule, ColumnType, Columns, DatasetSpec, JobSpec, OptionsSpec, OutputSpec, PiiStrategy,
-    Secret, SourceSpec,
+    SourceSpec,
 };
 use crate::steps::{
     Canonicalize, Coerce, Dedupe, Impute, NormalizeText, NullMissingValues, Pii, Rules, StepSpec,
     Strategy,
 };
-
-/// What a step may ask for while it is compiled.
-#[derive(Debug)]
-pub struct StepContext<'a> {
-    /// Number of the transformation: `t-1` is 0.
-    pub transformation: u16,
-    /// Path of the step in the spec.
-    pub field: String,
-    /// The contract.
-    pub contract: &'a Contract,
-    /// What becomes of personal data without a strategy of its own.
-    pub pii_strategy: Option<PiiStrategy>,
-}
-
-impl StepContext<'_> {
-    /// The salt of hashed columns.
-    pub fn salt(&self) -> Result<SecretBytes> {
-        secret::resolve(&self.contract.pii_salt)
-    }
-
-    /// What makes tokens.
-    pub fn token_vault(&self) -> Result<Arc<TokenVault>> {
-        let name = self.contract.pii_token_key.clone();
-        let name = name.unwrap_or_else(Secret::token_key);
-        let vault = TokenVault::new(&secret::resolve(&name)?);
-        vault
-            .map(Arc::new)
-            .map_err(|_| Error::Bug("a key of the right length was refused"))
-    }
-}
 
 /// Steps that a program has although the job does not name them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -101,13 +70,13 @@ pub struct Program {
 }
 
 impl Program {
-    /// The step that an operation is part of: `t-6 dedupe`.
     /// Whether cells of rows that stay may come from rows that leave.
     pub(crate) fn merges(&self) -> bool {
         let mut needs = self.ops.iter().filter_map(|op| op.op.need());
         needs.any(|need| matches!(need, Need::Merge(_)))
     }
 
+    /// The step that an operation is part of: `t-6 dedupe`.
     pub(crate) fn step_of(&self, op: usize) -> String {
         let step = &self.transformations[usize::from(self.ops[op].transformation)];
         format!("{} {}", step.id, step.spec.name())
@@ -241,7 +210,7 @@ impl Program {
 
     /// Whether a step puts rows together to clusters.
     pub fn finds_clusters(&self) -> bool {
-        self.ops.iter().any(|op| op.op.leads())
+        self.ops.iter().any(|op| op.op.is_prerequisite())
     }
 
     /// The columns whose values become tokens: transformation, column, and what seals the values.

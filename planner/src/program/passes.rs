@@ -6,7 +6,7 @@
 //! pass. Rows that a waiting operation will drop need no wait where figures are learned: their values
 //! carry row ids, and the dropped ones are taken out before they are summed up.
 
-use super::{ColumnSet, ProgramOp};
+use crate::operation::{ColumnSet, ProgramOp};
 
 /// One pass over the data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,8 @@ impl Pass {
                 Action::Apply(number) => {
                     let op = &ops[number].op;
                     let next = [Action::Learn(number + 1), Action::Apply(number + 1)];
-                    let leads = op.leads() && kept.last().is_some_and(|kept| next.contains(kept));
+                    let leads =
+                        op.is_prerequisite() && kept.last().is_some_and(|kept| next.contains(kept));
                     if leads {
                         kept.push(action);
                     } else if learns && (op.drops_rows() || op.writes().meets(&wanted)) {
@@ -79,7 +80,7 @@ pub fn plan_passes(ops: &[ProgramOp]) -> Vec<Pass> {
         for (number, op) in ops.iter().enumerate() {
             let needs_survivors =
                 !known[number] && op.op.need().is_some_and(|need| !need.outlives_drops());
-            let led = number > 0 && ops[number - 1].op.leads() && !known[number - 1];
+            let led = number > 0 && ops[number - 1].op.is_prerequisite() && !known[number - 1];
             if led || op.op.reads().meets(&tainted) || (needs_survivors && drops_wait) {
                 // Its effect depends on what this pass only learns. If it may drop rows by that,
                 // nothing behind it can be learned here.

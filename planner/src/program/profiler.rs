@@ -4,7 +4,8 @@ use arrow::datatypes::DataType;
 
 use planner_profile::{ColumnSketch, RowSample};
 
-use super::{Frame, Program};
+use super::Program;
+use crate::operation::CleaningBatch;
 
 /// Sketches of all columns of a split.
 #[derive(Debug)]
@@ -24,7 +25,13 @@ impl Profiler {
 
     /// Looks at columns as they were before cleaning, when `op` has just been applied (none: before
     /// the first): those that the first pass profiles, or those that are left to the last.
-    pub fn dirty(&mut self, frame: &Frame, program: &Program, op: Option<usize>, first: bool) {
+    pub fn dirty(
+        &mut self,
+        frame: &CleaningBatch,
+        program: &Program,
+        op: Option<usize>,
+        first: bool,
+    ) {
         for column in 0..frame.columns.len() {
             if program.profiled_after[column] == op && program.profiled_first[column] == first {
                 self.observe(frame, program, column);
@@ -33,13 +40,13 @@ impl Profiler {
     }
 
     /// Looks at the columns of the cleaned data.
-    pub fn clean(&mut self, frame: &Frame, program: &Program) {
+    pub fn clean(&mut self, frame: &CleaningBatch, program: &Program) {
         for output in &program.output {
             self.observe(frame, program, output.column);
         }
     }
 
-    fn observe(&mut self, frame: &Frame, program: &Program, column: usize) {
+    fn observe(&mut self, frame: &CleaningBatch, program: &Program, column: usize) {
         let array = &frame.columns[column];
         let private = program.contract.columns[column].pii;
         let data_type: &DataType = array.data_type();

@@ -7,8 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::engine::Written;
 use crate::error::Result;
+use crate::operation::{Learned, Need, data_type, type_name};
 use crate::profile::{ColumnProfile, ColumnSketch};
-use crate::program::{Learned, Need, Program, data_type, type_name};
+use crate::program::Program;
 use crate::report::{
     ColumnReport, PiiReport, QualityMetrics, QuarantineReport, QuarantineSample, ReasonCount,
     RemovedReport, RemovedSample, Report, SampleFix, SourceReport, Summary, TransformationReport,

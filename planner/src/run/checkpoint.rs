@@ -14,8 +14,8 @@ use super::discover::source_stamp;
 use super::job::JobRun;
 use crate::contract::Contract;
 use crate::error::{Error, Result};
+use crate::operation::LearnedFile;
 use crate::profile::ColumnSketch;
-use crate::program::LearnedFile;
 use crate::steps::StepSpec;
 use crate::storage::Place;
 

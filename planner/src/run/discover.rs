@@ -10,9 +10,11 @@ use crate::contract::{
     ColumnEvidence, Contract, MissingValues, complete, default_missing_values, needs_evidence,
 };
 use crate::error::{Error, Result};
-use crate::operators::{BATCH_ROWS, SplitScan};
+use crate::operation::{data_type, type_name};
+use crate::operators::SplitScan;
 use crate::profile::{ColumnProfile, ColumnSketch, RowSample};
-use crate::program::{Program, data_type, type_name};
+use crate::program::Program;
+use crate::session::BATCH_ROWS;
 use crate::source::{
     Compression, ContentLimits, DecompressedLimit, FetchLimits, Format, Source, SourceOptions,
 };
@@ -35,7 +37,7 @@ pub fn open_source(
     Ok(Arc::new(source))
 }
 
-/// What tells the present content of a spec's source from a later one; see [`Source::stamp`].
+/// Returns the fingerprint of the source's content; see [`Source::stamp`].
 pub fn source_stamp(spec: &SourceSpec, policy: &LocationPolicy) -> Result<Option<String>> {
     Ok(Source::stamp(
         &spec.location.0,

@@ -21,18 +21,19 @@ use super::near::{self, Found};
 use super::workers::Workers;
 use super::{Phase, Progress};
 use crate::error::{Error, Result};
-use crate::learn::{GoneRows, KEY_BUCKETS};
+use crate::learn::{KEY_BUCKETS, RemovedRows};
 use crate::matching::{IndexHead, MatchingNeed, index_files};
+use crate::operation::{Learned, LearnedFile, Need, RepeatsFiles, Splits};
 use crate::operators::{
     BucketSum, Known, LearnExec, PassState, PublishExec, SumExec, SumOrder, scan_splits,
 };
 use crate::profile::{ColumnSketch, RowSample};
-use crate::program::{Learned, LearnedFile, Need, Program, Recipe, RepeatsFiles, Splits};
+use crate::program::{PlanSpec, Program};
 use crate::sink::{Account, FileEntry, PartFolder, PartWriter, SinkOrder, SinkPlan, SplitOutcome};
 use crate::source::Source;
 use crate::storage::Place;
 
-/// Bytes that a worker keeps of a key, and about what it sorts at a time.
+/// Estimated memory per shuffled key, in bytes.
 pub(super) const KEY_BYTES: u64 = 32;
 
 /// Bytes of the keys by which a row may meet others.
@@ -73,7 +74,7 @@ impl Written {
 pub(super) struct Engine<'a> {
     run: &'a JobRun,
     source: &'a Arc<Source>,
-    recipe: Arc<Recipe>,
+    recipe: Arc<PlanSpec>,
     program: Arc<Program>,
     workers: Workers,
     memory: Arc<dyn MemoryPool>,
@@ -90,7 +91,7 @@ impl<'a> Engine<'a> {
     pub(super) async fn new(
         run: &'a JobRun,
         source: &'a Arc<Source>,
-        recipe: Arc<Recipe>,
+        recipe: Arc<PlanSpec>,
         learned_folder: Place,
     ) -> Result<Self> {
         let limit = usize::try_from(run.spec.options.memory_limit.0).unwrap_or(usize::MAX);
@@ -104,7 +105,7 @@ impl<'a> Engine<'a> {
             figure_sample(&program, source, limit, run.spec.options.seed);
         let workers = match &run.cluster {
             Some(address) => Workers::cluster(address).await?,
-            None => Workers::here(run.partitions(), Arc::clone(&memory))?,
+            None => Workers::local(run.partitions(), Arc::clone(&memory))?,
         };
         Ok(Self {
             run,
@@ -148,7 +149,7 @@ impl<'a> Engine<'a> {
                 self.run.spec.options.seed,
             ),
             figure_sample: self.figure_sample,
-            elsewhere: false,
+            remote: false,
             progress: Arc::clone(self.progress()),
         })
     }
@@ -215,7 +216,7 @@ impl<'a> Engine<'a> {
             if pass == 0 {
                 before = logs.take_profiles();
             }
-            let mut gone = GoneRows::default();
+            let mut gone = RemovedRows::default();
             let summing = Summing {
                 watched: self.run.watched,
                 rows: self.source.total_rows,
@@ -522,11 +523,11 @@ impl NearDuplicates<'_> {
         &self,
         logs: BTreeMap<u16, Vec<RecordBatch>>,
         found: &mut BTreeMap<usize, Found>,
-        gone: &mut GoneRows,
+        gone: &mut RemovedRows,
     ) -> Result<(Known, Option<Arc<Learned>>)> {
         let folder = &self.engine.learned_folder;
         let earlier = self.engine.earlier.of(self.op).map(AsRef::as_ref);
-        if self.engine.program.ops[self.op].op.leads() {
+        if self.engine.program.ops[self.op].op.is_prerequisite() {
             let mut now = match found.remove(&self.op) {
                 Some(sampled) => sampled,
                 // What texts are cut into was said.

@@ -3,12 +3,10 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::engine::{KEY_BYTES, ROW_KEYS_BYTES, sum_partitions};
-use crate::program::{Action, Figure, FigureNeed, Keep, KeyNeed, Need, Pass, Program};
+use crate::operation::{Figure, FigureNeed, Keep, KeyNeed, Need};
+use crate::program::{Action, Pass, Program};
 use crate::report::bytes;
 use crate::source::Source;
-
-/// Columns that are named before the rest is counted.
-const NAMED_COLUMNS: usize = 4;
 
 /// The plan of a program over a source.
 pub(super) fn explain(program: &Program, source: &Source) -> String {
@@ -67,12 +65,12 @@ impl Plan<'_> {
         let writes: Vec<usize> = op.writes().iter().collect();
         if op.drops_rows() {
             let reads: Vec<usize> = op.reads().iter().collect();
-            format!("takes rows out by {}", self.names(&reads))
+            format!("takes rows out by {}", self.program.column_names(&reads))
         } else if writes.is_empty() {
             let reads: Vec<usize> = op.reads().iter().collect();
-            format!("looks at {}", self.names(&reads))
+            format!("looks at {}", self.program.column_names(&reads))
         } else {
-            self.names(&writes)
+            self.program.column_names(&writes)
         }
     }
 
@@ -82,7 +80,10 @@ impl Plan<'_> {
             return String::new();
         };
         let what = match &need {
-            Need::Repeats(need) => format!("a 128-bit hash of {}", self.names(&need.columns)),
+            Need::Repeats(need) => format!(
+                "a 128-bit hash of {}",
+                self.program.column_names(&need.columns)
+            ),
             Need::Figures(need) => {
                 let columns = need.figures.iter().map(|(column, figure)| {
                     let name = &self.program.contract.columns[*column].name;
@@ -90,21 +91,32 @@ impl Plan<'_> {
                 });
                 let by = match need.by.as_slice() {
                     [] => String::new(),
-                    by => format!(" by {}", self.names(by)),
+                    by => format!(" by {}", self.program.column_names(by)),
                 };
                 format!("{}{by}", columns.collect::<Vec<_>>().join(", "))
             }
-            Need::Values(columns) => format!("how often {} repeat a value", self.names(columns)),
-            Need::Sample(need) => format!("a sample of {}", self.names(&need.columns)),
+            Need::Values(columns) => format!(
+                "how often {} repeat a value",
+                self.program.column_names(columns)
+            ),
+            Need::Sample(need) => {
+                format!("a sample of {}", self.program.column_names(&need.columns))
+            }
             Need::Candidates(need) => {
-                format!("keys of {} by which rows meet", self.names(&need.columns))
+                format!(
+                    "keys of {} by which rows meet",
+                    self.program.column_names(&need.columns)
+                )
             }
             Need::Merge(need) => format!(
                 "{} of rows that leave, for those that stay",
-                self.names(&need.columns)
+                self.program.column_names(&need.columns)
             ),
             Need::Matches(need) => {
-                format!("{} of the rows that meet others", self.names(&need.columns))
+                format!(
+                    "{} of the rows that meet others",
+                    self.program.column_names(&need.columns)
+                )
             }
         };
         match row_bytes(&need) {
@@ -197,20 +209,6 @@ impl Plan<'_> {
             "    2  SumExec({} partitions): shuffles nothing; {found}",
             sum_partitions(self.source.total_rows.saturating_mul(row))
         )
-    }
-
-    fn names(&self, columns: &[usize]) -> String {
-        let all = &self.program.contract.columns;
-        if columns.len() == all.len() && columns.len() > NAMED_COLUMNS {
-            return format!("all {} columns", all.len());
-        }
-        let named = columns.iter().take(NAMED_COLUMNS);
-        let named: Vec<&str> = named.map(|column| all[*column].name.as_str()).collect();
-        let more = match columns.len().saturating_sub(NAMED_COLUMNS) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        format!("{}{more}", named.join(", "))
     }
 }
 

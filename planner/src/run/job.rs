@@ -22,7 +22,7 @@ use crate::cluster::ClusterAddress;
 use crate::contract::Contract;
 use crate::error::{Error, Result};
 use crate::profile::ColumnSketch;
-use crate::program::{Program, Recipe};
+use crate::program::{PlanSpec, Program};
 use crate::report::{Report, render_html};
 use crate::sink::{Account, Attempt, FileEntry, Manifest, Output, SinkOrder, Software};
 use crate::source::Source;
@@ -196,7 +196,7 @@ impl JobRun {
         };
         clock.lap(Phase::Infer);
         let spec = name_columns(self)?;
-        let recipe = Recipe::new(spec, contract, source_types(&source));
+        let recipe = PlanSpec::new(spec, contract, source_types(&source));
         let program = recipe.program()?;
         audit.record(
             "contract_completed",

@@ -8,11 +8,12 @@ use datafusion::execution::memory_pool::MemoryReservation;
 
 use super::in_order::InOrder;
 use crate::error::{Error, Result};
-use crate::learn::{GoneRows, LogEntry, find_repeats, sum_figures, sum_values};
+use crate::learn::{LogEntry, RemovedRows, find_repeats, sum_figures, sum_values};
 use crate::matching::merge;
+use crate::operation::{CanonicalValues, Keep, Learned, Need, Repeats};
 use crate::operators::{PROFILE_OP, told_rows};
 use crate::profile::ColumnSketch;
-use crate::program::{CanonicalValues, Keep, Learned, Need, Program, Repeats};
+use crate::program::Program;
 use planner_base::in_threads;
 
 /// What a sum works with.
@@ -97,7 +98,7 @@ impl PassLogs {
 
     /// The buckets in which workers have found repeats of an operation's keys; the rows of which they
     /// tell join those that are `gone`.
-    pub(super) fn found_buckets(&mut self, op: usize, gone: &mut GoneRows) -> Result<Vec<u16>> {
+    pub(super) fn found_buckets(&mut self, op: usize, gone: &mut RemovedRows) -> Result<Vec<u16>> {
         let mut buckets = Vec::new();
         for (bucket, told) in self.take_buckets(op) {
             buckets.push(bucket);
@@ -114,7 +115,7 @@ impl PassLogs {
         &mut self,
         program: &Program,
         op: usize,
-        gone: &mut GoneRows,
+        gone: &mut RemovedRows,
         summing: &Summing<'_>,
     ) -> Result<Learned> {
         let op_of = &program.ops[op].op;

@@ -14,17 +14,16 @@ mod job;
 mod learn;
 mod near;
 mod pair;
-mod progress;
 mod relation;
 mod reveal;
 mod review;
 mod workers;
 
+pub use crate::progress::{Phase, Progress};
 pub use admission::Admission;
 pub use discover::{discover, open_source, profile_source, source_stamp};
 pub use job::{ChangedColumn, Finished, JobRun, explain_job};
 pub use pair::{PairFinding, PairStep, explain_pair};
-pub use progress::{Phase, Progress};
 pub use relation::{LearnedRelation, Relation};
 pub use reveal::reveal;
 pub use review::{Decision, Reviewer, Verdict, revise, value_of};

@@ -13,7 +13,8 @@ use super::job::JobRun;
 use crate::contract::Contract;
 use crate::error::{Error, Result};
 use crate::matching::{EARLIER, PairExplanation};
-use crate::program::{Learned, Recipe};
+use crate::operation::Learned;
+use crate::program::PlanSpec;
 use crate::storage::Place;
 
 /// What a step has found of two rows.
@@ -65,7 +66,7 @@ pub async fn explain_pair(
 ) -> Result<Vec<PairStep>> {
     let source = run.open_source(staging)?;
     let spec = name_columns(&run)?;
-    let recipe = Recipe::new(spec, contract, source_types(&source));
+    let recipe = PlanSpec::new(spec, contract, source_types(&source));
     let recipe = Arc::new(recipe);
     let program = recipe.program()?;
     // Inside of the job its own rows begin at 0; those of an earlier output are behind them.

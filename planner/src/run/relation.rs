@@ -13,7 +13,7 @@ use super::job::JobRun;
 use crate::error::{Error, Result};
 use crate::operators::{CleanExec, PassState, scan_groups};
 use crate::profile::RowSample;
-use crate::program::{ImpliedSteps, Program, Recipe};
+use crate::program::{ImpliedSteps, PlanSpec, Program};
 use crate::source::Source;
 use crate::spec::JobSpec;
 use crate::steps::StepSpec;
@@ -24,7 +24,7 @@ use crate::storage::Place;
 pub struct Relation {
     run: JobRun,
     source: Arc<Source>,
-    recipe: Arc<Recipe>,
+    recipe: Arc<PlanSpec>,
     program: Arc<Program>,
     schema: SchemaRef,
 }
@@ -50,7 +50,7 @@ impl Relation {
             run.looks_for_pii(),
             &run.progress,
         )?;
-        let recipe = Recipe::new(run.spec.clone(), contract, source_types(&source));
+        let recipe = PlanSpec::new(run.spec.clone(), contract, source_types(&source));
         let recipe = Arc::new(recipe.with_implied(implied));
         let program = recipe.program()?;
         refuse_tokens(&program)?;
@@ -108,7 +108,7 @@ impl Relation {
             first_row_id: 0,
             profile_sample: RowSample::of(0, 0, 0),
             figure_sample: None,
-            elsewhere: false,
+            remote: false,
             progress: Arc::clone(&self.run.progress),
         });
         let scan = scan_groups(&self.source, &[(0..self.source.split_count()).collect()]);

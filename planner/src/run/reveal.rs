@@ -15,7 +15,7 @@ use crate::storage::{ByteFile, CachedFile, Place};
 /// The values of those tokens that the output knows, opened with the key that its spec names.
 ///
 /// # Errors
-/// When the output has no tokens, the key cannot be had, or another key has sealed them.
+/// When the output has no tokens, the key cannot be resolved, or another key has sealed them.
 pub fn reveal(output: &Place, tokens: &[String]) -> Result<BTreeMap<String, String>> {
     let manifest = Manifest::read(output)?;
     let spec: JobSpec = serde_json::from_value(manifest.spec)?;

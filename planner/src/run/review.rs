@@ -43,7 +43,7 @@ pub enum Verdict {
     Edit(Option<String>),
 }
 
-/// Who makes an output of what was decided.
+/// Applies review decisions and writes the revised output.
 #[derive(Debug, Clone, Copy)]
 pub struct Reviewer<'a> {
     /// The job.

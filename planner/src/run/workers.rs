@@ -31,7 +31,7 @@ pub(super) enum Workers {
 
 impl Workers {
     /// So many tasks of this process, which ask `memory` for theirs.
-    pub(super) fn here(threads: usize, memory: Arc<dyn MemoryPool>) -> Result<Self> {
+    pub(super) fn local(threads: usize, memory: Arc<dyn MemoryPool>) -> Result<Self> {
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(memory)
             .build_arc()?;

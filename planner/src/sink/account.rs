@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::cells::ModifiedCells;
-use crate::program::{Frame, Loss, Program};
+use crate::operation::{CleaningBatch, RemovalReason};
+use crate::program::Program;
 
 /// Examples of each kind that a split tells of.
 const EXAMPLES: usize = 5;
@@ -103,7 +104,7 @@ impl Account {
     }
 
     /// Adds a frame and its modified cells.
-    pub(super) fn add(&mut self, frame: &Frame, cells: &[ModifiedCells], private: &[bool]) {
+    pub(super) fn add(&mut self, frame: &CleaningBatch, cells: &[ModifiedCells], private: &[bool]) {
         self.rows += frame.rows() as u64;
         self.clean_rows += frame.live_rows() as u64;
         self.add_cells(frame, cells, private);
@@ -135,7 +136,7 @@ impl Account {
         }
     }
 
-    fn add_cells(&mut self, frame: &Frame, cells: &[ModifiedCells], private: &[bool]) {
+    fn add_cells(&mut self, frame: &CleaningBatch, cells: &[ModifiedCells], private: &[bool]) {
         let mut modified = vec![false; frame.rows()];
         let mut by_transformation = vec![Vec::<u64>::new(); self.rows_by_transformation.len()];
         let words = frame.rows().div_ceil(64);
@@ -161,7 +162,7 @@ impl Account {
                 count.confidence += f64::from(confidence);
                 count.uncertain += u64::from(confidence < 1.0);
                 let imputed =
-                    part.source[place] == crate::program::ChangeSource::DeterministicImpute;
+                    part.source[place] == crate::operation::ChangeSource::DeterministicImpute;
                 count.imputed += u64::from(imputed);
                 if count.samples.len() < EXAMPLES && !private[part.column] {
                     let sample = part.sample(frame, place);
@@ -269,11 +270,11 @@ impl Account {
     }
 }
 
-fn loss_count(frame: &Frame, row: u32, loss: &Loss) -> LossCount {
+fn loss_count(frame: &CleaningBatch, row: u32, loss: &RemovalReason) -> LossCount {
     let at = row as usize;
     let (transformation, column, reason, survivor) = match loss {
-        Loss::Unreadable { reason, .. } => (None, None, reason.clone(), None),
-        Loss::Violation {
+        RemovalReason::Unreadable { reason, .. } => (None, None, reason.clone(), None),
+        RemovalReason::Violation {
             transformation,
             column,
             rule,
@@ -283,7 +284,7 @@ fn loss_count(frame: &Frame, row: u32, loss: &Loss) -> LossCount {
             (*rule).to_owned(),
             None,
         ),
-        Loss::Duplicate {
+        RemovalReason::Duplicate {
             transformation,
             survivor,
         } => (
@@ -292,7 +293,7 @@ fn loss_count(frame: &Frame, row: u32, loss: &Loss) -> LossCount {
             "duplicate".to_owned(),
             Some(*survivor),
         ),
-        Loss::NearDuplicate {
+        RemovalReason::NearDuplicate {
             transformation,
             survivor,
             ..
@@ -307,7 +308,10 @@ fn loss_count(frame: &Frame, row: u32, loss: &Loss) -> LossCount {
         transformation,
         column,
         reason,
-        quarantined: !matches!(loss, Loss::Duplicate { .. } | Loss::NearDuplicate { .. }),
+        quarantined: !matches!(
+            loss,
+            RemovalReason::Duplicate { .. } | RemovalReason::NearDuplicate { .. }
+        ),
         rows: 1,
         samples: vec![(
             frame.first_row + u64::from(row),

@@ -11,7 +11,8 @@ use arrow::datatypes::DataType;
 
 use super::Sample;
 use crate::error::{Error, Result};
-use crate::program::{Change, ChangeSource, Frame, Program};
+use crate::operation::{Change, ChangeSource, CleaningBatch};
+use crate::program::Program;
 
 /// Modified cells of one column of a frame, by row.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub(super) struct ModifiedCells {
 
 impl ModifiedCells {
     /// The cell at a place of the list.
-    pub(super) fn sample(&self, frame: &Frame, place: usize) -> Sample {
+    pub(super) fn sample(&self, frame: &CleaningBatch, place: usize) -> Sample {
         let text =
             |array: &StringViewArray| array.is_valid(place).then(|| array.value(place).to_owned());
         Sample {
@@ -43,7 +44,10 @@ impl ModifiedCells {
 
 /// The modified cells of the columns of the output, in the order of the columns. Rows that are not
 /// in the cleaned data are left out.
-pub(super) fn modified_cells(frame: &Frame, program: &Program) -> Result<Vec<ModifiedCells>> {
+pub(super) fn modified_cells(
+    frame: &CleaningBatch,
+    program: &Program,
+) -> Result<Vec<ModifiedCells>> {
     let mut found = Vec::new();
     for output in &program.output {
         let changes: Vec<&Change> = frame
@@ -63,7 +67,7 @@ pub(super) fn modified_cells(frame: &Frame, program: &Program) -> Result<Vec<Mod
     Ok(found)
 }
 
-fn changed_once(frame: &Frame, change: &Change) -> Result<ModifiedCells> {
+fn changed_once(frame: &CleaningBatch, change: &Change) -> Result<ModifiedCells> {
     let live = |(_, row): &(usize, &u32)| frame.is_live(**row as usize);
     let kept: Vec<(usize, u32)> = change
         .rows
@@ -93,7 +97,7 @@ fn changed_once(frame: &Frame, change: &Change) -> Result<ModifiedCells> {
 }
 
 /// Puts the changes of a cell together.
-fn changed_often(frame: &Frame, changes: &[&Change]) -> Result<ModifiedCells> {
+fn changed_often(frame: &CleaningBatch, changes: &[&Change]) -> Result<ModifiedCells> {
     // For each row: the first change, the last transformation, and the least certain change.
     let mut cells: Vec<Option<(usize, u16, f32, ChangeSource)>> = vec![None; frame.rows()];
     for (number, change) in changes.iter().enumerate() {
@@ -181,7 +185,7 @@ fn changed_often(frame: &Frame, changes: &[&Change]) -> Result<ModifiedCells> {
 /// The cells of `rows` of a column before its first changes, as the source writes them: what was
 /// read as a number or a date before a step changed it stands in the source in its own notation.
 fn in_source(
-    frame: &Frame,
+    frame: &CleaningBatch,
     changes: &[&Change],
     before: StringViewArray,
     rows: &UInt32Array,

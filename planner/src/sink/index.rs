@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::matching::{
     IndexedRows, MatchingNeed, index_files, index_keys_schema, index_rows_schema,
 };
-use crate::program::Frame;
+use crate::operation::CleaningBatch;
 use crate::spec::OutputFormat;
 
 /// Keys that are brought into the order of their buckets at a time.
@@ -83,7 +83,7 @@ impl IndexWriter {
     }
 
     /// Adds the rows of a frame that have come to its end.
-    pub(super) fn write(&mut self, frame: &Frame) -> Result<()> {
+    pub(super) fn write(&mut self, frame: &CleaningBatch) -> Result<()> {
         let own = |rows: &&IndexedRows| rows.transformation == self.table.transformation;
         let Some(indexed) = frame.indexed.iter().find(own) else {
             return Ok(());

@@ -16,13 +16,13 @@ use tokio::sync::oneshot;
 use crate::error::{Error, Result};
 use crate::storage::ObjectPlace;
 
-/// Time between two signs of life.
+/// Heartbeat interval.
 const RENEWAL: Duration = Duration::from_secs(5);
 
 /// Silence after which a holder is taken to be dead: several signs of life.
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// Time between two looks at another's lease.
+/// Poll interval of another process's lease.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// The right to write below a place.

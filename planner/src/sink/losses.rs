@@ -10,7 +10,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::error::{Error, Result};
 use crate::matching::MatchedRow;
-use crate::program::{Frame, Loss, Program};
+use crate::operation::{CleaningBatch, RemovalReason};
+use crate::program::Program;
 use crate::source::Source;
 
 /// Makes the tables of removed and of quarantined rows.
@@ -94,21 +95,21 @@ impl LossTables {
     }
 
     /// The removed rows of a frame.
-    pub(super) fn removed(&self, frame: &Frame) -> Result<RecordBatch> {
+    pub(super) fn removed(&self, frame: &CleaningBatch) -> Result<RecordBatch> {
         let (mut rows, mut ids, mut survivors) = (Vec::new(), Vec::new(), Vec::new());
         let (mut reasons, mut scores) = (Vec::new(), Vec::new());
         for (row, loss) in sorted(frame) {
             let (reason, transformation, survivor, score) = match loss {
-                Loss::Duplicate {
+                RemovalReason::Duplicate {
                     transformation,
                     survivor,
                 } => ("duplicate", transformation, survivor, 1.0),
-                Loss::NearDuplicate {
+                RemovalReason::NearDuplicate {
                     transformation,
                     survivor,
                     score,
                 } => ("near_duplicate", transformation, survivor, *score),
-                Loss::Unreadable { .. } | Loss::Violation { .. } => continue,
+                RemovalReason::Unreadable { .. } | RemovalReason::Violation { .. } => continue,
             };
             rows.push((frame.first_row + u64::from(*row)) as i64);
             reasons.push(reason);
@@ -129,7 +130,7 @@ impl LossTables {
     }
 
     /// The rows of a frame that belong to clusters.
-    pub(super) fn clusters(&self, frame: &Frame) -> Result<RecordBatch> {
+    pub(super) fn clusters(&self, frame: &CleaningBatch) -> Result<RecordBatch> {
         let rows = || frame.clustered.iter().map(|(_, matched)| matched);
         let number = |of: fn(&MatchedRow) -> u64| -> ArrayRef {
             Arc::new(Int64Array::from_iter_values(
@@ -152,7 +153,7 @@ impl LossTables {
     }
 
     /// The quarantined rows of a frame.
-    pub(super) fn quarantine(&self, frame: &Frame) -> Result<RecordBatch> {
+    pub(super) fn quarantine(&self, frame: &CleaningBatch) -> Result<RecordBatch> {
         let mut files = Vec::new();
         let (mut lines, mut rows) = (Vec::new(), Vec::new());
         let mut names: Vec<Option<&str>> = Vec::new();
@@ -161,14 +162,14 @@ impl LossTables {
         for (row, loss) in sorted(frame) {
             let at = *row as usize;
             match loss {
-                Loss::Duplicate { .. } | Loss::NearDuplicate { .. } => continue,
-                Loss::Unreadable { reason, raw } => {
+                RemovalReason::Duplicate { .. } | RemovalReason::NearDuplicate { .. } => continue,
+                RemovalReason::Unreadable { reason, raw } => {
                     names.push(None);
                     reasons.push(reason.clone());
                     // Nobody can tell which part of an unreadable row is personal.
                     raws.push((!hides).then(|| raw.clone()));
                 }
-                Loss::Violation {
+                RemovalReason::Violation {
                     transformation,
                     column,
                     rule,
@@ -202,7 +203,7 @@ impl LossTables {
     }
 
     /// A row as JSON, as the source has it; personal values as their placeholders.
-    fn render(&self, frame: &Frame, row: usize) -> Result<String> {
+    fn render(&self, frame: &CleaningBatch, row: usize) -> Result<String> {
         let mut object = serde_json::Map::new();
         for (column, name) in self.names.iter().enumerate() {
             let text = cast(&frame.raw[column].slice(row, 1), &DataType::Utf8View)?;
@@ -222,8 +223,8 @@ impl LossTables {
     }
 }
 
-fn sorted(frame: &Frame) -> Vec<&(u32, Loss)> {
-    let mut losses: Vec<&(u32, Loss)> = frame.losses.iter().collect();
+fn sorted(frame: &CleaningBatch) -> Vec<&(u32, RemovalReason)> {
+    let mut losses: Vec<&(u32, RemovalReason)> = frame.losses.iter().collect();
     losses.sort_by_key(|(row, _)| *row);
     losses
 }

@@ -18,8 +18,9 @@ use super::tokens::{self, TokenTable, TokenWriter};
 use super::{Account, FileEntry, PartFolder, TableWriter};
 use crate::error::{Error, Result};
 use crate::matching::index_files;
+use crate::operation::CleaningBatch;
 use crate::profile::{ColumnSketch, RowSample};
-use crate::program::{Frame, Profiler, Program};
+use crate::program::{Profiler, Program};
 use crate::source::Source;
 use crate::spec::{OutputFormat, OutputSpec, Provenance};
 
@@ -237,7 +238,7 @@ impl PartWriter {
     }
 
     /// Adds a frame that has gone through the whole program.
-    pub fn write(&mut self, frame: &Frame) -> Result<()> {
+    pub fn write(&mut self, frame: &CleaningBatch) -> Result<()> {
         let plan = &self.plan;
         if let Some(flag) = frame.flags.iter().find(|flag| flag.fatal) {
             let row = flag.rows.first().copied().unwrap_or_default();
@@ -274,7 +275,7 @@ impl PartWriter {
     }
 
     /// The live rows of a frame, in the columns of the output.
-    fn clean_rows(&self, frame: &Frame) -> Result<RecordBatch> {
+    fn clean_rows(&self, frame: &CleaningBatch) -> Result<RecordBatch> {
         let mut columns: Vec<ArrayRef> = self
             .plan
             .program

@@ -22,7 +22,8 @@ use super::chunk::{PageCompressor, RunColumn, TextColumn};
 use super::file::{FileSink, OutputFile, PartFolder, at};
 use super::{FileEntry, part};
 use crate::error::Result;
-use crate::program::{ChangeSource, Program};
+use crate::operation::ChangeSource;
+use crate::program::Program;
 
 const SCHEMA: &str = "message provenance {
     required binary job_id (STRING);

@@ -13,7 +13,8 @@ use udfs::kernels::pii::token::TokenVault;
 use super::part::properties;
 use super::{FileEntry, Manifest, PartFolder, TableWriter};
 use crate::error::{Error, Result};
-use crate::program::{Frame, Program};
+use crate::operation::CleaningBatch;
+use crate::program::Program;
 use crate::spec::OutputFormat;
 use crate::storage::Place;
 
@@ -94,7 +95,7 @@ impl TokenWriter {
     }
 
     /// Adds the cells of a frame that became tokens.
-    pub(super) fn write(&mut self, frame: &Frame) -> Result<()> {
+    pub(super) fn write(&mut self, frame: &CleaningBatch) -> Result<()> {
         for (transformation, column, vault) in &self.table.sealed {
             let own = frame.changes.iter().filter(|change| {
                 (change.transformation, change.column) == (*transformation, *column)

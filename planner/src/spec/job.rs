@@ -58,7 +58,7 @@ pub struct SourceSpec {
     #[serde(default, skip_serializing_if = "is_default")]
     pub options: ReadOptions,
     /// What some locations are called in the output and in errors, by location. No part of a document: for
-    /// programs that put places in the stead of names of their own.
+    /// programs that resolve names of their own to locations.
     #[serde(skip)]
     pub shown_as: Vec<(String, String)>,
     /// Where the settings of the object store come from: `env:NAME` for the variables whose names

@@ -5,11 +5,11 @@ mod load;
 mod reference;
 
 pub use planner_base::{ByteSize, DocumentLimits, Secret};
+pub(crate) use planner_contract::PATTERNS;
 pub use planner_contract::{
     Bound, BusinessRule, CONDITION_BYTES, ColumnSpec, ColumnType, Columns, DatasetSpec, LengthRule,
     PATTERN_BYTES, PiiHashMethod, PiiStrategy, RangeRule, SchemaSpec,
 };
-pub(crate) use planner_contract::{PATTERNS, rule_regex};
 
 pub use job::{
     AsciiChar, CompressionSpec, JobSpec, Locations, OptionsSpec, OutputFormat, OutputSpec,

@@ -9,11 +9,11 @@ use udfs::kernels::cell::CellKernel;
 
 use super::Step;
 use super::text_op::{TextOp, Unreadable, clean_column};
+use crate::contract::Columns;
 use crate::error::{Error, Result};
-use crate::program::{
-    ChangeSource, ColumnSet, Frame, Layout, LayoutColumn, Learned, Need, Op, StepContext,
+use crate::operation::{
+    ChangeSource, CleaningBatch, ColumnSet, Layout, LayoutColumn, Learned, Need, Op, StepContext,
 };
-use crate::spec::Columns;
 
 /// Replaces a value by the nearest canonical value, if it is near enough and no other is as near.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -144,7 +144,7 @@ impl Op for LearnedCanonicalOp {
         Some(Need::Values(self.columns.clone()))
     }
 
-    fn apply(&self, frame: &mut Frame, learned: Option<&Learned>) -> Result<()> {
+    fn apply(&self, frame: &mut CleaningBatch, learned: Option<&Learned>) -> Result<()> {
         let Some(Learned::Values(values)) = learned else {
             return Err(Error::Bug("canonical values were not learned"));
         };

@@ -18,12 +18,12 @@ use udfs::kernels::number::{
 
 use super::Step;
 use super::normalize::{date_formats, number_format};
+use crate::contract::Columns;
 use crate::contract::ContractColumn;
 use crate::error::{Error, Result};
-use crate::program::{
-    ChangeSource, ColumnSet, Confidence, Frame, Layout, Learned, Op, StepContext, data_type,
+use crate::operation::{
+    ChangeSource, CleaningBatch, ColumnSet, Confidence, Layout, Learned, Op, StepContext, data_type,
 };
-use crate::spec::Columns;
 
 /// Gives columns the types of the contract. A cell that cannot be read as its type becomes null,
 /// with provenance; a cell in an ordinary notation of its value (`12`, `3.50`, `2024-01-31`,
@@ -100,7 +100,12 @@ impl Reader {
         })
     }
 
-    fn read(&self, array: &ArrayRef, target: &DataType, frame: &Frame) -> Result<ReadColumn> {
+    fn read(
+        &self,
+        array: &ArrayRef,
+        target: &DataType,
+        frame: &CleaningBatch,
+    ) -> Result<ReadColumn> {
         let text = cast(array, &DataType::Utf8View)?;
         let text = text
             .as_string_view_opt()
@@ -138,7 +143,7 @@ impl Reader {
 fn read_cells<T: ArrowPrimitiveType>(
     text: &StringViewArray,
     target: &DataType,
-    frame: &Frame,
+    frame: &CleaningBatch,
     parse: impl Fn(&str) -> Option<Parsed<T::Native>>,
 ) -> Result<ReadColumn> {
     let mut builder = PrimitiveBuilder::<T>::with_capacity(text.len());
@@ -170,7 +175,7 @@ fn read_cells<T: ArrowPrimitiveType>(
     })
 }
 
-fn read_booleans(text: &StringViewArray, frame: &Frame) -> ReadColumn {
+fn read_booleans(text: &StringViewArray, frame: &CleaningBatch) -> ReadColumn {
     let mut builder = BooleanBuilder::with_capacity(text.len());
     let (mut changed, mut invalid) = (Vec::new(), Vec::new());
     for row in 0..text.len() {
@@ -207,7 +212,7 @@ impl Op for CoerceOp {
         self.reads()
     }
 
-    fn apply(&self, frame: &mut Frame, _: Option<&Learned>) -> Result<()> {
+    fn apply(&self, frame: &mut CleaningBatch, _: Option<&Learned>) -> Result<()> {
         for (column, target, reader) in &self.columns {
             let before = Arc::clone(&frame.columns[*column]);
             let from_text = before.data_type() == &DataType::Utf8View;

@@ -4,11 +4,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Step;
+use crate::contract::Columns;
 use crate::error::{Error, Result};
-use crate::program::{
-    ColumnSet, Frame, Keep, KeyNeed, Layout, Learned, Loss, Need, Op, StepContext,
+use crate::operation::{
+    CleaningBatch, ColumnSet, Keep, KeyNeed, Layout, Learned, Need, Op, RemovalReason, StepContext,
 };
-use crate::spec::Columns;
 
 /// Removes rows that equal another in the given columns. Missing values equal one another.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -76,20 +76,20 @@ impl Op for DedupeOp {
         }))
     }
 
-    fn apply(&self, frame: &mut Frame, learned: Option<&Learned>) -> Result<()> {
+    fn apply(&self, frame: &mut CleaningBatch, learned: Option<&Learned>) -> Result<()> {
         let Some(Learned::Repeats(repeats)) = learned else {
             return Err(Error::Bug("duplicates were not learned"));
         };
         let found = repeats.among(frame.first_row, frame.rows());
         if !found.is_empty() {
             let losses = found.iter().map(|(row, survivor)| {
-                let loss = Loss::Duplicate {
+                let loss = RemovalReason::Duplicate {
                     transformation: self.transformation,
                     survivor: *survivor,
                 };
                 ((row - frame.first_row) as u32, loss)
             });
-            frame.lose(losses.collect());
+            frame.remove(losses.collect());
         }
         Ok(())
     }

@@ -11,12 +11,12 @@ use serde_json::Value;
 use udfs::kernels::row_hash::hash_rows;
 
 use super::Step;
+use crate::contract::Columns;
 use crate::error::{Error, Result};
-use crate::program::{
-    ChangeSource, ColumnFigures, ColumnSet, Confidence, Figure, FigureNeed, Frame, Layout,
+use crate::operation::{
+    ChangeSource, CleaningBatch, ColumnFigures, ColumnSet, Confidence, Figure, FigureNeed, Layout,
     LayoutColumn, Learned, Need, Op, StepContext, type_name,
 };
-use crate::spec::Columns;
 
 /// Fills missing values. The confidence of a filled cell is what the column allows: the share of
 /// the mode, or how near the values lie to their median or mean.
@@ -153,7 +153,7 @@ impl Impute {
 }
 
 /// Rows of a column that are live and have no value.
-fn missing_rows(frame: &Frame, column: usize) -> Vec<u32> {
+fn missing_rows(frame: &CleaningBatch, column: usize) -> Vec<u32> {
     let array = &frame.columns[column];
     if array.null_count() == 0 {
         return Vec::new();
@@ -178,7 +178,7 @@ impl Op for FillOp {
         self.reads()
     }
 
-    fn apply(&self, frame: &mut Frame, _: Option<&Learned>) -> Result<()> {
+    fn apply(&self, frame: &mut CleaningBatch, _: Option<&Learned>) -> Result<()> {
         for (column, value) in &self.columns {
             let rows = missing_rows(frame, *column);
             let fills: Vec<&ArrayRef> = vec![value; rows.len()];
@@ -220,7 +220,7 @@ impl Op for ImputeOp {
         Some(Need::Figures(self.need.clone()))
     }
 
-    fn apply(&self, frame: &mut Frame, learned: Option<&Learned>) -> Result<()> {
+    fn apply(&self, frame: &mut CleaningBatch, learned: Option<&Learned>) -> Result<()> {
         let Some(Learned::Figures(figures)) = learned else {
             return Err(Error::Bug("the figures of a column were not learned"));
         };
@@ -245,7 +245,7 @@ impl Op for ImputeOp {
 impl ImputeOp {
     fn fill_column(
         &self,
-        frame: &mut Frame,
+        frame: &mut CleaningBatch,
         column: usize,
         figures: &ColumnFigures,
         groups: &[u128],
@@ -271,7 +271,7 @@ impl ImputeOp {
 
 /// Puts one value each at `rows` of a column.
 fn fill(
-    frame: &mut Frame,
+    frame: &mut CleaningBatch,
     transformation: u16,
     column: usize,
     rows: Vec<u32>,

@@ -7,12 +7,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Step;
+use crate::contract::Columns;
 use crate::contract::MissingValues;
 use crate::error::{Error, Result};
-use crate::program::{
-    ChangeSource, ColumnSet, Confidence, Frame, Layout, Learned, Op, StepContext, null_rows,
+use crate::operation::{
+    ChangeSource, CleaningBatch, ColumnSet, Confidence, Layout, Learned, Op, StepContext, null_rows,
 };
-use crate::spec::Columns;
 
 /// Sets cells to null whose trimmed text is one of the contract's `missing_values`. Every job
 /// begins with it, whether its steps name it or not. An empty cell counts as missing already, so
@@ -63,7 +63,7 @@ impl Op for NullMissingOp {
         self.reads()
     }
 
-    fn apply(&self, frame: &mut Frame, _: Option<&Learned>) -> Result<()> {
+    fn apply(&self, frame: &mut CleaningBatch, _: Option<&Learned>) -> Result<()> {
         for column in &self.columns {
             let array = Arc::clone(&frame.columns[*column]);
             let texts = array

@@ -34,7 +34,7 @@ pub use pii::Pii;
 pub use rules::{OnViolation, RowRule, Rules};
 
 use crate::error::Result;
-use crate::program::{Layout, Op, StepContext};
+use crate::operation::{Layout, Op, StepContext};
 
 /// A cleaning step.
 pub trait Step {

@@ -8,21 +8,21 @@ use serde::{Deserialize, Serialize};
 use udfs::kernels::shingle::Shingling;
 
 use super::Step;
+use crate::contract::{ColumnType, Columns};
 use crate::error::{Error, Result};
 use crate::matching::{
     IndexNeed, IndexedRows, KeepMatch, MatchedRow, MatchingNeed, MergeNeed, Method,
 };
-use crate::program::{
-    ColumnSet, Frame, Layout, LayoutColumn, Learned, Loss, Need, Op, StepContext,
+use crate::operation::{
+    CleaningBatch, ColumnSet, Layout, LayoutColumn, Learned, Need, Op, RemovalReason, StepContext,
 };
-use crate::spec::{ColumnType, Columns};
 
 /// Similarity of texts from which rows match, where none is given.
 const TEXT_THRESHOLD: f64 = 0.85;
 
-/// Removes rows that are nearly the same as another. Rows meet by MinHash LSH, without rules; each
+/// Removes rows that are nearly the same as another. Candidate pairs come from MinHash-LSH blocking, without rules; each
 /// pair is compared, and clusters are kept only where their rows agree on the whole. Missing values
-/// tell nothing. `clusters/` of the output lists every cluster, the report tells how they were found.
+/// carry no weight. `clusters/` of the output lists every cluster, the report says how they were found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NearDedupe {
@@ -343,7 +343,7 @@ impl Op for NearDedupeOp {
         self.stage == Stage::Matches
     }
 
-    fn leads(&self) -> bool {
+    fn is_prerequisite(&self) -> bool {
         matches!(self.stage, Stage::Sample | Stage::Candidates)
     }
 
@@ -360,7 +360,7 @@ impl Op for NearDedupeOp {
         })
     }
 
-    fn apply(&self, frame: &mut Frame, learned: Option<&Learned>) -> Result<()> {
+    fn apply(&self, frame: &mut CleaningBatch, learned: Option<&Learned>) -> Result<()> {
         match learned {
             Some(Learned::KeyPlan(plan)) if self.stage == Stage::Sample => {
                 frame.key_plan = Some(Arc::clone(plan));
@@ -371,7 +371,7 @@ impl Op for NearDedupeOp {
                 Ok(())
             }
             // What it leads to is known.
-            None if self.leads() => Ok(()),
+            None if self.is_prerequisite() => Ok(()),
             Some(Learned::Matches(matches)) if self.stage == Stage::Matches => {
                 frame.candidates = None;
                 self.remove(frame, matches.among(frame.first_row, frame.rows()));
@@ -394,7 +394,7 @@ impl Op for NearDedupeOp {
 
 impl NearDedupeOp {
     /// Takes rows out that are of the same thing as one that stays.
-    fn remove(&self, frame: &mut Frame, found: &[MatchedRow]) {
+    fn remove(&self, frame: &mut CleaningBatch, found: &[MatchedRow]) {
         if found.is_empty() {
             return;
         }
@@ -404,13 +404,13 @@ impl NearDedupeOp {
             .iter()
             .filter(|matched| matched.row != matched.survivor);
         let losses = removed.map(|matched| {
-            let loss = Loss::NearDuplicate {
+            let loss = RemovalReason::NearDuplicate {
                 transformation: self.transformation,
                 survivor: matched.survivor,
                 score: matched.score,
             };
             ((matched.row - frame.first_row) as u32, loss)
         });
-        frame.lose(losses.collect());
+        frame.remove(losses.collect());
     }
 }

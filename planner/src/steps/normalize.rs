@@ -16,10 +16,10 @@ use udfs::kernels::url::NormalizeUrl;
 
 use super::Step;
 use super::text_op::{TextOp, Unreadable};
+use crate::contract::Columns;
 use crate::contract::ContractColumn;
 use crate::error::{Error, Result};
-use crate::program::{ChangeSource, Layout, LayoutColumn, Op, StepContext};
-use crate::spec::Columns;
+use crate::operation::{ChangeSource, Layout, LayoutColumn, Op, StepContext};
 
 /// Brings values that can be written in many ways to one notation. A cell that cannot be read
 /// becomes null, with provenance.

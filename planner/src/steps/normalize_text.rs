@@ -9,9 +9,9 @@ use udfs::kernels::text;
 
 use super::Step;
 use super::text_op::{TextOp, Unreadable};
+use crate::contract::Columns;
 use crate::error::Result;
-use crate::program::{ChangeSource, Layout, Op, StepContext};
-use crate::spec::Columns;
+use crate::operation::{ChangeSource, Layout, Op, StepContext};
 
 /// Brings text to one form: trimmed, runs of white space collapsed, Unicode normalised (UAX #15).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -122,7 +122,7 @@ impl Step for NormalizeText {
         "{type: normalize_text, columns: [full_name, address], case: lower, unicode: nfc}";
 
     fn compile(&self, layout: &mut Layout, context: &StepContext<'_>) -> Result<Vec<Box<dyn Op>>> {
-        let fits = |column: &crate::program::LayoutColumn| column.is_text();
+        let fits = |column: &crate::operation::LayoutColumn| column.is_text();
         let columns = layout.select(&self.columns, &context.field, fits, "text")?;
         let kernel: Arc<dyn CellKernel> = Arc::new(self.kernel());
         let columns = columns

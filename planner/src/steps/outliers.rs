@@ -6,13 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Step;
+use crate::contract::Columns;
 use crate::error::{Error, Result};
 use crate::learn::{Quantity, quantities, quantity_array};
-use crate::program::{
-    ChangeSource, ColumnSet, Confidence, Figure, FigureNeed, Flag, Frame, GroupFigures, Layout,
-    Learned, Need, Op, StepContext,
+use crate::operation::{
+    ChangeSource, CleaningBatch, ColumnSet, Confidence, Figure, FigureNeed, Flag, GroupFigures,
+    Layout, Learned, Need, Op, StepContext,
 };
-use crate::spec::Columns;
 
 /// Finds values far from the others of their column. The confidence of a fix is a half at the
 /// fence and rises with the distance from it.
@@ -151,7 +151,7 @@ impl Op for OutlierOp {
         }))
     }
 
-    fn apply(&self, frame: &mut Frame, learned: Option<&Learned>) -> Result<()> {
+    fn apply(&self, frame: &mut CleaningBatch, learned: Option<&Learned>) -> Result<()> {
         let Some(Learned::Figures(figures)) = learned else {
             return Err(Error::Bug("the spread of a column was not learned"));
         };
@@ -199,7 +199,7 @@ impl Op for OutlierOp {
 impl OutlierOp {
     fn clip(
         &self,
-        frame: &mut Frame,
+        frame: &mut CleaningBatch,
         column: usize,
         rows: Vec<u32>,
         fences: &[(f64, bool)],

@@ -15,11 +15,12 @@ use udfs::kernels::pii::token::TokenVault;
 
 use super::Step;
 use super::text_op::{Unreadable, clean_column};
+use crate::contract::{Columns, PiiHashMethod, PiiStrategy};
 use crate::error::{Error, Result};
-use crate::program::{
-    ChangeSource, ColumnSet, Confidence, Frame, Layout, LayoutColumn, Learned, Op, StepContext,
+use crate::operation::{
+    ChangeSource, CleaningBatch, ColumnSet, Confidence, Layout, LayoutColumn, Learned, Op,
+    StepContext,
 };
-use crate::spec::{Columns, PiiHashMethod, PiiStrategy};
 
 /// Applies the contract's strategies to the columns with personal data. A job whose contract asks
 /// for one and whose steps do not name this one ends with it.
@@ -160,7 +161,7 @@ impl Op for PiiOp {
         tokens.collect()
     }
 
-    fn apply(&self, frame: &mut Frame, _: Option<&Learned>) -> Result<()> {
+    fn apply(&self, frame: &mut CleaningBatch, _: Option<&Learned>) -> Result<()> {
         for (column, hiding) in &self.columns {
             let text = cast(&frame.columns[*column], &DataType::Utf8View)?;
             match hiding {

@@ -7,7 +7,7 @@ use arrow::array::AsArray;
 use udfs::kernels::cell::{CellKernel, CleanedColumn, clean_cells};
 
 use crate::error::{Error, Result};
-use crate::program::{ChangeSource, ColumnSet, Confidence, Frame, Learned, Op};
+use crate::operation::{ChangeSource, CleaningBatch, ColumnSet, Confidence, Learned, Op};
 
 /// What becomes of a cell that the kernel cannot read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Op for TextOp {
         self.reads()
     }
 
-    fn apply(&self, frame: &mut Frame, _: Option<&Learned>) -> Result<()> {
+    fn apply(&self, frame: &mut CleaningBatch, _: Option<&Learned>) -> Result<()> {
         for (column, kernel) in &self.columns {
             clean_column(
                 frame,
@@ -59,7 +59,7 @@ impl Op for TextOp {
 
 /// Runs a kernel over one text column of a frame.
 pub(super) fn clean_column(
-    frame: &mut Frame,
+    frame: &mut CleaningBatch,
     transformation: u16,
     column: usize,
     kernel: &dyn CellKernel,

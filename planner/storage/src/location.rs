@@ -42,7 +42,7 @@ impl WebAddress {
     }
 }
 
-/// Why a location cannot be had.
+/// Why a location is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LocationError {
     /// It is not a location.

@@ -27,7 +27,7 @@ use super::grpc::{ClusterService, Server};
 use super::stages::WatchedJobs;
 use super::watch::ClusterWatch;
 
-/// Time between two signs of life of a connection, and for which the other side may be silent.
+/// Keep-alive interval of a connection, and its timeout.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// What can go wrong with a scheduler.

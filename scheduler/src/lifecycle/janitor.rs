@@ -15,10 +15,10 @@ use crate::audit::AuditTrail;
 use crate::metadata::{MetadataError, MetadataStore, Reaped};
 use crate::storage::Store;
 
-/// Time between two looks for lost workers.
+/// Interval at which expired leases are reaped.
 const REAP_EVERY: Duration = Duration::from_secs(2);
 
-/// Time between two looks for what dead attempts left.
+/// Interval at which files of dead attempts are removed.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
 /// Time for which a job waits for uploads, unless it has a deadline.
@@ -58,7 +58,7 @@ impl Janitor {
                     }
                     self.wake.notify_one();
                 }
-                Err(error) => warn!(%error, "nobody looked for lost workers"),
+                Err(error) => warn!(%error, "failed to reap expired leases"),
             }
             match self.metadata.give_up_pending(PENDING.as_secs_f64()).await {
                 Ok(late) => {

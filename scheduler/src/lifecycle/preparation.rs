@@ -52,7 +52,7 @@ impl Preparation {
         let spec = JobSpec::from_value(job.spec.clone(), "spec")?;
         let owner = owner(&self.metadata, job.tenant_id).await?;
         let locations = self.sources.of(&owner.name);
-        let locations = locations.map_err(|error| planner::Error::Elsewhere {
+        let locations = locations.map_err(|error| planner::Error::Remote {
             kind: planner::ErrorKind::Invalid,
             message: format!("source.location: {error}"),
         })?;
@@ -93,7 +93,7 @@ fn admission(metadata: MetadataStore, fence: Fence) -> Admission {
         Box::pin(async move {
             let reserved = reserving.await;
             let reserved = reserved.map_err(|_| planner::Error::Bug("a reservation panicked"))?;
-            reserved.map_err(|error| planner::Error::Elsewhere {
+            reserved.map_err(|error| planner::Error::Remote {
                 kind: match &error {
                     MetadataError::QuotaSpent { .. } => planner::ErrorKind::Refused,
                     error if error.is_transient() => planner::ErrorKind::Unavailable,
@@ -108,7 +108,7 @@ fn admission(metadata: MetadataStore, fence: Fence) -> Admission {
 /// The tenant of a job, by the name that its keys are derived with.
 async fn owner(metadata: &MetadataStore, id: Uuid) -> planner::Result<Owner> {
     let tenant = metadata.find_tenant(&id.to_string()).await;
-    let tenant = tenant.map_err(|error| planner::Error::Elsewhere {
+    let tenant = tenant.map_err(|error| planner::Error::Remote {
         kind: planner::ErrorKind::Unavailable,
         message: error.to_string(),
     })?;
@@ -126,14 +126,14 @@ async fn resolve(
     tenant: Uuid,
     (mut spec, mut locations): (JobSpec, LocationPolicy),
 ) -> planner::Result<(JobSpec, LocationPolicy)> {
-    let unavailable = |error: MetadataError| planner::Error::Elsewhere {
+    let unavailable = |error: MetadataError| planner::Error::Remote {
         kind: match error.is_transient() {
             true => planner::ErrorKind::Unavailable,
             false => planner::ErrorKind::Bug,
         },
         message: error.to_string(),
     };
-    let missing = |message: String| planner::Error::Elsewhere {
+    let missing = |message: String| planner::Error::Remote {
         kind: planner::ErrorKind::NotFound,
         message,
     };

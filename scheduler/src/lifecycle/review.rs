@@ -41,7 +41,7 @@ pub(super) struct Earlier {
 }
 
 fn lost(message: &str) -> planner::Error {
-    planner::Error::Elsewhere {
+    planner::Error::Remote {
         kind: planner::ErrorKind::NotFound,
         message: message.to_owned(),
     }
@@ -54,7 +54,7 @@ impl Earlier {
         claimed: &Job,
         of: Uuid,
     ) -> planner::Result<Self> {
-        let unavailable = |error: crate::metadata::MetadataError| planner::Error::Elsewhere {
+        let unavailable = |error: crate::metadata::MetadataError| planner::Error::Remote {
             kind: match error.is_transient() {
                 true => planner::ErrorKind::Unavailable,
                 false => planner::ErrorKind::Bug,

@@ -32,7 +32,7 @@ use crate::metadata::{Claim, Ending, Fence, JobStatus, MetadataError, MetadataSt
 use crate::storage::Store;
 use crate::vault::Vault;
 
-/// Time between two looks at a job that runs.
+/// Poll interval of a running job.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Time for which an idle worker waits, unless it is woken.
@@ -445,9 +445,9 @@ impl Workers {
                         progress.cancel();
                     }
                     Ok(Err(error)) => {
-                        warn!(%error, "a lease was not prolonged")
+                        warn!(%error, "failed to renew a lease")
                     }
-                    Err(_) => warn!("a lease was not prolonged in time"),
+                    Err(_) => warn!("failed to renew a lease in time"),
                 }
             }
             if Instant::now() >= lease_ends && stop != Some(Stop::Lost) {

@@ -24,7 +24,7 @@ pub struct Connections {
     pub busy: usize,
     /// Those that nobody uses.
     pub idle: usize,
-    /// As many as there may be.
+    /// Maximum pool size.
     pub most: u32,
 }
 
@@ -75,12 +75,12 @@ pub trait Transaction: Send {
         rows: &mut (dyn Iterator<Item = Vec<Param>> + Send),
     ) -> Result<u64>;
 
-    /// Makes everything last. An error may leave open whether it did.
+    /// Commits the transaction. After an error it may or may not be committed.
     async fn commit(self: Box<Self>) -> Result<()>;
 }
 
 impl dyn Transaction + '_ {
-    /// The row that there may be.
+    /// Returns the first row, if any.
     pub(super) async fn optional(
         &mut self,
         statement: &'static str,

@@ -53,7 +53,7 @@ pub use tenants::{Limits, Tenant, Usage};
 pub use uploads::{Upload, UploadPart};
 pub use users::User;
 
-/// Where the metadata lies.
+/// Handle to the metadata database.
 #[derive(Debug, Clone)]
 pub struct MetadataStore {
     database: Arc<dyn Database>,

@@ -93,7 +93,7 @@ async fn storage_left(
 }
 
 impl MetadataStore {
-    /// Reserves the rows of a job that were counted, in the stead of those that were estimated.
+    /// Reserves the rows of a job that were counted, instead of those that were estimated.
     ///
     /// # Errors
     /// [`MetadataError::QuotaSpent`] when the tenant cannot have as many, [`MetadataError::Fenced`] when the job is not

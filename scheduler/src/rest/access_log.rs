@@ -1,4 +1,4 @@
-//! What is told of each request: a span, metrics, and in the log who asked for what and how it ended. Refusals are
+//! Request tracing, metrics and access log: who asked for what, and how it ended. Refusals are
 //! told of by default, what went well at the level `debug`. Neither parameters nor what a problem says in words is in
 //! it, for both may hold values of data.
 

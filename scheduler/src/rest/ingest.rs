@@ -46,7 +46,7 @@ pub(crate) struct IngestForm {
     /// A job spec without `source` and `output`, in JSON or YAML.
     #[schema(nullable = false)]
     spec: Option<String>,
-    /// Names of rules of the tenant, separated by commas: each is laid under the spec.
+    /// Names of rules of the tenant, separated by commas: each is merged beneath the spec.
     #[schema(nullable = false)]
     rules: Option<String>,
 }

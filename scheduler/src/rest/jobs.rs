@@ -24,7 +24,7 @@ use crate::access::Caller;
 use crate::lifecycle::{JobFailure, job_ended};
 use crate::metadata::{CancelOutcome, Job, JobFilter, JobStatus, MetadataError};
 
-/// Time between two looks at a job that somebody watches.
+/// Poll interval of a job that a client watches.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// How far a job is.

@@ -79,7 +79,7 @@ impl Vault {
         let mut ring = None;
         while let Some(some) = receiver.recv().await {
             let kept = self.keep(owner, &mut ring, job, some).await;
-            kept.map_err(|error| planner::Error::Elsewhere {
+            kept.map_err(|error| planner::Error::Remote {
                 kind: match error.is_transient() {
                     true => planner::ErrorKind::Unavailable,
                     false => planner::ErrorKind::Invalid,

@@ -61,7 +61,7 @@ const MOST_STREAMS: u32 = 128;
 /// Bytes of the headers of a call.
 const HEADER_BYTES: u32 = 16 << 10;
 
-/// Time between two looks at whether the logins of all sessions still hold.
+/// Interval at which the logins of all sessions are checked again.
 const WATCH_PERIOD: Duration = Duration::from_millis(500);
 
 /// Files that prove who the server is.

@@ -30,7 +30,7 @@ use crate::error::{Error, Result};
 /// Batches of a partition that wait for their reader.
 const AHEAD: usize = 32;
 
-/// Time between two looks at whether somebody has cancelled.
+/// Poll interval for cancellation.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The rows of a plan, its partitions one after the other.

@@ -10,8 +10,8 @@ use futures::TryStreamExt;
 
 use super::*;
 use crate::matching::{EarlierIndex, IndexHead, Meeting};
+use crate::operation::{Keep, RepeatsFiles, Splits};
 use crate::operators::{BucketSum, SumOrder, scan_splits};
-use crate::program::{Keep, RepeatsFiles, Splits};
 use crate::run::{JobRun, discover, open_source};
 use crate::session::session;
 use crate::sink::{PartFolder, SinkOrder};
@@ -48,14 +48,14 @@ fn job(folder: &Path, spec: &str) -> (JobRun, Arc<Source>) {
     (run, source)
 }
 
-fn recipe(run: &JobRun, source: &Arc<Source>) -> Recipe {
+fn recipe(run: &JobRun, source: &Arc<Source>) -> PlanSpec {
     let progress = &run.progress;
     let contract = discover(source, &run.spec.dataset, 1, false, progress).unwrap();
     let types = source.columns.iter().map(|c| c.data_type.clone());
-    Recipe::new(run.spec.clone(), contract, types.collect())
+    PlanSpec::new(run.spec.clone(), contract, types.collect())
 }
 
-fn pass_state(recipe: Recipe, source: &Source, known: Vec<Known>) -> Arc<PassState> {
+fn pass_state(recipe: PlanSpec, source: &Source, known: Vec<Known>) -> Arc<PassState> {
     Arc::new(PassState {
         recipe: Arc::new(recipe),
         pass: 0,
@@ -65,7 +65,7 @@ fn pass_state(recipe: Recipe, source: &Source, known: Vec<Known>) -> Arc<PassSta
         first_row_id: 77,
         profile_sample: RowSample::of(source.total_rows, 100, 7),
         figure_sample: Some(RowSample::of(source.total_rows, 50, 8)),
-        elsewhere: true,
+        remote: true,
         progress: Arc::default(),
     })
 }

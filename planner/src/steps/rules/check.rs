@@ -9,10 +9,10 @@ use hashbrown::HashSet;
 use regex::Regex;
 
 use super::condition::Condition;
+use crate::contract::{Bound, BusinessRule, RangeRule, rule_regex};
 use crate::error::{Error, Result};
 use crate::learn::{Quantity, quantities};
-use crate::program::{Frame, Layout, StepContext, type_name};
-use crate::spec::{Bound, BusinessRule, RangeRule, rule_regex};
+use crate::operation::{CleaningBatch, Layout, StepContext, type_name};
 
 /// One rule on one column.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl RuleCheck {
     }
 
     /// Live rows that break the rule.
-    pub(super) fn broken(&self, frame: &Frame) -> Result<Vec<u32>> {
+    pub(super) fn broken(&self, frame: &CleaningBatch) -> Result<Vec<u32>> {
         let array = &frame.columns[self.column];
         let broken: Vec<u32> = match &self.test {
             Test::NotNull => (0..array.len() as u32)

@@ -11,10 +11,10 @@ use datafusion::logical_expr::ExprSchemable;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 
+use crate::contract::CONDITION_BYTES;
 use crate::error::Result;
-use crate::program::{Frame, Layout};
+use crate::operation::{CleaningBatch, Layout};
 use crate::session::session;
-use crate::spec::CONDITION_BYTES;
 
 /// The function that reads secrets.
 const READS_SECRETS: &str = "pii_hash";
@@ -67,7 +67,7 @@ impl Condition {
     }
 
     /// Rows for which the condition is false. A row that it cannot judge does not break it.
-    pub(super) fn broken(&self, frame: &Frame) -> Result<Vec<u32>> {
+    pub(super) fn broken(&self, frame: &CleaningBatch) -> Result<Vec<u32>> {
         let options = RecordBatchOptions::new().with_row_count(Some(frame.rows()));
         let read = self.columns.iter();
         let columns = read.map(|column| Arc::clone(&frame.columns[*column]));

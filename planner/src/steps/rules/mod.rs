@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use self::check::RuleCheck;
 use super::Step;
+use crate::contract::{BusinessRule, Columns};
 use crate::error::{Error, Result};
-use crate::program::{
-    ColumnSet, Confidence, Flag, Frame, Keep, KeyNeed, Layout, Learned, Loss, Need, Op, StepContext,
+use crate::operation::{
+    CleaningBatch, ColumnSet, Confidence, Flag, Keep, KeyNeed, Layout, Learned, Need, Op,
+    RemovalReason, StepContext,
 };
-use crate::spec::{BusinessRule, Columns};
 
 /// Checks the contract's business rules, and those given here. Rules are applied one after
 /// another, column by column, those of `unique` last; a missing value breaks only `not_null`.
@@ -109,7 +110,7 @@ impl OnViolation {
     /// Applies the action to rows of a frame that break a rule.
     fn act(
         self,
-        frame: &mut Frame,
+        frame: &mut CleaningBatch,
         transformation: u16,
         column: usize,
         rule: &'static str,
@@ -144,12 +145,12 @@ impl OnViolation {
                 frame.set_null(transformation, column, present, Confidence::All(1.0))?;
             }
             Self::Quarantine => {
-                let loss = Loss::Violation {
+                let loss = RemovalReason::Violation {
                     transformation,
                     column,
                     rule,
                 };
-                frame.lose(rows.into_iter().map(|row| (row, loss.clone())).collect());
+                frame.remove(rows.into_iter().map(|row| (row, loss.clone())).collect());
             }
         }
         Ok(())
@@ -180,7 +181,7 @@ impl Op for RuleOp {
         self.action == OnViolation::Quarantine
     }
 
-    fn apply(&self, frame: &mut Frame, _: Option<&Learned>) -> Result<()> {
+    fn apply(&self, frame: &mut CleaningBatch, _: Option<&Learned>) -> Result<()> {
         for check in &self.checks {
             let broken = check.broken(frame)?;
             self.action.act(
@@ -227,7 +228,7 @@ impl Op for UniqueOp {
         }))
     }
 
-    fn apply(&self, frame: &mut Frame, learned: Option<&Learned>) -> Result<()> {
+    fn apply(&self, frame: &mut CleaningBatch, learned: Option<&Learned>) -> Result<()> {
         let Some(Learned::Repeats(repeats)) = learned else {
             return Err(Error::Bug("repeated values were not learned"));
         };

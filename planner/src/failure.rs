@@ -8,7 +8,6 @@ use ballista_core::error::BallistaError;
 use datafusion::error::DataFusionError;
 use serde::{Deserialize, Serialize};
 
-use super::ClusterAddress;
 use crate::error::{Error, ErrorKind};
 
 /// What an envelope begins with.
@@ -62,14 +61,14 @@ pub(crate) fn tell(error: Error) -> DataFusionError {
 }
 
 /// A failure of a job as Ballista tells it.
-pub(super) fn cluster_failure(text: &str) -> Error {
+pub(crate) fn cluster_failure(text: &str) -> Error {
     let told = text.find(MARK).and_then(|start| {
         let json = &text[start + MARK.len()..];
         let mut documents = serde_json::Deserializer::from_str(json).into_iter::<Told>();
         documents.next()?.ok()
     });
     match told {
-        Some(told) => Error::Elsewhere {
+        Some(told) => Error::Remote {
             kind: told.kind,
             message: told.message,
         },
@@ -78,17 +77,6 @@ pub(super) fn cluster_failure(text: &str) -> Error {
             problem: text.split_whitespace().collect::<Vec<_>>().join(" "),
         },
     }
-}
-
-/// A scheduler that cannot be asked.
-pub(super) fn unreachable(address: &ClusterAddress, cause: &dyn std::error::Error) -> Error {
-    let mut problem = format!("{address} does not answer: {cause}");
-    let mut source = cause.source();
-    while let Some(cause) = source {
-        problem.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    Error::Cluster { problem }
 }
 
 #[cfg(test)]
@@ -120,7 +108,7 @@ mod tests {
             assert_eq!(task.retryable, again, "{task:?}");
             let text = format!("Job failed due to stage 1 failed: {}\n", task.error);
             match cluster_failure(&text) {
-                Error::Elsewhere {
+                Error::Remote {
                     kind: k,
                     message: m,
                 } => assert_eq!((k, m), (kind, message)),

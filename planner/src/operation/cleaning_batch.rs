@@ -81,7 +81,7 @@ pub struct Change {
 
 /// Why a row is not in the cleaned data.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Loss {
+pub enum RemovalReason {
     /// The source could not read the row.
     Unreadable {
         /// What is wrong with it.
@@ -142,7 +142,7 @@ pub struct Origin {
 
 /// A batch of consecutive rows on its way through the steps.
 #[derive(Debug, Clone)]
-pub struct Frame {
+pub struct CleaningBatch {
     /// Row id of the first row; the others follow without a gap.
     pub first_row: u64,
     /// Every column of the source, in source order.
@@ -156,7 +156,7 @@ pub struct Frame {
     /// What was changed, in the order of the operations.
     pub changes: Vec<Change>,
     /// What became of the rows that are not live, by row.
-    pub losses: Vec<(u32, Loss)>,
+    pub losses: Vec<(u32, RemovalReason)>,
     /// Rows that break a rule and stay.
     pub flags: Vec<Flag>,
     /// Cells that could not be read, by transformation and column.
@@ -175,7 +175,7 @@ pub struct Frame {
     pub origin: Origin,
 }
 
-impl Frame {
+impl CleaningBatch {
     /// A frame of raw rows; `bad` and `raw` hold the reason and the text of unreadable ones.
     pub fn new(
         first_row: u64,
@@ -204,13 +204,13 @@ impl Frame {
         };
         if bad.null_count() < bad.len() {
             let losses = (0..rows).filter(|row| bad.is_valid(*row)).map(|row| {
-                let loss = Loss::Unreadable {
+                let loss = RemovalReason::Unreadable {
                     reason: bad.value(row).to_owned(),
                     raw: raw.value(row).to_owned(),
                 };
                 (row as u32, loss)
             });
-            frame.lose(losses.collect());
+            frame.remove(losses.collect());
         }
         frame
     }
@@ -227,7 +227,9 @@ impl Frame {
             change.from.iter_mut().for_each(outside);
         }
         for (_, loss) in &mut self.losses {
-            if let Loss::Duplicate { survivor, .. } | Loss::NearDuplicate { survivor, .. } = loss {
+            if let RemovalReason::Duplicate { survivor, .. }
+            | RemovalReason::NearDuplicate { survivor, .. } = loss
+            {
                 outside(survivor);
             }
         }
@@ -264,7 +266,7 @@ impl Frame {
     }
 
     /// Takes rows out of the frame's live ones; rows that are not live stay as they were lost first.
-    pub fn lose(&mut self, losses: Vec<(u32, Loss)>) {
+    pub fn remove(&mut self, losses: Vec<(u32, RemovalReason)>) {
         let mut mask: Vec<bool> = (0..self.rows).map(|row| self.is_live(row)).collect();
         for (row, loss) in losses {
             if std::mem::replace(&mut mask[row as usize], false) {

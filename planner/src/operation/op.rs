@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use udfs::kernels::pii::token::TokenVault;
 
-use super::{Frame, Learned, Need};
+use super::{CleaningBatch, Learned, Need};
 use crate::error::Result;
 
 /// Columns by their number in the source.
@@ -78,9 +78,8 @@ pub trait Op: Debug + Send + Sync {
         None
     }
 
-    /// Whether it only prepares what the operation behind it learns, which so waits until this one is
-    /// known, and has it applied in its own pass.
-    fn leads(&self) -> bool {
+    /// Whether the next operation's statistics depend on this operation's result.
+    fn is_prerequisite(&self) -> bool {
         false
     }
 
@@ -90,7 +89,7 @@ pub trait Op: Debug + Send + Sync {
     }
 
     /// Applies the operation. `learned` is the answer to [`Op::need`].
-    fn apply(&self, frame: &mut Frame, learned: Option<&Learned>) -> Result<()>;
+    fn apply(&self, frame: &mut CleaningBatch, learned: Option<&Learned>) -> Result<()>;
 }
 
 /// An operation in a program, with the transformation it belongs to.

@@ -162,7 +162,7 @@ impl RepeatsFiles {
         folder.join(&format!("op-{op}-bucket-{bucket:03}.arrow"))
     }
 
-    /// Writes the repeats of one bucket. Twins of a task write the same file.
+    /// Writes the repeats of one bucket. Attempts of a task write the same file.
     pub fn write(
         folder: &Place,
         (op, bucket): (usize, u16),

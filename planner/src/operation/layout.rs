@@ -3,8 +3,8 @@
 use arrow::datatypes::{DataType, TimeUnit};
 
 use crate::contract::ContractColumn;
+use crate::contract::{ColumnType, Columns};
 use crate::error::{Error, Result};
-use crate::spec::{ColumnType, Columns};
 
 /// The columns as the next step finds them, while a program is compiled.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use crate::spec::JobSpec;
 /// A job, its contract and the types of its columns: the same recipe gives the same program in
 /// every process. A program holds secrets; a recipe names them.
 #[derive(Debug)]
-pub struct Recipe {
+pub struct PlanSpec {
     /// The spec.
     pub job: JobSpec,
     /// The contract, complete.
@@ -24,7 +24,7 @@ pub struct Recipe {
     program: OnceLock<Arc<Program>>,
 }
 
-impl Recipe {
+impl PlanSpec {
     /// A recipe. Nothing is compiled, and no secret looked up, before the program is asked for.
     pub fn new(job: JobSpec, contract: Contract, types: Vec<DataType>) -> Self {
         Self {
@@ -44,6 +44,11 @@ impl Recipe {
             program: OnceLock::new(),
             ..self
         }
+    }
+
+    /// The program, where it has been compiled.
+    pub(crate) fn compiled(&self) -> Option<&Program> {
+        self.program.get().map(Arc::as_ref)
     }
 
     /// The program, compiled when it is first asked for.

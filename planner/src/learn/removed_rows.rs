@@ -2,9 +2,9 @@
 
 /// Row ids, ascending.
 #[derive(Debug, Clone, Default)]
-pub struct GoneRows(Vec<u64>);
+pub struct RemovedRows(Vec<u64>);
 
-impl GoneRows {
+impl RemovedRows {
     /// Adds rows that leave.
     pub fn extend(&mut self, rows: impl IntoIterator<Item = u64>) {
         self.0.extend(rows);
@@ -13,8 +13,8 @@ impl GoneRows {
     }
 
     /// Looks rows up in ascending order.
-    pub fn cursor(&self) -> GoneCursor<'_> {
-        GoneCursor {
+    pub fn cursor(&self) -> RemovedCursor<'_> {
+        RemovedCursor {
             rows: &self.0,
             next: 0,
         }
@@ -23,12 +23,12 @@ impl GoneRows {
 
 /// A place among rows that leave. Asking for a smaller row than before begins again.
 #[derive(Debug)]
-pub struct GoneCursor<'a> {
+pub struct RemovedCursor<'a> {
     rows: &'a [u64],
     next: usize,
 }
 
-impl GoneCursor<'_> {
+impl RemovedCursor<'_> {
     /// Whether the row leaves.
     pub fn contains(&mut self, row: u64) -> bool {
         if self.next > 0 && self.rows[self.next - 1] >= row {
