@@ -1,12 +1,13 @@
 //! The parsers that strangers reach, as functions of some bytes.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use planner::source::{ContentLimits, DecompressedLimit, Source, SourceOptions};
 use planner::spec::{DocumentLimits, JobSpec};
 use planner::storage::{LocationPolicy, Place};
+use rustix::time::{ClockId, clock_gettime};
 use sql::{Engine, EngineOptions, Identity, Session};
 
 use super::memory::peak_of;
@@ -80,7 +81,7 @@ impl Target {
 /// What an input took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
-    /// Time from beginning to end.
+    /// Processor time of the process, which does not grow with what else the machine does.
     pub time: Duration,
     /// The most bytes that were held.
     pub held: usize,
@@ -145,11 +146,17 @@ impl Parsers {
     }
 }
 
+/// The processor time that this process has taken.
+fn processor_time() -> Duration {
+    let taken = clock_gettime(ClockId::ProcessCPUTime);
+    taken.try_into().unwrap_or_default()
+}
+
 fn measured(work: impl FnOnce() -> bool) -> Cost {
-    let begun = Instant::now();
+    let begun = processor_time();
     let (good, held) = peak_of(work);
     Cost {
-        time: begun.elapsed(),
+        time: processor_time().saturating_sub(begun),
         held,
         good,
     }

@@ -127,7 +127,7 @@ fn plans() {
         let plan = plan.unwrap();
         assert_eq!(plan[0][0], "logical_plan");
         for part in [
-            "CleanExec: pass=2, operations=[t-1 coerce(columns=[id, age])",
+            "CleanExec: pass=2, operations=[t-1 missing_values(columns=[id, age]), t-2 coerce(columns=[id, age]), ",
             "dedupe(columns=[id, age], keep=first)",
         ] {
             assert!(plan[1][1].contains(part), "{plan:?}");

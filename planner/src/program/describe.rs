@@ -125,11 +125,23 @@ dataset:
   columns:
     - {name: id, type: integer}
     - {name: customer_id, type: string}
-    - {name: full_name, type: string, pii: true}
+    - {name: full_name, type: string}
     - {name: address, type: string}
     - {name: status, type: string, canonical_values: [open, closed]}
     - {name: age, type: integer}
+    - {name: income, type: float}
     - {name: signup_date, type: date}
+    - {name: city, type: string}
+    - {name: notes, type: string}
+    - {name: email, type: string}
+    - {name: phone, type: string}
+    - {name: country, type: string}
+    - {name: order_id, type: string}
+    - {name: price, type: string}
+    - {name: amount, type: string}
+    - {name: company, type: string}
+    - {name: start_date, type: date}
+    - {name: end_date, type: date}
 ";
 
     /// The plans of a job of these steps, a line for each pass.
