@@ -14,6 +14,7 @@ mod encoding;
 mod error;
 mod fetch;
 mod fields;
+mod guard;
 mod header;
 mod index;
 mod json_document;
@@ -33,6 +34,7 @@ mod split;
 mod stage;
 mod thrift;
 mod web;
+mod workbook_guard;
 
 pub use batch::{BadRow, RawBatch, RowOrigin};
 pub use dataset::{LineUnit, Source, SourceColumn, SourceFile};

@@ -23,6 +23,7 @@ use parquet::file::metadata::RowGroupMetaData;
 use super::batch::{BadRow, RowOrigin, raw_text};
 use super::dataset::SourceColumn;
 use super::error::SourceError;
+use super::guard::guard;
 use super::header::column_names;
 use super::options::ContentLimits;
 use super::parquet_guard::{GuardedFile, check_footer};
@@ -140,22 +141,6 @@ fn is_bytes(data_type: &DataType) -> bool {
         data_type,
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Binary | DataType::LargeBinary
     )
-}
-
-/// Runs a decoder of the parquet crate, which panics on some broken files where it should refuse
-/// them; a process must not end by a file.
-fn guard<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode)) {
-        Ok(done) => done,
-        Err(panic) => {
-            let what = panic
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or_else(|| panic.downcast_ref::<&str>().copied())
-                .unwrap_or("unknown");
-            Err(format!("the decoder gave up: {what}"))
-        }
-    }
 }
 
 /// The type a column of this type has in batches.

@@ -9,6 +9,7 @@ use super::dialect::SHEET_DIALECT;
 use super::encoding::{judge, legacy};
 use super::error::SourceError;
 use super::fetch::fetch;
+use super::guard::caught;
 use super::index::{Mark, TextIndex};
 use super::json_document::{is_document, stage_document};
 use super::jsonl::index_json;
@@ -182,7 +183,10 @@ fn excel(
 ) -> Result<Found, SourceError> {
     check_workbook(file, path, options.decompressed, &options.limits)?;
     let choice = options.sheet.as_deref();
-    let sheet = stage_sheet(stage, (file, path), choice, &options.limits)?;
+    let sheet = caught(|| stage_sheet(stage, (file, path), choice, &options.limits));
+    let sheet = sheet.map_err(|reason| {
+        SourceError::content(path, None, format!("the workbook cannot be read: {reason}"))
+    })??;
     notes.extend(sheet.notes);
     let mut found = csv(
         &sheet.file,

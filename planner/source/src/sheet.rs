@@ -8,6 +8,7 @@ use super::dialect::SHEET_DIALECT;
 use super::error::SourceError;
 use super::options::{ContentLimits, DecompressedLimit};
 use super::stage::Stage;
+use super::workbook_guard::{check_compound_file, check_shared_strings, is_shared_strings};
 use planner_storage::{ByteFile, SeekableFile};
 
 /// Bytes of a cell as it is laid out in memory, whole sheets at a time.
@@ -55,6 +56,7 @@ pub(super) fn check_workbook(
     limit: DecompressedLimit,
     limits: &ContentLimits,
 ) -> Result<(), SourceError> {
+    check_claims(file, path, limits)?;
     let strict = limits.ratio < u64::MAX;
     let limit = DecompressedLimit(limit.0.min(limits.held));
     if !strict && file.size().saturating_mul(MOST_UNFOLDED_OF_A_BYTE) <= limit.0 {
@@ -81,6 +83,25 @@ pub(super) fn check_workbook(
         unfolded += of_part;
         if unfolded > limit.0 {
             return Err(limit.broken(path));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a workbook that claims to have more than it has room for.
+fn check_claims(file: &ByteFile, path: &str, limits: &ContentLimits) -> Result<(), SourceError> {
+    let reader = || SeekableFile::open(file).map_err(|e| SourceError::io(path, "open", e));
+    let refuse = |reason: String| {
+        SourceError::content(path, None, format!("the workbook cannot be read: {reason}"))
+    };
+    let Ok(mut archive) = zip::ZipArchive::new(reader()?) else {
+        return check_compound_file(reader()?, limits.held).map_err(refuse);
+    };
+    for number in 0..archive.len() {
+        if let Ok(part) = archive.by_index(number)
+            && part.name().is_ok_and(|name| is_shared_strings(&name))
+        {
+            check_shared_strings(part).map_err(refuse)?;
         }
     }
     Ok(())
