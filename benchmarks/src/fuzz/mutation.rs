@@ -235,6 +235,8 @@ fn words(target: Target) -> &'static [&'static str] {
             "<![CDATA[",
             "t=\"s\"",
             "<v>999999999</v>",
+            "uniqueCount=\"40000000000000\" ",
+            "r=\"ZZZZZZZZ99999999999\" ",
             "<is><t>",
             "<!DOCTYPE a [<!ENTITY b \"c\">]>",
             "<mergeCell ref=\"A1:XFD1048576\"/>",
