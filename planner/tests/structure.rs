@@ -11,9 +11,6 @@ use regex::Regex;
 /// the list.
 const KNOWN: &[(&str, &[&str])] = &[
     ("planner", &["learn", "matching", "operation"]),
-    ("planner/contract", &["check", "complete"]),
-    ("planner/contract", &["disguised", "evidence"]),
-    ("planner/contract", &["moment", "shape"]),
     (
         "planner/source",
         &["dataset", "parquet_rows", "prepare", "separated", "split"],
@@ -39,8 +36,6 @@ const KNOWN: &[(&str, &[&str])] = &[
             "usage",
         ],
     ),
-    ("scheduler", &["audit", "lifecycle", "metadata", "vault"]),
-    ("executor", &["membership", "process", "runtime"]),
 ];
 
 type Graph = BTreeMap<String, BTreeSet<String>>;
@@ -55,11 +50,25 @@ fn crates(root: &Path) -> Vec<String> {
 
 /// All source files below a folder, but for those of tests.
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    let of_tests = Regex::new(r"#\[cfg\(test\)\]\s*(?:pub\(crate\) )?mod (\w+);").unwrap();
+    let mut tests = BTreeSet::new();
+    for name in ["lib.rs", "mod.rs"] {
+        let text = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+        tests.extend(
+            of_tests
+                .captures_iter(&text)
+                .map(|found| found[1].to_owned()),
+        );
+    }
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        if tests.contains(&name) {
+            continue;
+        }
         if path.is_dir() {
             sources(&path, found);
-        } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs") {
+        } else if path.extension().is_some_and(|end| end == "rs") {
             found.push(path);
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use arrow::datatypes::DataType;
 
-use super::complete::{ContractError, word};
+use super::error::ContractError;
 use crate::{
     Bound, BusinessRule, CONDITION_BYTES, ColumnSpec, ColumnType, DatasetSpec, LengthRule,
     PATTERN_BYTES, PiiStrategy, RangeRule, rule_regex,
@@ -132,7 +132,7 @@ fn check_formats(column: &ColumnSpec, path: &str) -> Result<(), ContractError> {
             field,
             format!(
                 "belongs to date and timestamp columns; this one is {}",
-                word(other)
+                other.word()
             ),
         )),
     }
@@ -198,7 +198,10 @@ fn check_rule(rule: &BusinessRule, column: &ColumnSpec, path: &str) -> Result<()
                 | ColumnType::Timestamp),
             ) => fail(
                 "non_negative",
-                format!("belongs to columns of numbers; this one is {}", word(other)),
+                format!(
+                    "belongs to columns of numbers; this one is {}",
+                    other.word()
+                ),
             ),
             _ => Ok(()),
         },

@@ -3,28 +3,10 @@
 use arrow::datatypes::DataType;
 
 use super::check::{check_column, check_names, declared_columns};
+use super::error::ContractError;
 use super::infer::{Reading, native_reading};
 use super::{ColumnEvidence, Contract, ContractColumn, default_missing_values};
 use crate::{ColumnSpec, ColumnType, DatasetSpec, PiiStrategy};
-
-/// A contract that cannot be kept, or does not fit the data.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {message}")]
-pub struct ContractError {
-    /// Path of the field, such as `dataset.columns[2].name`.
-    pub field: String,
-    /// What is wrong and what was expected.
-    pub message: String,
-}
-
-impl ContractError {
-    pub(super) fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            field: field.into(),
-            message: message.into(),
-        }
-    }
-}
 
 /// Precision and scale of a decimal for which neither is declared nor seen.
 const USUAL_DECIMAL: (u8, i8) = (38, 10);
@@ -166,8 +148,8 @@ impl SourceColumn<'_> {
             format!("{path}.type"),
             format!(
                 "the source gives the column the type {}; {} was declared",
-                word(is),
-                word(wanted)
+                is.word(),
+                wanted.word()
             ),
         ))
     }
@@ -182,19 +164,6 @@ fn is_number(column_type: ColumnType) -> bool {
 
 fn is_moment(column_type: ColumnType) -> bool {
     matches!(column_type, ColumnType::Date | ColumnType::Timestamp)
-}
-
-/// The name of a type in specs.
-pub(super) fn word(column_type: ColumnType) -> &'static str {
-    match column_type {
-        ColumnType::Integer => "integer",
-        ColumnType::Float => "float",
-        ColumnType::Decimal => "decimal",
-        ColumnType::String => "string",
-        ColumnType::Boolean => "boolean",
-        ColumnType::Date => "date",
-        ColumnType::Timestamp => "timestamp",
-    }
 }
 
 /// Precision and scale: those declared, then those of the source or of its values.
@@ -214,7 +183,7 @@ fn decimal(
                 };
                 let message = format!(
                     "belongs to decimal columns; this one is {}",
-                    word(column_type)
+                    column_type.word()
                 );
                 Err(ContractError::new(format!("{path}.{field}"), message))
             }

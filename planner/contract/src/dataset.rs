@@ -135,6 +135,21 @@ pub enum ColumnType {
     Timestamp,
 }
 
+impl ColumnType {
+    /// The name of the type in specs.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Integer => "integer",
+            Self::Float => "float",
+            Self::Decimal => "decimal",
+            Self::String => "string",
+            Self::Boolean => "boolean",
+            Self::Date => "date",
+            Self::Timestamp => "timestamp",
+        }
+    }
+}
+
 /// What becomes of personal data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -2,12 +2,12 @@
 
 use arrow::datatypes::DataType;
 
-use super::disguised::disguised_remarks;
 use super::evidence::ColumnEvidence;
-use super::shape::{
+use super::readings::{
     BOOLEAN, DATE, DAY_FIRST, EITHER_ORDER, EITHER_SEPARATOR, FALSE_WORD, IDENTIFIER, INTEGER,
     INTEGER_COMMA, MOMENT, MONTH_FIRST, NUMBER, NUMBER_COMMA, PLAIN_TRUTH, TRUE_WORD,
 };
+use super::remarks::disguised_remarks;
 use super::tally::{DigitRange, Tally};
 use super::{Inferred, PiiFound};
 use crate::ColumnType;

@@ -6,10 +6,13 @@ mod complete;
 mod dataset;
 mod disguised;
 mod entity;
+mod error;
 mod evidence;
 mod infer;
 mod missing;
 mod moment;
+mod readings;
+mod remarks;
 mod rule;
 mod shape;
 mod tally;
@@ -19,8 +22,9 @@ mod unique;
 mod tests;
 
 pub use columns::Columns;
-pub use complete::{ContractError, complete, needs_evidence};
+pub use complete::{complete, needs_evidence};
 pub use dataset::{ColumnSpec, ColumnType, DatasetSpec, PiiHashMethod, PiiStrategy, SchemaSpec};
+pub use error::ContractError;
 pub use evidence::ColumnEvidence;
 pub use missing::{MissingValues, default_missing_values, trim};
 pub use rule::{

@@ -2,7 +2,7 @@
 
 use udfs::kernels::date::{OrderEvidence, evidence};
 
-use super::shape::{DATE, DAY_FIRST, EITHER_ORDER, MOMENT, MONTH_FIRST};
+use super::readings::{DATE, DAY_FIRST, EITHER_ORDER, MOMENT, MONTH_FIRST};
 
 /// How a date or timestamp can be read; 0 when it is none.
 pub(super) fn moment_readings(text: &str) -> u32 {

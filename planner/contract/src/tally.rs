@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::shape::{Digits, NUMBER, NUMBER_COMMA, Shape};
+use super::readings::{NUMBER, NUMBER_COMMA};
+use super::shape::{Digits, Shape};
 
 /// Counts of readings. Columns are mostly of one shape, so that the count of the last one is kept
 /// at hand.

@@ -3,19 +3,16 @@
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use planner::report::Report;
 use planner::run::Finished;
 use planner::sink::{FileEntry, Manifest};
-use planner::storage::{ByteFile, CachedFile, Place};
+use planner::storage::Place;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::metadata::{Cell, ColumnCount, Imputed, IndexPointer, Publication};
+use crate::output::open_table;
 use crate::storage::hexadecimal;
-
-/// Rows that are read at a time.
-const BATCH: usize = 8192;
 
 /// Files whose content depends on the job and its data alone, not on when it ran.
 fn is_table(entry: &FileEntry) -> bool {
@@ -148,19 +145,6 @@ fn first_cells(
         }
     }
     Ok((cells, true))
-}
-
-/// The batches of a Parquet file.
-pub(crate) fn open_table(
-    place: &Place,
-) -> planner::Result<parquet::arrow::arrow_reader::ParquetRecordBatchReader> {
-    let unreadable = |source| planner::Error::Io {
-        path: place.to_string().into(),
-        source,
-    };
-    let file = ByteFile::find(place).map_err(unreadable)?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(CachedFile::from(&file))?;
-    Ok(builder.with_batch_size(BATCH).build()?)
 }
 
 /// The columns of a batch of provenance, as plain arrays.

@@ -11,7 +11,6 @@ mod spec;
 mod watch;
 mod worker;
 
-pub(crate) use account::open_table;
 pub use failure::{JobFailure, retry_delay};
 pub(crate) use janitor::Janitor;
 pub(crate) use protection::Protection;

@@ -8,10 +8,11 @@ use planner::storage::Place;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::account::{Columns, digest, open_table};
+use super::account::{Columns, digest};
 use crate::metadata::{
     ColumnCount, Job, Lineage, MetadataStore, Publication, ReviewDecision, Version,
 };
+use crate::output::open_table;
 
 /// The field of a stored spec that names the job whose output was reviewed.
 const OF: &str = "review_of";

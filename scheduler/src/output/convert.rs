@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
 use super::formula::harmless_batch;
-use crate::lifecycle::open_table;
+use super::open_table;
 
 /// Bytes that are sent at a time.
 const CHUNK: usize = 128 << 10;

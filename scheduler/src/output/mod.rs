@@ -3,6 +3,8 @@
 mod convert;
 mod formula;
 mod rows;
+mod table;
 
 pub(crate) use convert::{Format, send};
 pub(crate) use rows::{RowFilter, RowPlace, rows};
+pub(crate) use table::open_table;

@@ -25,8 +25,8 @@ use super::jobs::find;
 use super::problem::Problems;
 use super::{App, Problem, masking, page};
 use crate::access::{Action, Caller};
-use crate::lifecycle::open_table;
 use crate::metadata::{AuditEntry, Cell, CellFilter, ColumnCount, Job, JobStatus};
+use crate::output::open_table;
 use crate::output::{Format, RowFilter, RowPlace, rows, send};
 use crate::storage::blocking;
 

@@ -17,8 +17,8 @@ use uuid::Uuid;
 use self::keys::KeyRing;
 pub use self::keys::TokenKeys;
 use self::store::{Sealed, VaultStore};
-use crate::lifecycle::open_table;
 use crate::metadata::Result;
+use crate::output::open_table;
 
 /// Tokens that are added or re-sealed in one transaction.
 const AT_ONCE: usize = 500;
