@@ -63,7 +63,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        if tests.contains(&name) {
+        if name == "tests" || tests.contains(&name) {
             continue;
         }
         if path.is_dir() {
