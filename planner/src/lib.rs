@@ -4,7 +4,6 @@
 pub mod cluster;
 pub mod error;
 mod failure;
-pub mod learn;
 pub mod matching;
 pub mod operation;
 pub mod operators;
@@ -15,6 +14,7 @@ pub mod secret;
 pub mod session;
 pub mod sink;
 pub mod spec;
+pub mod statistics;
 pub mod steps;
 
 pub use planner_base::{peer, private};

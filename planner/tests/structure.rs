@@ -10,7 +10,6 @@ use regex::Regex;
 /// Modules that still depend on each other in a circle, by crate. Nothing joins them, and a circle that is broken leaves
 /// the list.
 const KNOWN: &[(&str, &[&str])] = &[
-    ("planner", &["learn", "matching", "operation"]),
     (
         "planner/source",
         &["dataset", "parquet_rows", "prepare", "separated", "split"],

@@ -22,10 +22,10 @@ use udfs::scalar::secret::SecretAccess;
 
 use super::message::{
     CleanMessage, GroupMessage, MARK, Node, NodeMessage, PassMessage, PublishMessage,
-    SampleMessage, ScanMessage,
+    RecipeMessage, SampleMessage, ScanMessage, SumMessage,
 };
 use crate::error::{Error, Result};
-use crate::operation::LearnedFile;
+use crate::operation::Stored;
 use crate::operators::{
     CleanExec, Known, LearnExec, PassState, PublishExec, SplitScan, SumExec, scan_groups, scan_of,
 };
@@ -133,8 +133,11 @@ fn encode(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Node>> {
             schema: schema_bytes(fields.map(|field| field.as_ref().clone()).collect()),
         })));
     }
-    if let Some(repeats) = plan.downcast_ref::<SumExec>() {
-        return Ok(Some(Node::Repeats(serde_json::to_vec(repeats.order())?)));
+    if let Some(sum) = plan.downcast_ref::<SumExec>() {
+        return Ok(Some(Node::Sum(SumMessage {
+            recipe: recipe_message(sum.recipe())?,
+            order: serde_json::to_vec(sum.order())?,
+        })));
     }
     Ok(None)
 }
@@ -150,9 +153,10 @@ fn decode(message: &[u8], inputs: &[Arc<dyn ExecutionPlan>]) -> Result<Arc<dyn E
     Ok(match node {
         Node::Scan(message) => scan(&message)?,
         Node::Learn(message) => Arc::new(LearnExec::new(input()?, Arc::new(state(&message)?))),
-        Node::Repeats(order) => {
-            let order = Arc::new(serde_json::from_slice(&order)?);
-            Arc::new(SumExec::new(input()?, order))
+        Node::Sum(message) => {
+            let order = Arc::new(serde_json::from_slice(&message.order)?);
+            let recipe = Arc::new(recipe(&message.recipe)?);
+            Arc::new(SumExec::new(input()?, recipe, order))
         }
         Node::Clean(message) => {
             let state = Arc::new(state(&message.pass)?);
@@ -199,52 +203,57 @@ fn scan(message: &ScanMessage) -> Result<Arc<dyn ExecutionPlan>> {
 }
 
 fn pass_message(state: &PassState) -> Result<PassMessage> {
-    let recipe = &state.recipe;
-    let types = recipe.types.iter();
-    let types = types.map(|data_type| Field::new("", data_type.clone(), true));
-    let learned = state.known.iter().map(|known| match known {
+    let known = state.known.iter().map(|known| match known {
         Known::Nothing => Ok(None),
-        Known::Stored(file) => Ok(Some(file)),
+        Known::Stored(stored) => Ok(Some(stored)),
         Known::Here(_) => Err(Error::Bug("what one process knows is asked of another")),
     });
-    let learned = learned.collect::<Result<Vec<Option<&LearnedFile>>>>()?;
+    let known = known.collect::<Result<Vec<Option<&Stored>>>>()?;
     Ok(PassMessage {
-        job: serde_json::to_vec(&recipe.job)?,
-        contract: serde_json::to_vec(&recipe.contract)?,
-        types: schema_bytes(types.collect()),
+        recipe: recipe_message(&state.recipe)?,
         pass: state.pass as u64,
-        learned: serde_json::to_vec(&learned)?,
+        known: serde_json::to_vec(&known)?,
         rows_per_split: state.rows_per_split,
         total_rows: state.total_rows,
         first_row_id: state.first_row_id,
         profile_sample: sample_message(state.profile_sample),
         figure_sample: state.figure_sample.map(sample_message),
+    })
+}
+
+fn recipe_message(recipe: &PlanSpec) -> Result<RecipeMessage> {
+    let types = recipe.types.iter();
+    let types = types.map(|data_type| Field::new("", data_type.clone(), true));
+    Ok(RecipeMessage {
+        job: serde_json::to_vec(&recipe.job)?,
+        contract: serde_json::to_vec(&recipe.contract)?,
+        types: schema_bytes(types.collect()),
         bare: recipe.implied == ImpliedSteps::None,
     })
 }
 
-fn state(message: &PassMessage) -> Result<PassState> {
+fn recipe(message: &RecipeMessage) -> Result<PlanSpec> {
     let schema = schema_of(&message.types)?;
-    let types: Vec<DataType> = schema
-        .fields()
-        .iter()
-        .map(|f| f.data_type().clone())
-        .collect();
+    let types = schema.fields().iter();
+    let types: Vec<DataType> = types.map(|field| field.data_type().clone()).collect();
     let job = serde_json::from_slice(&message.job)?;
     let contract = serde_json::from_slice(&message.contract)?;
-    let learned: Vec<Option<LearnedFile>> = serde_json::from_slice(&message.learned)?;
-    let known = learned.into_iter().map(|file| match file {
-        Some(file) => Known::Stored(file),
-        None => Known::Nothing,
-    });
     let implied = if message.bare {
         ImpliedSteps::None
     } else {
         ImpliedSteps::Usual
     };
-    let recipe = PlanSpec::new(job, contract, types).with_implied(implied);
+    Ok(PlanSpec::new(job, contract, types).with_implied(implied))
+}
+
+fn state(message: &PassMessage) -> Result<PassState> {
+    let known: Vec<Option<Stored>> = serde_json::from_slice(&message.known)?;
+    let known = known.into_iter().map(|stored| match stored {
+        Some(stored) => Known::Stored(stored),
+        None => Known::Nothing,
+    });
     Ok(PassState {
-        recipe: Arc::new(recipe),
+        recipe: Arc::new(recipe(&message.recipe)?),
         pass: usize::try_from(message.pass).unwrap_or(usize::MAX),
         known: known.collect(),
         rows_per_split: message.rows_per_split,
@@ -253,6 +262,7 @@ fn state(message: &PassMessage) -> Result<PassState> {
         profile_sample: sample(message.profile_sample),
         figure_sample: message.figure_sample.map(sample),
         remote: true,
+        exchange: None,
         progress: Arc::default(),
     })
 }

@@ -6,7 +6,7 @@
 use prost::{Message, Oneof};
 
 /// What every message begins with: no message of Ballista's does, since no field has this tag.
-pub(super) const MARK: &[u8] = b"DSv1";
+pub(super) const MARK: &[u8] = b"DSv2";
 
 /// One operator.
 #[derive(Clone, PartialEq, Message)]
@@ -23,9 +23,8 @@ pub(super) enum Node {
     Learn(PassMessage),
     #[prost(message, tag = "3")]
     Publish(PublishMessage),
-    /// A `SumOrder`, in JSON.
-    #[prost(bytes = "vec", tag = "4")]
-    Repeats(Vec<u8>),
+    #[prost(message, tag = "4")]
+    Sum(SumMessage),
     #[prost(message, tag = "5")]
     Clean(CleanMessage),
 }
@@ -51,9 +50,9 @@ pub(super) struct GroupMessage {
     pub(super) splits: Vec<u64>,
 }
 
-/// What a pass works with.
+/// What a program is made from.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct PassMessage {
+pub(super) struct RecipeMessage {
     /// The `JobSpec`, in JSON.
     #[prost(bytes = "vec", tag = "1")]
     pub(super) job: Vec<u8>,
@@ -63,25 +62,42 @@ pub(super) struct PassMessage {
     /// The types of the source's columns, as an Arrow IPC schema.
     #[prost(bytes = "vec", tag = "3")]
     pub(super) types: Vec<u8>,
-    #[prost(uint64, tag = "4")]
-    pub(super) pass: u64,
-    /// The `LearnedFile` of each operation or `null`, in JSON.
-    #[prost(bytes = "vec", tag = "5")]
-    pub(super) learned: Vec<u8>,
-    #[prost(uint64, tag = "6")]
-    pub(super) rows_per_split: u64,
-    #[prost(uint64, tag = "7")]
-    pub(super) total_rows: u64,
-    #[prost(message, required, tag = "8")]
-    pub(super) profile_sample: SampleMessage,
-    #[prost(message, optional, tag = "9")]
-    pub(super) figure_sample: Option<SampleMessage>,
     /// Whether the job is a part of a longer one, without implied steps.
-    #[prost(bool, tag = "10")]
+    #[prost(bool, tag = "4")]
     pub(super) bare: bool,
+}
+
+/// What a pass works with.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct PassMessage {
+    #[prost(message, required, tag = "1")]
+    pub(super) recipe: RecipeMessage,
+    #[prost(uint64, tag = "2")]
+    pub(super) pass: u64,
+    /// Where the value of each operation's statistic is `Stored`, or `null`, in JSON.
+    #[prost(bytes = "vec", tag = "3")]
+    pub(super) known: Vec<u8>,
+    #[prost(uint64, tag = "4")]
+    pub(super) rows_per_split: u64,
+    #[prost(uint64, tag = "5")]
+    pub(super) total_rows: u64,
+    #[prost(message, required, tag = "6")]
+    pub(super) profile_sample: SampleMessage,
+    #[prost(message, optional, tag = "7")]
+    pub(super) figure_sample: Option<SampleMessage>,
     /// The number of the source's first row outside of the job.
-    #[prost(uint64, tag = "11")]
+    #[prost(uint64, tag = "8")]
     pub(super) first_row_id: u64,
+}
+
+/// The evaluation of keyed statistics.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct SumMessage {
+    #[prost(message, required, tag = "1")]
+    pub(super) recipe: RecipeMessage,
+    /// A `SumOrder`, in JSON.
+    #[prost(bytes = "vec", tag = "2")]
+    pub(super) order: Vec<u8>,
 }
 
 /// A sample of rows.

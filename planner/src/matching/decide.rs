@@ -13,13 +13,14 @@ use udfs::kernels::matching::{
 use super::CappedKeys;
 use super::earlier::EarlierIndex;
 use super::index::FieldAgreement;
-use super::matches::{MatchedRow, Matches};
-use super::need::{MatchingNeed, Method};
+use super::matches::Matches;
+use super::options::{MatchingNeed, Method};
 use super::report::{FieldExplanation, FieldReport, MatchReport, PairEvidence, PairExplanation};
 use super::rows::EARLIER;
 use super::sample::Sample;
 use super::score::{SIMILARITY_STEPS, Scored, ScoredPair, Scorer, Way, agreement_before};
 use crate::error::Result;
+use crate::operation::ClusteredRow;
 
 /// Steps of a score.
 const STEPS: f64 = 256.0;
@@ -282,7 +283,7 @@ pub fn decide(
     };
     let clusters = named(clusters, earlier)?;
     let rows = matched_rows(&clusters, &scored.pairs, &judged);
-    memory.try_grow(rows.len() * size_of::<MatchedRow>())?;
+    memory.try_grow(rows.len() * size_of::<ClusteredRow>())?;
     let mut report = report(judge, scored, &judged, capped);
     report.clusters = clusters.len() as u64;
     report.rows_in_clusters = rows.len() as u64;
@@ -322,7 +323,7 @@ fn matched_rows(
     clusters: &[(u64, Cluster)],
     pairs: &[ScoredPair],
     judged: &[(f64, f64)],
-) -> Vec<MatchedRow> {
+) -> Vec<ClusteredRow> {
     let mut cluster_of: HashMap<u64, u64> = HashMap::new();
     for (name, Cluster(rows)) in clusters {
         for row in rows {
@@ -357,7 +358,7 @@ fn matched_rows(
         matched.extend(rows.iter().map(|row| {
             let pair = (survivor.min(*row), survivor.max(*row));
             let score = between.get(&pair).or_else(|| best.get(row)).copied();
-            MatchedRow {
+            ClusteredRow {
                 row: *row,
                 cluster: *name,
                 survivor,

@@ -4,6 +4,7 @@
 //! rows with what is compared of them, and the keys by which they meet others, bucket by bucket. Personal
 //! data is in it as sketches and keyed hashes only.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -11,12 +12,13 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 use udfs::kernels::matching::{Agreement, KeyPlan, Record};
 
-use super::candidates::Bucket;
-use super::need::{MatchingNeed, Method};
+use super::candidates::{Bucket, KeysOfRows};
+use super::clusters::Clusters;
+use super::options::{MatchingNeed, Method};
 use super::rows::{RowKeys, RowRecords, Values};
 use crate::contract::Contract;
 use crate::error::Result;
-use crate::operation::CleaningBatch;
+use crate::operation::{CleaningBatch, Extension, ProgramOp};
 
 /// Version of the format.
 const VERSION: u32 = 1;
@@ -181,10 +183,25 @@ pub struct IndexedRows {
     pub ends: Vec<usize>,
 }
 
+/// What goes into the indexes of the output.
+#[derive(Debug, Default)]
+pub struct Indexed(pub Vec<IndexedRows>);
+
+impl Extension for Indexed {
+    fn renumber(&mut self, first_row_id: u64) {
+        // Rows of an earlier output lie before those of the source: their numbers wrap around.
+        for indexed in &mut self.0 {
+            for cluster in &mut indexed.clusters {
+                *cluster = cluster.wrapping_add(first_row_id);
+            }
+        }
+    }
+}
+
 impl IndexedRows {
     /// The live rows of a frame.
     pub fn of(frame: &CleaningBatch, need: &MatchingNeed, transformation: u16) -> Result<Self> {
-        let plan = frame.key_plan.as_deref();
+        let plan = KeysOfRows::plan(frame);
         let values = Values::new(frame, &need.columns)?;
         let mut keys = RowKeys::new(need, plan)?;
         let mut records = RowRecords::new(need, plan)?;
@@ -231,6 +248,21 @@ impl IndexedRows {
         };
         &self.keys[start..self.ends[place]]
     }
+}
+
+/// What an operation that finds near duplicates looks for; none of any other operation.
+pub fn clusters_of(op: &ProgramOp) -> Option<&MatchingNeed> {
+    let statistic: &dyn Any = op.op.statistic()?;
+    statistic
+        .downcast_ref()
+        .map(|clusters: &Clusters| &clusters.0)
+}
+
+/// The operations whose rows go into an index, by number, with what they compare.
+pub fn indexes(ops: &[ProgramOp]) -> impl Iterator<Item = (usize, &MatchingNeed)> {
+    let clusters = ops.iter().map(clusters_of).enumerate();
+    let clusters = clusters.filter_map(|(op, need)| Some((op, need?)));
+    clusters.filter(|(_, need)| need.writes_index())
 }
 
 /// Columns of the table of rows of an index: number, cluster, hash, and what is compared.

@@ -9,15 +9,66 @@ use arrow::datatypes::{DataType, Float64Type, UInt64Type};
 use datafusion::execution::memory_pool::MemoryReservation;
 
 use crate::error::{Error, Result};
-use crate::operation::{ChangeSource, CleaningBatch, Confidence};
+use crate::operation::{
+    Accumulator, ChangeSource, CleaningBatch, Confidence, DriverContext, PartialState,
+    PartialStates, ReportContext, SplitContext, Statistic, StatisticFiles, StatisticReport,
+    StatisticValue, Stored, Traffic, known,
+};
 
-/// What the rows that stay take over from others.
+/// What the rows that stay take over from others: of each column, what fills missing values. Its value is a `Vec` of
+/// [`MergedColumn`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MergeNeed {
+pub struct MergedValues {
     /// The transformation that has found the clusters.
     pub transformation: u16,
     /// Columns of which missing values are filled.
     pub columns: Vec<usize>,
+}
+
+impl Statistic for MergedValues {
+    fn describe(&self, names: &dyn Fn(&[usize]) -> String) -> String {
+        let columns = names(&self.columns);
+        format!("{columns} of rows that leave, for those that stay")
+    }
+
+    fn traffic(&self) -> Traffic {
+        Traffic {
+            what: "values of rows that leave",
+            row_bytes: None,
+        }
+    }
+
+    fn accumulator(&self, _: &SplitContext) -> Box<dyn Accumulator> {
+        Box::new(LeavingRows::new(self.clone()))
+    }
+
+    fn evaluate(
+        &self,
+        partial: PartialStates,
+        driver: &mut DriverContext<'_>,
+    ) -> Result<StatisticValue> {
+        let merged = merge(self.columns.len(), &partial.by_split(), driver.memory)?;
+        Ok(StatisticValue::new(merged))
+    }
+
+    fn store(&self, value: &StatisticValue, files: &StatisticFiles) -> Result<Stored> {
+        let columns = known::<Vec<MergedColumn>>(Some(value))?.iter();
+        files.write_streams(
+            &columns
+                .map(MergedColumn::batch)
+                .collect::<Result<Vec<_>>>()?,
+        )
+    }
+
+    fn load(&self, stored: &Stored, _: u64) -> Result<StatisticValue> {
+        let columns = stored.read_streams()?;
+        let columns = columns.iter().map(MergedColumn::read);
+        Ok(StatisticValue::new(columns.collect::<Result<Vec<_>>>()?))
+    }
+
+    fn report(&self, _: Option<&StatisticValue>, _: &ReportContext<'_>) -> Option<StatisticReport> {
+        None
+    }
 }
 
 /// Columns of a log before the values.
@@ -25,8 +76,8 @@ const LEAD: usize = 3;
 
 /// The values of a split's rows that leave for another row.
 #[derive(Debug)]
-pub struct MergeLog {
-    need: MergeNeed,
+struct LeavingRows {
+    statistic: MergedValues,
     survivors: Vec<u64>,
     rows: Vec<u64>,
     scores: Vec<f64>,
@@ -34,21 +85,22 @@ pub struct MergeLog {
     values: Vec<Vec<ArrayRef>>,
 }
 
-impl MergeLog {
-    /// An empty log.
-    pub fn new(need: MergeNeed) -> Self {
+impl LeavingRows {
+    fn new(statistic: MergedValues) -> Self {
         Self {
             survivors: Vec::new(),
             rows: Vec::new(),
             scores: Vec::new(),
-            values: vec![Vec::new(); need.columns.len()],
-            need,
+            values: vec![Vec::new(); statistic.columns.len()],
+            statistic,
         }
     }
+}
 
-    /// Takes down the frame's rows that leave; gives the bytes that this took.
-    pub fn observe(&mut self, frame: &CleaningBatch) -> Result<usize> {
-        let own = |(transformation, _): &&(u16, _)| *transformation == self.need.transformation;
+impl Accumulator for LeavingRows {
+    fn update(&mut self, frame: &CleaningBatch) -> Result<usize> {
+        let own =
+            |(transformation, _): &&(u16, _)| *transformation == self.statistic.transformation;
         let clustered = frame.clustered.iter().filter(own);
         let leaving = clustered
             .map(|(_, matched)| matched)
@@ -65,7 +117,7 @@ impl MergeLog {
         }
         let mut bytes = places.len() * 24;
         let places = UInt32Array::from(places);
-        for (column, values) in self.need.columns.iter().zip(&mut self.values) {
+        for (column, values) in self.statistic.columns.iter().zip(&mut self.values) {
             let taken = plain(&take(&frame.columns[*column], &places, None)?)?;
             bytes += taken.get_array_memory_size();
             values.push(taken);
@@ -73,8 +125,8 @@ impl MergeLog {
         Ok(bytes)
     }
 
-    /// The log: `survivor`, `row`, `score` and the values.
-    pub fn finish(self) -> Result<RecordBatch> {
+    /// One batch: `survivor`, `row`, `score` and the values.
+    fn finish(self: Box<Self>) -> Result<Vec<PartialState>> {
         let mut columns: Vec<(String, ArrayRef, bool)> = vec![
             (
                 "survivor".into(),
@@ -97,7 +149,8 @@ impl MergeLog {
             let parts: Vec<&dyn Array> = parts.iter().map(|part| part as &dyn Array).collect();
             columns.push((format!("value-{place}"), concat(&parts)?, true));
         }
-        Ok(RecordBatch::try_from_iter_with_nullable(columns)?)
+        let leaving = RecordBatch::try_from_iter_with_nullable(columns)?;
+        Ok(PartialState::whole(leaving))
     }
 }
 
@@ -125,7 +178,7 @@ pub struct MergedColumn {
 
 /// For each of `columns` columns and each row that stays, the value of the row that leaves for it with
 /// the best score, the first of these, among those that have one. `logs` are those of all splits.
-pub fn merge(
+fn merge(
     columns: usize,
     logs: &[RecordBatch],
     memory: &MemoryReservation,
@@ -219,7 +272,7 @@ impl MergedColumn {
     }
 
     /// As a batch, for a file.
-    pub fn batch(&self) -> Result<RecordBatch> {
+    fn batch(&self) -> Result<RecordBatch> {
         let number = |of: &[u64]| Arc::new(UInt64Array::from(of.to_vec())) as ArrayRef;
         let scores = Float64Array::from(self.scores.clone());
         Ok(RecordBatch::try_from_iter([
@@ -231,7 +284,7 @@ impl MergedColumn {
     }
 
     /// What [`MergedColumn::batch`] holds.
-    pub fn read(batch: &RecordBatch) -> Result<Self> {
+    fn read(batch: &RecordBatch) -> Result<Self> {
         let number = |place: usize| batch.column(place).as_primitive_opt::<UInt64Type>();
         let scores = batch.column(2).as_primitive_opt::<Float64Type>();
         let (Some(survivors), Some(rows), Some(scores)) = (number(0), number(1), scores) else {

@@ -8,12 +8,13 @@ use arrow::array::{
 };
 use arrow::datatypes::UInt64Type;
 
-use super::need::{KeepMatch, MatchingNeed, Method};
+use super::candidates::{Candidates, KeysOfRows};
+use super::options::{KeepMatch, MatchingNeed, Method};
 use super::rows::{RowRecords, Values};
 use crate::error::{Error, Result};
-use crate::learn::{LogEntry, Quantity, quantities};
-use crate::operation::CleaningBatch;
+use crate::operation::{Accumulator, CleaningBatch, PartialState};
 use crate::profile::mix;
+use crate::statistics::{Quantity, quantities};
 
 /// Columns of a log before the values.
 const LEAD: usize = 3;
@@ -25,14 +26,14 @@ const MOST_BUCKETS: usize = 8;
 const BUCKET_ROWS: u64 = 250_000;
 
 /// Buckets of the pairs of a table that many workers compare. Each holds all records.
-pub(crate) fn pair_buckets(total_rows: u64) -> usize {
+pub(super) fn pair_buckets(total_rows: u64) -> usize {
     let wanted = usize::try_from(total_rows / BUCKET_ROWS).unwrap_or(MOST_BUCKETS);
     (1 + wanted).min(MOST_BUCKETS)
 }
 
 /// The records of a split's rows that may match others.
 #[derive(Debug)]
-pub struct RecordLog {
+pub(super) struct MatchingRecords {
     need: MatchingNeed,
     records: Option<RowRecords>,
     rows: Vec<u64>,
@@ -43,9 +44,9 @@ pub struct RecordLog {
     values: Vec<StringBuilder>,
 }
 
-impl RecordLog {
-    /// An empty log of a split, with pairs in so many buckets.
-    pub fn new(need: MatchingNeed, buckets: usize) -> Self {
+impl MatchingRecords {
+    /// With pairs in so many buckets.
+    pub(super) fn new(need: MatchingNeed, buckets: usize) -> Self {
         let width = match &need.method {
             Method::Records { .. } => need.columns.len(),
             Method::Texts { .. } => 1,
@@ -61,10 +62,11 @@ impl RecordLog {
             need,
         }
     }
+}
 
-    /// Takes down the records of a frame's rows that may match; gives the bytes that this took.
-    pub fn observe(&mut self, frame: &CleaningBatch) -> Result<usize> {
-        let Some(candidates) = &frame.candidates else {
+impl Accumulator for MatchingRecords {
+    fn update(&mut self, frame: &CleaningBatch) -> Result<usize> {
+        let Some(candidates) = frame.extensions.get::<Candidates>() else {
             return Err(Error::Bug("records without candidates"));
         };
         if candidates.rows.is_empty() {
@@ -81,7 +83,7 @@ impl RecordLog {
         let records = match &mut self.records {
             Some(records) => records,
             None => {
-                let records = RowRecords::new(&self.need, frame.key_plan.as_deref())?;
+                let records = RowRecords::new(&self.need, KeysOfRows::plan(frame))?;
                 self.records.insert(records)
             }
         };
@@ -119,8 +121,8 @@ impl RecordLog {
         Ok(bytes)
     }
 
-    /// The log: for each bucket `row`, `rank`, `partners` and the values.
-    pub fn finish(mut self) -> Result<Vec<LogEntry>> {
+    /// For each bucket `row`, `rank`, `partners` and the values.
+    fn finish(mut self: Box<Self>) -> Result<Vec<PartialState>> {
         if self.rows.is_empty() {
             return Ok(Vec::new());
         }
@@ -141,7 +143,7 @@ impl RecordLog {
             for (place, values) in values.iter().enumerate() {
                 columns.push((format!("value-{place}"), Arc::clone(values), true));
             }
-            entries.push(LogEntry {
+            entries.push(PartialState {
                 bucket: bucket as u16,
                 batch: RecordBatch::try_from_iter_with_nullable(columns)?,
             });
@@ -300,7 +302,7 @@ impl<'a> Records<'a> {
 }
 
 /// What is compared of a row, from the logs of a bucket that has it.
-pub fn record_of(logs: &[RecordBatch], row: u64) -> Result<Option<Vec<Option<String>>>> {
+pub(super) fn record_of(logs: &[RecordBatch], row: u64) -> Result<Option<Vec<Option<String>>>> {
     let records = Records::new(logs)?;
     Ok(records.find(row).map(|place| {
         let width = records.logs[place.log].values.len();

@@ -12,7 +12,7 @@ use udfs::kernels::minhash::{BandKeys, Banding};
 use udfs::kernels::row_hash::hash_rows;
 use udfs::kernels::shingle::{Shingler, Shingling, distinct};
 
-use super::need::{MatchingNeed, Method};
+use super::options::{MatchingNeed, Method};
 use crate::error::{Error, Result};
 use crate::operation::CleaningBatch;
 

@@ -8,14 +8,19 @@ use arrow::array::{
 };
 use arrow::datatypes::UInt64Type;
 use serde::{Deserialize, Serialize};
-use udfs::kernels::matching::Record;
+use udfs::kernels::matching::{KeyPlan, Record};
 
 use super::earlier::EarlierIndex;
+use super::found::Found;
 use super::index::FieldAgreement;
-use super::need::{MatchingNeed, Method};
+use super::options::{MatchingNeed, Method};
 use super::rows::{RowRecords, Values, sides};
 use crate::error::{Error, Result};
-use crate::operation::CleaningBatch;
+use crate::operation::{
+    Accumulator, CleaningBatch, DriverContext, PartialState, PartialStates, ReportContext,
+    SplitContext, Statistic, StatisticFiles, StatisticReport, StatisticValue, Stored, Traffic,
+    known,
+};
 use crate::profile::RowSample;
 
 /// Rows of a sample: enough for the frequencies that matter.
@@ -212,9 +217,63 @@ fn copies(rows: &[(u64, u64, Record)]) -> Vec<bool> {
 /// Tells the sample of one table from others.
 const SAMPLE_SEED: u64 = 0x6d61_7463_6869_6e67;
 
+/// A sample of the rows, which tells by which keys near duplicates may meet. Its value is an `Arc` of [`KeyPlan`].
+#[derive(Debug, Clone)]
+pub struct KeySample(pub MatchingNeed);
+
+impl Statistic for KeySample {
+    fn describe(&self, names: &dyn Fn(&[usize]) -> String) -> String {
+        format!("a sample of {}", names(&self.0.columns))
+    }
+
+    fn traffic(&self) -> Traffic {
+        Traffic {
+            what: "a sample of rows",
+            row_bytes: None,
+        }
+    }
+
+    // A sample is as good with a few copies in it.
+    fn outlives_drops(&self) -> bool {
+        true
+    }
+
+    fn accumulator(&self, split: &SplitContext) -> Box<dyn Accumulator> {
+        Box::new(SampledRows::new(
+            self.0.clone(),
+            split.total_rows,
+            split.seed,
+        ))
+    }
+
+    fn evaluate(
+        &self,
+        partial: PartialStates,
+        driver: &mut DriverContext<'_>,
+    ) -> Result<StatisticValue> {
+        let found = Found::of_sample(&self.0, &partial.by_split(), driver)?;
+        let plan = Arc::clone(&found.plan);
+        driver.shared.insert(found);
+        Ok(StatisticValue::new(plan))
+    }
+
+    fn store(&self, value: &StatisticValue, files: &StatisticFiles) -> Result<Stored> {
+        files.write_document(known::<Arc<KeyPlan>>(Some(value))?.as_ref())
+    }
+
+    fn load(&self, stored: &Stored, _: u64) -> Result<StatisticValue> {
+        let plan: KeyPlan = stored.read_document()?;
+        Ok(StatisticValue::new(Arc::new(plan)))
+    }
+
+    fn report(&self, _: Option<&StatisticValue>, _: &ReportContext<'_>) -> Option<StatisticReport> {
+        None
+    }
+}
+
 /// One split's part of a sample.
 #[derive(Debug)]
-pub struct SampleLog {
+struct SampledRows {
     need: MatchingNeed,
     sampled: RowSample,
     rows: Vec<u64>,
@@ -225,9 +284,9 @@ pub struct SampleLog {
     words: u64,
 }
 
-impl SampleLog {
-    /// An empty log of a split of a table of so many rows.
-    pub fn new(need: MatchingNeed, total_rows: u64, seed: u64) -> Self {
+impl SampledRows {
+    /// Of a table of so many rows.
+    fn new(need: MatchingNeed, total_rows: u64, seed: u64) -> Self {
         Self {
             sampled: RowSample::of(total_rows, SAMPLE_ROWS, seed ^ SAMPLE_SEED),
             rows: Vec::new(),
@@ -239,8 +298,30 @@ impl SampleLog {
         }
     }
 
-    /// Takes down the frame's live rows of the sample; gives the bytes that this took.
-    pub fn observe(&mut self, frame: &CleaningBatch) -> Result<usize> {
+    /// One batch: `row`, `side` and the comparable values; of texts, `texts` and `words`.
+    fn into_batch(mut self) -> Result<RecordBatch> {
+        if let Method::Texts { .. } = self.need.method {
+            let number = |number| Arc::new(UInt64Array::from(vec![number])) as ArrayRef;
+            let columns = [("texts", number(self.texts)), ("words", number(self.words))];
+            return Ok(RecordBatch::try_from_iter(columns)?);
+        }
+        let mut columns: Vec<(String, ArrayRef, bool)> = vec![
+            ("row".into(), Arc::new(UInt64Array::from(self.rows)), false),
+            (
+                "side".into(),
+                Arc::new(UInt64Array::from(self.sides)),
+                false,
+            ),
+        ];
+        for (place, values) in self.values.iter_mut().enumerate() {
+            columns.push((format!("value-{place}"), Arc::new(values.finish()), true));
+        }
+        Ok(RecordBatch::try_from_iter_with_nullable(columns)?)
+    }
+}
+
+impl Accumulator for SampledRows {
+    fn update(&mut self, frame: &CleaningBatch) -> Result<usize> {
         let taken = |row: &usize| {
             frame.is_live(*row) && self.sampled.contains(frame.first_row + *row as u64)
         };
@@ -272,24 +353,7 @@ impl SampleLog {
         Ok(bytes)
     }
 
-    /// The log: `row`, `side` and the comparable values; of texts, `texts` and `words`.
-    pub fn finish(mut self) -> Result<RecordBatch> {
-        if let Method::Texts { .. } = self.need.method {
-            let number = |number| Arc::new(UInt64Array::from(vec![number])) as ArrayRef;
-            let columns = [("texts", number(self.texts)), ("words", number(self.words))];
-            return Ok(RecordBatch::try_from_iter(columns)?);
-        }
-        let mut columns: Vec<(String, ArrayRef, bool)> = vec![
-            ("row".into(), Arc::new(UInt64Array::from(self.rows)), false),
-            (
-                "side".into(),
-                Arc::new(UInt64Array::from(self.sides)),
-                false,
-            ),
-        ];
-        for (place, values) in self.values.iter_mut().enumerate() {
-            columns.push((format!("value-{place}"), Arc::new(values.finish()), true));
-        }
-        Ok(RecordBatch::try_from_iter_with_nullable(columns)?)
+    fn finish(self: Box<Self>) -> Result<Vec<PartialState>> {
+        Ok(PartialState::whole(self.into_batch()?))
     }
 }

@@ -16,7 +16,7 @@ use udfs::kernels::matching::{
 use udfs::kernels::shingle::{Shingler, Shingling, distinct, jaccard};
 
 use super::index::FieldAgreement;
-use super::need::{MatchingNeed, Method};
+use super::options::{MatchingNeed, Method};
 use super::records::{Place, Records};
 use super::rows::shingling;
 use super::sample::Sample;

@@ -181,7 +181,7 @@ fn stored_scores_and_matches() {
 
     let folder = tempfile::tempdir().unwrap();
     let place = crate::storage::Place::own(folder.path().join("matches.arrow"));
-    let row = |row| MatchedRow {
+    let row = |row| ClusteredRow {
         row,
         cluster: 3,
         survivor: 12,

@@ -1,12 +1,9 @@
 //! A batch on its way through the steps, with what became of its cells and rows so far.
 
-use std::sync::Arc;
-
 use arrow::array::{Array, ArrayRef, BooleanArray, StringViewArray, UInt32Array, UInt64Array};
 use arrow::buffer::BooleanBuffer;
-use udfs::kernels::matching::KeyPlan;
 
-use crate::matching::{Candidates, IndexedRows, MatchedRow};
+use super::Extensions;
 
 /// Who vouches for a changed cell; a name of the `source` column of the provenance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -131,6 +128,20 @@ pub struct Flag {
     pub fatal: bool,
 }
 
+/// A row of a cluster of near duplicates.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClusteredRow {
+    /// The row.
+    pub row: u64,
+    /// The cluster: its smallest row.
+    pub cluster: u64,
+    /// The row of the cluster that stays.
+    pub survivor: u64,
+    /// How sure it is that the row belongs there, 0 to 1: by the pair with the row that stays, or by
+    /// its best pair in the cluster; 1 of the row that stays.
+    pub score: f64,
+}
+
 /// Where the rows of a frame come from.
 #[derive(Debug, Clone)]
 pub struct Origin {
@@ -141,7 +152,7 @@ pub struct Origin {
 }
 
 /// A batch of consecutive rows on its way through the steps.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct CleaningBatch {
     /// Row id of the first row; the others follow without a gap.
     pub first_row: u64,
@@ -161,16 +172,12 @@ pub struct CleaningBatch {
     pub flags: Vec<Flag>,
     /// Cells that could not be read, by transformation and column.
     pub invalid: Vec<(u16, usize, u64)>,
-    /// How rows meet of which the next operation learns.
-    pub key_plan: Option<Arc<KeyPlan>>,
-    /// Pairs of rows that the next operation compares.
-    pub candidates: Option<Candidates>,
     /// Rows of clusters of near duplicates, with the transformation that found them.
-    pub clustered: Vec<(u16, MatchedRow)>,
+    pub clustered: Vec<(u16, ClusteredRow)>,
     /// Whether the frame is on its way to an output, so that indexes are made of it.
     pub is_published: bool,
-    /// What goes into the indexes of the output.
-    pub indexed: Vec<IndexedRows>,
+    /// What operations have added for later ones.
+    pub extensions: Extensions,
     /// Where the rows come from.
     pub origin: Origin,
 }
@@ -195,11 +202,9 @@ impl CleaningBatch {
             losses: Vec::new(),
             flags: Vec::new(),
             invalid: Vec::new(),
-            key_plan: None,
-            candidates: None,
             clustered: Vec::new(),
             is_published: false,
-            indexed: Vec::new(),
+            extensions: Extensions::default(),
             origin,
         };
         if bad.null_count() < bad.len() {
@@ -238,9 +243,7 @@ impl CleaningBatch {
             outside(&mut matched.cluster);
             outside(&mut matched.survivor);
         }
-        for indexed in &mut self.indexed {
-            indexed.clusters.iter_mut().for_each(outside);
-        }
+        self.extensions.renumber(first_row_id);
     }
 
     /// Number of rows, live or not.

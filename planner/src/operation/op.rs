@@ -1,12 +1,13 @@
 //! The operations that steps compile to.
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use udfs::kernels::pii::token::TokenVault;
 
-use super::{CleaningBatch, Learned, Need};
-use crate::error::Result;
+use super::{CleaningBatch, Statistic, StatisticValue};
+use crate::error::{Error, Result};
 
 /// Columns by their number in the source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,8 +60,8 @@ impl FromIterator<usize> for ColumnSet {
     }
 }
 
-/// What applies to a frame. An operation looks at one row at a time; what it must know of the
-/// others it has learned in an earlier pass.
+/// What applies to a batch. An operation looks at one row at a time; what it must know of the others is a statistic of
+/// an earlier pass.
 pub trait Op: Debug + Send + Sync {
     /// Columns that decide what the operation does.
     fn reads(&self) -> ColumnSet;
@@ -73,9 +74,14 @@ pub trait Op: Debug + Send + Sync {
         false
     }
 
-    /// What must be learned from all rows before the operation can be applied.
-    fn need(&self) -> Option<Need> {
+    /// The statistic of all rows without which the operation cannot be applied.
+    fn statistic(&self) -> Option<&dyn Statistic> {
         None
+    }
+
+    /// Whether cells of rows that stay may come from rows that leave.
+    fn takes_from_others(&self) -> bool {
+        false
     }
 
     /// Whether the next operation's statistics depend on this operation's result.
@@ -88,8 +94,21 @@ pub trait Op: Debug + Send + Sync {
         Vec::new()
     }
 
-    /// Applies the operation. `learned` is the answer to [`Op::need`].
-    fn apply(&self, frame: &mut CleaningBatch, learned: Option<&Learned>) -> Result<()>;
+    /// Applies the operation. `value` is that of [`Op::statistic`].
+    ///
+    /// # Errors
+    /// The statistic is not known, or a cell cannot be computed.
+    fn apply(&self, batch: &mut CleaningBatch, value: Option<&StatisticValue>) -> Result<()>;
+}
+
+/// The value of an operation's statistic, which has this type.
+///
+/// # Errors
+/// It is not known, or of another type: a bug of this program.
+pub fn known<T: Any>(value: Option<&StatisticValue>) -> Result<&T> {
+    value
+        .and_then(StatisticValue::get)
+        .ok_or(Error::Bug("a statistic that was not computed"))
 }
 
 /// An operation in a program, with the transformation it belongs to.

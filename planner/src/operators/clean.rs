@@ -15,8 +15,7 @@ use super::STEP_TIME;
 use super::pass::{PassExec, PassWork, SplitWorker};
 use super::state::{PassContext, PassState, SplitKnowledge};
 use crate::error::{Error, Result};
-use crate::matching::MatchedRow;
-use crate::operation::CleaningBatch;
+use crate::operation::{CleaningBatch, ClusteredRow};
 use crate::program::Program;
 use crate::source::Source;
 
@@ -131,7 +130,7 @@ fn clustered_rows(
     let mut columns = columns
         .map(|column| Ok(take(&frame.columns[column.column], &places, None)?))
         .collect::<Result<Vec<ArrayRef>>>()?;
-    let number = |of: fn(&MatchedRow) -> u64| {
+    let number = |of: fn(&ClusteredRow) -> u64| {
         Int64Array::from_iter_values(clustered().map(|matched| of(matched) as i64))
     };
     columns.push(Arc::new(number(|matched| matched.cluster)));

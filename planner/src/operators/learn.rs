@@ -1,6 +1,6 @@
-//! A pass that learns: applies what is known, takes down what is not, split by split.
+//! A pass that gathers statistics: applies what is known, and gathers what is not, split by split.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{LargeBinaryArray, RecordBatch, UInt16Array, UInt64Array};
 use arrow::buffer::{Buffer, OffsetBuffer};
@@ -14,12 +14,11 @@ use super::pass::{PassExec, PassWork, SplitWorker};
 use super::state::{PassContext, PassState, SplitKnowledge};
 use super::{LOG_TIME, STEP_TIME};
 use crate::error::{Error, Result};
-use crate::learn::{Accumulator, KEY_BUCKETS, LogContext};
-use crate::operation::CleaningBatch;
+use crate::operation::{Accumulator, CleaningBatch, KEY_BUCKETS, PartialState, SplitContext};
 use crate::program::{Action, Profiler};
 use crate::source::Source;
 
-/// Learns what the operations of a pass need; gives logs by operation, split and bucket.
+/// Gathers the statistics of a pass; gives partial states by operation, split and bucket.
 pub type LearnExec = PassExec<Learning>;
 
 /// What a pass that learns works with.
@@ -28,7 +27,7 @@ pub struct Learning(pub(crate) Arc<PassState>);
 /// In the place of an operation: the profile of the columns before cleaning, as JSON.
 pub const PROFILE_OP: u16 = u16::MAX;
 
-/// Schema of what a pass gives: `op`, `split`, `bucket`, and the log as an Arrow IPC stream.
+/// Schema of what a pass gives: `op`, `split`, `bucket`, and the partial state as an Arrow IPC stream.
 pub fn learn_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new("op", DataType::UInt16, false),
@@ -83,13 +82,21 @@ struct Learner {
     logging: Time,
 }
 
+/// A statistic that is gathered of a split.
+struct OpenStatistic {
+    op: usize,
+    /// Whether its partial states belong to buckets of keys.
+    keyed: bool,
+    accumulator: Box<dyn Accumulator>,
+}
+
 /// A split of which some frames have come.
 struct OpenSplit {
     number: u64,
     rows: u64,
     bytes: usize,
     known: SplitKnowledge,
-    logs: Vec<(usize, Accumulator)>,
+    logs: Vec<OpenStatistic>,
     before: Option<Profiler>,
 }
 
@@ -117,11 +124,15 @@ impl SplitWorker for Learner {
         let split = self.open.swap_remove(at);
         let bytes = split.bytes;
         let _timer = self.logging.timer();
-        // Until the logs are handed on, they are there twice: as they were kept, and encoded.
-        self.reservation.try_grow(bytes)?;
-        let logs = split.finish()?;
-        self.reservation.shrink(2 * bytes);
-        Ok(Some(logs))
+        let here = state.exchange.as_deref();
+        // Until states are handed on, they are there twice where they are encoded.
+        let twice = self.reservation.new_empty();
+        if here.is_none() {
+            twice.try_grow(bytes)?;
+        }
+        let states = split.finish(here)?;
+        self.reservation.shrink(bytes);
+        Ok(Some(states))
     }
 }
 
@@ -133,21 +144,22 @@ impl OpenSplit {
             .get(state.pass)
             .ok_or(Error::Bug("no such pass"))?;
         let rows = usize::try_from(state.split_rows(number)).unwrap_or_default();
-        let context = LogContext {
+        let context = SplitContext {
             first_row: number * state.rows_per_split,
             rows,
             total_rows: state.total_rows,
-            figure_sample: state.figure_sample,
+            sample: state.figure_sample,
             seed: state.recipe.job.options.seed,
-            pair_buckets: state.pair_buckets(),
+            alone: state.is_alone(),
         };
         let mut logs = Vec::new();
         for op in pass.learns() {
-            let need = program.ops[op]
-                .op
-                .need()
-                .ok_or(Error::Bug("nothing to learn"))?;
-            logs.push((op, Accumulator::new(&need, &context)));
+            let statistic = program.statistic(op)?;
+            logs.push(OpenStatistic {
+                op,
+                keyed: statistic.keyed().is_some(),
+                accumulator: statistic.accumulator(&context),
+            });
         }
         Ok(Self {
             number,
@@ -183,51 +195,109 @@ impl OpenSplit {
                     }
                 }
                 Action::Learn(number) => {
-                    let log = self.logs.iter_mut().find(|(op, _)| op == number);
-                    let (_, log) = log.ok_or(Error::Bug("a log that was not opened"))?;
+                    let open = self.logs.iter_mut().find(|open| open.op == *number);
+                    let open = open.ok_or(Error::Bug("a statistic that was not opened"))?;
                     let _timer = logging.timer();
-                    grown += log.observe(frame)?;
+                    grown += open.accumulator.update(frame)?;
                 }
             }
         }
         Ok(grown)
     }
 
-    fn finish(self) -> Result<RecordBatch> {
-        let (mut ops, mut buckets) = (Vec::new(), Vec::new());
-        // All logs in one buffer, which is the column as it stands.
-        let mut logs = Vec::with_capacity(self.bytes + self.bytes / 8);
-        let mut lengths = Vec::new();
+    /// The partial states of the split: for the driver to take where it is, or encoded.
+    fn finish(self, here: Option<&PartialStateExchange>) -> Result<RecordBatch> {
         // What is no key goes to any bucket, so that all partitions have some.
         let any = (self.number % KEY_BUCKETS as u64) as u16;
-        for (op, log) in self.logs {
-            let spread = (!log.is_keys()).then_some(any);
-            for entry in log.finish()? {
-                let start = logs.len();
-                entry.encode(&mut logs)?;
-                ops.push(op as u16);
-                buckets.push(spread.unwrap_or(entry.bucket));
-                lengths.push(logs.len() - start);
+        let mut rows = Rows::new(self.number, self.bytes + self.bytes / 8);
+        for open in self.logs {
+            let spread = (!open.keyed).then_some(any);
+            for mut state in open.accumulator.finish()? {
+                state.bucket = spread.unwrap_or(state.bucket);
+                match here {
+                    Some(exchange) => exchange.put(open.op, self.number, state),
+                    None => rows.add(open.op as u16, state.bucket, |to| state.encode(to))?,
+                }
             }
         }
         if let Some(before) = self.before {
-            let start = logs.len();
-            serde_json::to_writer(&mut logs, &before.finish())?;
-            ops.push(PROFILE_OP);
-            buckets.push(any);
-            lengths.push(logs.len() - start);
+            let profile = before.finish();
+            rows.add(PROFILE_OP, any, |to| {
+                Ok(serde_json::to_writer(to, &profile)?)
+            })?;
         }
-        let splits = UInt64Array::from(vec![self.number; ops.len()]);
-        let offsets = OffsetBuffer::from_lengths(lengths);
-        let logs = LargeBinaryArray::try_new(offsets, Buffer::from_vec(logs), None)?;
+        rows.finish()
+    }
+}
+
+/// What a split gives, row by row.
+struct Rows {
+    split: u64,
+    ops: Vec<u16>,
+    buckets: Vec<u16>,
+    /// All states in one buffer, which is the column as it stands.
+    states: Vec<u8>,
+    lengths: Vec<usize>,
+}
+
+impl Rows {
+    fn new(split: u64, bytes: usize) -> Self {
+        Self {
+            split,
+            ops: Vec::new(),
+            buckets: Vec::new(),
+            states: Vec::with_capacity(bytes),
+            lengths: Vec::new(),
+        }
+    }
+
+    fn add(
+        &mut self,
+        op: u16,
+        bucket: u16,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
+        let start = self.states.len();
+        encode(&mut self.states)?;
+        self.ops.push(op);
+        self.buckets.push(bucket);
+        self.lengths.push(self.states.len() - start);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<RecordBatch> {
+        let splits = UInt64Array::from(vec![self.split; self.ops.len()]);
+        let offsets = OffsetBuffer::from_lengths(self.lengths);
+        let states = LargeBinaryArray::try_new(offsets, Buffer::from_vec(self.states), None)?;
         Ok(RecordBatch::try_new(
             learn_schema(),
             vec![
-                Arc::new(UInt16Array::from(ops)),
+                Arc::new(UInt16Array::from(self.ops)),
                 Arc::new(splits),
-                Arc::new(UInt16Array::from(buckets)),
-                Arc::new(logs),
+                Arc::new(UInt16Array::from(self.buckets)),
+                Arc::new(states),
             ],
         )?)
+    }
+}
+
+/// Where the driver takes partial states that are gathered in its own process, so that they are neither encoded nor
+/// copied.
+#[derive(Debug, Default)]
+pub struct PartialStateExchange(Mutex<Vec<(usize, u64, PartialState)>>);
+
+impl PartialStateExchange {
+    /// Puts a state of an operation and a split there.
+    fn put(&self, op: usize, split: u64, state: PartialState) {
+        let states = self.0.lock();
+        states
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((op, split, state));
+    }
+
+    /// Takes what is there: operation, split and state.
+    pub fn take(&self) -> Vec<(usize, u64, PartialState)> {
+        let states = self.0.lock();
+        std::mem::take(&mut states.unwrap_or_else(PoisonError::into_inner))
     }
 }

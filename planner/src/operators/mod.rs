@@ -10,12 +10,12 @@ mod state;
 mod sum;
 
 pub use clean::CleanExec;
-pub use learn::{LearnExec, PROFILE_OP, learn_schema};
+pub use learn::{LearnExec, PROFILE_OP, PartialStateExchange, learn_schema};
 pub use publish::PublishExec;
 pub(crate) use scan::scan_of;
 pub use scan::{ACCOUNT_COLUMNS, PARSE_TIME, SplitScan, scan_groups, scan_splits};
 pub use state::{Known, PassState};
-pub use sum::{BucketSum, SumExec, SumOrder, scored_place, told_rows};
+pub use sum::{SumExec, SumOrder, for_each_state};
 
 /// Metric: processor time spent in the steps, and in looking at columns for the profiles.
 pub const STEP_TIME: &str = "steps";

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::learn::PartialStateExchange;
 use crate::error::{Error, Result};
-use crate::matching::pair_buckets;
-use crate::operation::{CleaningBatch, Learned, LearnedFile};
+use crate::operation::{CleaningBatch, StatisticValue, Stored};
 use crate::profile::RowSample;
 use crate::program::{PlanSpec, Program};
 use crate::progress::Progress;
@@ -30,42 +30,29 @@ pub struct PassState {
     pub figure_sample: Option<RowSample>,
     /// Whether the driver is another process, which errors must reach.
     pub remote: bool,
+    /// Where partial states go that the driver evaluates in this process; none where they travel.
+    pub exchange: Option<Arc<PartialStateExchange>>,
     /// What tells people how far the job is.
     pub progress: Arc<Progress>,
 }
 
-/// What is known of the answer to an operation's need.
+/// What is known of an operation's statistic.
 #[derive(Debug, Clone, Default)]
 pub enum Known {
-    /// It needs nothing, or has not learned it yet.
+    /// It has none, or it is not computed yet.
     #[default]
     Nothing,
-    /// In the memory of this process.
-    Here(Arc<Learned>),
-    /// In a file that every worker can read.
-    Stored(LearnedFile),
-}
-
-impl Known {
-    fn is_key_plan(&self) -> bool {
-        match self {
-            Self::Here(learned) => matches!(learned.as_ref(), Learned::KeyPlan(_)),
-            Self::Stored(file) => matches!(file, LearnedFile::KeyPlan(_)),
-            Self::Nothing => false,
-        }
-    }
+    /// The value, in the memory of this process.
+    Here(StatisticValue),
+    /// The files of the value, which every worker can read.
+    Stored(Stored),
 }
 
 impl PassState {
-    /// Buckets among which pairs of rows are divided: the process that knows all of them compares them
-    /// in one.
-    pub fn pair_buckets(&self) -> usize {
-        let alone = |known: &Known| !matches!(known, Known::Stored(_));
-        if self.known.iter().all(alone) {
-            1
-        } else {
-            pair_buckets(self.total_rows)
-        }
+    /// Whether one process evaluates the partial states of all splits.
+    pub fn is_alone(&self) -> bool {
+        let here = |known: &Known| !matches!(known, Known::Stored(_));
+        self.known.iter().all(here)
     }
 
     /// Rows of a split.
@@ -81,46 +68,52 @@ pub(super) struct PassContext {
     pub(super) state: Arc<PassState>,
     pub(super) program: Arc<Program>,
     /// What is the same for all splits.
-    shared: Vec<Option<Arc<Learned>>>,
+    shared: Vec<Option<StatisticValue>>,
 }
 
 /// What was learned, for one split, by operation.
-pub(super) struct SplitKnowledge(Vec<Option<Arc<Learned>>>);
+pub(super) struct SplitKnowledge(Vec<Option<StatisticValue>>);
 
 impl PassContext {
     pub(super) fn new(state: &Arc<PassState>) -> Result<Self> {
-        let shared = state.known.iter().map(|known| match known {
+        let program = state.recipe.program()?;
+        let known = state.known.iter().enumerate();
+        let shared = known.map(|(op, known)| match known {
             Known::Nothing => Ok(None),
-            Known::Here(learned) => Ok(Some(Arc::clone(learned))),
-            Known::Stored(file) if file.is_for_all() => Ok(Some(Arc::new(file.of_split(0)?))),
-            Known::Stored(_) => Ok(None),
+            Known::Here(value) => Ok(Some(value.clone())),
+            Known::Stored(stored) => {
+                let statistic = program.statistic(op)?;
+                let shared = (!statistic.is_by_split()).then(|| statistic.load(stored, 0));
+                shared.transpose()
+            }
         });
         Ok(Self {
             shared: shared.collect::<Result<_>>()?,
-            program: state.recipe.program()?,
+            program,
             state: Arc::clone(state),
         })
     }
 
     /// What the work on a split needs to know.
     pub(super) fn knowledge(&self, split: u64) -> Result<SplitKnowledge> {
-        let known = self.state.known.iter().zip(&self.shared).enumerate();
         let last = self.state.pass + 1 == self.program.passes.len();
-        let known = known.map(|(op, (known, shared))| match known {
-            // What only leads to another operation's knowledge is not asked for when that is there, but
-            // for a plan, which indexes are made by.
-            known if last && known.is_key_plan() => Ok(shared.clone()),
-            _ if last
-                && self
-                    .program
-                    .ops
-                    .get(op)
-                    .is_some_and(|op| op.op.is_prerequisite()) =>
-            {
-                Ok(None)
+        let known = self.state.known.iter().zip(&self.shared).enumerate();
+        let known = known.map(|(op, (known, shared))| {
+            if matches!(known, Known::Nothing) {
+                return Ok(None);
             }
-            Known::Stored(file) if !file.is_for_all() => Ok(Some(Arc::new(file.of_split(split)?))),
-            _ => Ok(shared.clone()),
+            let statistic = self.program.statistic(op)?;
+            if !statistic.is_by_split() {
+                return Ok(shared.clone());
+            }
+            // What only leads to another statistic is not asked for when that is there.
+            if last && self.program.ops[op].op.is_prerequisite() {
+                return Ok(None);
+            }
+            match known {
+                Known::Stored(stored) => statistic.load(stored, split).map(Some),
+                _ => Ok(shared.clone()),
+            }
         });
         Ok(SplitKnowledge(known.collect::<Result<_>>()?))
     }
@@ -137,7 +130,7 @@ impl PassContext {
             .ops
             .get(number)
             .ok_or(Error::Bug("no such operation"))?;
-        let learned = known.0.get(number).and_then(Option::as_deref);
-        op.op.apply(frame, learned)
+        let value = known.0.get(number).and_then(Option::as_ref);
+        op.op.apply(frame, value)
     }
 }

@@ -8,8 +8,7 @@ use udfs::kernels::pii::token::TokenVault;
 use super::{Action, Pass, plan_passes};
 use crate::contract::{Contract, ContractColumn};
 use crate::error::{Error, Result};
-use crate::matching::MatchingNeed;
-use crate::operation::{Layout, LayoutColumn, Need, ProgramOp, StepContext};
+use crate::operation::{Layout, LayoutColumn, ProgramOp, Statistic, StepContext};
 use crate::spec::{
     BusinessRule, ColumnType, Columns, DatasetSpec, JobSpec, OptionsSpec, OutputSpec, PiiStrategy,
     SourceSpec,
@@ -72,8 +71,13 @@ pub struct Program {
 impl Program {
     /// Whether cells of rows that stay may come from rows that leave.
     pub(crate) fn merges(&self) -> bool {
-        let mut needs = self.ops.iter().filter_map(|op| op.op.need());
-        needs.any(|need| matches!(need, Need::Merge(_)))
+        self.ops.iter().any(|op| op.op.takes_from_others())
+    }
+
+    /// The statistic of an operation that has one.
+    pub(crate) fn statistic(&self, op: usize) -> Result<&dyn Statistic> {
+        let statistic = self.ops.get(op).and_then(|op| op.op.statistic());
+        statistic.ok_or(Error::Bug("an operation without a statistic"))
     }
 
     /// The step that an operation is part of: `t-6 dedupe`.
@@ -221,16 +225,6 @@ impl Program {
             columns.map(|(column, vault)| (op.transformation, column, vault))
         });
         columns.collect()
-    }
-
-    /// The operations whose rows go into an index, by number, with what they compare.
-    pub fn indexes(&self) -> Vec<(usize, MatchingNeed)> {
-        let needs = self.ops.iter().enumerate();
-        let needs = needs.filter_map(|(number, op)| match op.op.need() {
-            Some(Need::Matches(need)) if need.writes_index() => Some((number, need)),
-            _ => None,
-        });
-        needs.collect()
     }
 
     /// Schema of the cleaned data.

@@ -67,7 +67,7 @@ impl Pass {
 
 /// The passes of a program; the last applies every operation and learns nothing.
 pub fn plan_passes(ops: &[ProgramOp]) -> Vec<Pass> {
-    let mut known: Vec<bool> = ops.iter().map(|op| op.op.need().is_none()).collect();
+    let mut known: Vec<bool> = ops.iter().map(|op| op.op.statistic().is_none()).collect();
     let mut passes = Vec::new();
     let mut waits_for = Vec::new();
     while known.iter().any(|known| !known) {
@@ -78,8 +78,9 @@ pub fn plan_passes(ops: &[ProgramOp]) -> Vec<Pass> {
         let mut tainted = ColumnSet::new();
         let mut drops_wait = false;
         for (number, op) in ops.iter().enumerate() {
+            let statistic = op.op.statistic();
             let needs_survivors =
-                !known[number] && op.op.need().is_some_and(|need| !need.outlives_drops());
+                !known[number] && statistic.is_some_and(|statistic| !statistic.outlives_drops());
             let led = number > 0 && ops[number - 1].op.is_prerequisite() && !known[number - 1];
             if led || op.op.reads().meets(&tainted) || (needs_survivors && drops_wait) {
                 // Its effect depends on what this pass only learns. If it may drop rows by that,
@@ -101,7 +102,7 @@ pub fn plan_passes(ops: &[ProgramOp]) -> Vec<Pass> {
             known[number] = true;
         }
         pass.drop_needless(ops);
-        waits_for.retain(|number| ops[*number].op.need().is_some());
+        waits_for.retain(|number| ops[*number].op.statistic().is_some());
         passes.push(pass);
     }
     passes.push(Pass {

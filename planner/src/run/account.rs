@@ -1,13 +1,12 @@
 //! From what a run has counted to the report, and a plan in words.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::engine::Written;
 use crate::error::Result;
-use crate::operation::{Learned, Need, data_type, type_name};
+use crate::operation::{ReportContext, StatisticValue, data_type, type_name};
 use crate::profile::{ColumnProfile, ColumnSketch};
 use crate::program::Program;
 use crate::report::{
@@ -26,7 +25,7 @@ pub(super) struct ReportParts<'a> {
     pub(super) job_id: &'a str,
     pub(super) source: &'a Source,
     pub(super) program: &'a Program,
-    pub(super) learned: &'a [Option<Arc<Learned>>],
+    pub(super) learned: &'a [Option<StatisticValue>],
     pub(super) sampled: f64,
     pub(super) first_row_id: u64,
     pub(super) before: Vec<Option<ColumnSketch>>,
@@ -252,85 +251,23 @@ fn removed_as(account: &Account, reason: &str) -> u64 {
 /// What a transformation has learned of columns that hold nothing personal, and how.
 fn told(parts: &ReportParts<'_>, transformation: u16) -> (Value, Option<String>) {
     let program = parts.program;
+    let context = ReportContext {
+        contract: &program.contract,
+        rows: parts.source.total_rows,
+        sampled: parts.sampled,
+    };
     let mut told = Map::new();
     let mut method = None;
-    for (op, learned) in program.ops.iter().zip(parts.learned) {
-        let Some(need) = op.op.need() else {
-            continue;
-        };
-        if op.transformation != transformation {
-            continue;
-        }
-        match (&need, learned.as_deref()) {
-            (Need::Figures(need), Some(Learned::Figures(figures))) => {
-                method = Some(if parts.sampled < 1.0 {
-                    let rows = parts.sampled * parts.source.total_rows as f64;
-                    // The rank of a sample's median is off by 1.96 sqrt(n)/2 of n, 95 times in 100.
-                    let error = 98.0 / rows.max(1.0).sqrt();
-                    format!(
-                        "sample of {rows:.0} rows; ranks within {error:.2} percentage points (95 %)"
-                    )
-                } else {
-                    "exact".to_owned()
-                });
-                for ((column, _), figures) in need.figures.iter().zip(figures) {
-                    let column = &program.contract.columns[*column];
-                    if column.pii {
-                        continue;
-                    }
-                    let Some(all) = figures.figures.last() else {
-                        continue;
-                    };
-                    let value = all.value.as_ref().and_then(|value| {
-                        arrow::util::display::array_value_to_string(value, 0).ok()
-                    });
-                    told.insert(
-                        column.name.clone(),
-                        match (value, all.pair) {
-                            (Some(value), _) if figures.groups.is_empty() => json!(value),
-                            (Some(value), _) => {
-                                json!({"all": value, "groups": figures.groups.len()})
-                            }
-                            (None, Some((first, second))) => json!([first, second]),
-                            (None, None) => Value::Null,
-                        },
-                    );
-                }
-            }
-            (Need::Values(columns), Some(Learned::Values(values))) => {
-                method = Some("exact".to_owned());
-                for (column, values) in columns.iter().zip(values) {
-                    let column = &program.contract.columns[*column];
-                    if !column.pii {
-                        told.insert(column.name.clone(), json!(values.values.len()));
-                    }
-                }
-            }
-            (Need::Matches(_), Some(Learned::Matches(matches))) => {
-                let Some(report) = &matches.report else {
-                    continue;
-                };
-                method = Some(format!(
-                    "{}, from a score of {:.3}",
-                    report.method, report.threshold
-                ));
-                if let Ok(Value::Object(fields)) = serde_json::to_value(report.as_ref()) {
-                    told.extend(fields);
-                }
-            }
-            (Need::Sample(_) | Need::Candidates(_) | Need::Merge(_), _) => {}
-            // Repeats may never have been in this process.
-            _ => method = Some("exact".to_owned()),
+    for (op, value) in program.ops.iter().zip(parts.learned) {
+        let statistic = op.op.statistic();
+        let statistic = statistic.filter(|_| op.transformation == transformation);
+        if let Some(report) = statistic.and_then(|s| s.report(value.as_ref(), &context)) {
+            method = Some(report.method);
+            told.extend(report.found);
         }
     }
-    (
-        if told.is_empty() {
-            Value::Null
-        } else {
-            Value::Object(told)
-        },
-        method,
-    )
+    let told = (!told.is_empty()).then_some(Value::Object(told));
+    (told.unwrap_or_default(), method)
 }
 
 fn pii_found(program: &Program) -> Vec<PiiReport> {

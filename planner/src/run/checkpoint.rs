@@ -14,7 +14,7 @@ use super::discover::source_stamp;
 use super::job::JobRun;
 use crate::contract::Contract;
 use crate::error::{Error, Result};
-use crate::operation::LearnedFile;
+use crate::operation::Stored;
 use crate::profile::ColumnSketch;
 use crate::steps::StepSpec;
 use crate::storage::Place;
@@ -37,7 +37,7 @@ pub(super) struct Remembered {
     stamp: String,
     pub(super) contract: Contract,
     /// By operation; none where nothing was learned.
-    pub(super) known: Vec<Option<LearnedFile>>,
+    pub(super) known: Vec<Option<Stored>>,
     pub(super) before: Vec<Option<ColumnSketch>>,
 }
 
@@ -91,7 +91,7 @@ impl Checkpoint {
     pub(super) fn keep(
         &self,
         contract: &Contract,
-        known: Vec<Option<LearnedFile>>,
+        known: Vec<Option<Stored>>,
         before: &[Option<ColumnSketch>],
     ) {
         let kept = || -> Result<()> {

@@ -207,7 +207,7 @@ pub fn profile_source(
     })?;
     let mut merged = Vec::new();
     for sketches in splits {
-        super::learn::merge_sketches(&mut merged, sketches);
+        super::gathered::merge_sketches(&mut merged, sketches);
     }
     let named = contract.columns.iter().zip(merged).map(|(column, sketch)| {
         let name = type_name(&data_type(column.column_type, column.decimal));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, AsArray};
 use datafusion::execution::memory_pool::{
     FairSpillPool, MemoryConsumer, MemoryPool, MemoryReservation,
 };
@@ -13,38 +13,30 @@ use serde_json::json;
 use super::audit::Audit;
 use super::clock::Clock;
 use super::discover::PROFILE_ROWS;
-use super::earlier::{Earlier, carry_on};
+use super::gathered::{Gathered, merge_sketches};
 use super::in_order::InOrder;
+use super::indexes::Earlier;
 use super::job::JobRun;
-use super::learn::{PassLogs, Summing, merge_sketches};
-use super::near::{self, Found};
 use super::workers::Workers;
 use super::{Phase, Progress};
 use crate::error::{Error, Result};
-use crate::learn::{KEY_BUCKETS, RemovedRows};
-use crate::matching::{IndexHead, MatchingNeed, index_files};
-use crate::operation::{Learned, LearnedFile, Need, RepeatsFiles, Splits};
-use crate::operators::{
-    BucketSum, Known, LearnExec, PassState, PublishExec, SumExec, SumOrder, scan_splits,
+use crate::operation::{
+    Collected, DriverContext, Extensions, KEY_BUCKETS, KeyedStatistic, PartialStates, RemovedRows,
+    Splits, Statistic, StatisticFiles, StatisticValue, Stored,
 };
+use crate::operators::{Known, LearnExec, PassState, PublishExec, SumExec, SumOrder, scan_splits};
 use crate::profile::{ColumnSketch, RowSample};
 use crate::program::{PlanSpec, Program};
 use crate::sink::{Account, FileEntry, PartFolder, PartWriter, SinkOrder, SinkPlan, SplitOutcome};
 use crate::source::Source;
 use crate::storage::Place;
 
-/// Estimated memory per shuffled key, in bytes.
-pub(super) const KEY_BYTES: u64 = 32;
-
-/// Bytes of the keys by which a row may meet others.
-pub(super) const ROW_KEYS_BYTES: u64 = 480;
-
 /// Bytes of keys that one partition of a sum holds.
 const SUM_BYTES: u64 = 16 << 20;
 
 /// What was learned by a job's passes.
 pub(super) struct AllLearned {
-    pub(super) learned: Vec<Option<Arc<Learned>>>,
+    pub(super) learned: Vec<Option<StatisticValue>>,
     /// The same, as the workers get it.
     known: Vec<Known>,
     pub(super) before: Vec<Option<ColumnSketch>>,
@@ -150,16 +142,9 @@ impl<'a> Engine<'a> {
             ),
             figure_sample: self.figure_sample,
             remote: false,
+            exchange: self.workers.share_memory().then(Arc::default),
             progress: Arc::clone(self.progress()),
         })
-    }
-
-    /// How the source is cut.
-    fn cut(&self) -> Splits {
-        Splits {
-            count: self.source.split_count(),
-            rows: self.source.rows_per_split,
-        }
     }
 
     fn splits(&self) -> Vec<usize> {
@@ -170,36 +155,37 @@ impl<'a> Engine<'a> {
         scan_splits(self.source, splits, self.workers.partitions(splits.len()))
     }
 
-    /// Runs every pass that learns.
+    /// Runs every pass that gathers statistics.
     pub(super) async fn learn(&self, clock: &mut Clock, audit: &mut Audit) -> Result<AllLearned> {
-        let mut learned: Vec<Option<Arc<Learned>>> = vec![None; self.program.ops.len()];
-        let mut known: Vec<Known> = vec![Known::Nothing; self.program.ops.len()];
+        let ops = self.program.ops.len();
+        let mut learned: Vec<Option<StatisticValue>> = vec![None; ops];
+        let mut known: Vec<Known> = vec![Known::Nothing; ops];
         let mut before = Vec::new();
-        // By the operation that compares the pairs.
-        let mut found: BTreeMap<usize, Found> = BTreeMap::new();
-        let memory = MemoryConsumer::new("what was learned").register(&self.memory);
+        // By transformation.
+        let mut shared = self.earlier.shared();
+        let memory = MemoryConsumer::new("statistics").register(&self.memory);
         let passes = self.program.passes.len() - 1;
         self.progress().expect_passes(passes);
         for pass in 0..passes {
             self.progress()
                 .enter(Phase::Learn(pass + 1), self.source.total_rows)?;
             let state = self.state(pass, &known);
-            let order = self.sum_order(pass, &found)?;
+            let order = self.sum_order(pass, &shared)?;
             let plan = |splits: &[usize]| -> Result<Arc<dyn ExecutionPlan>> {
                 let learn = LearnExec::new(self.scan(splits), Arc::clone(&state));
                 Ok(match &order {
                     None => Arc::new(learn),
                     Some(order) => {
-                        let partitions = sum_partitions(self.summed_bytes(pass));
+                        let partitions = sum_partitions(self.keyed_bytes(pass));
+                        let recipe = Arc::clone(&self.recipe);
                         let learn = Arc::new(learn);
-                        Arc::new(SumExec::over(learn, partitions, order.clone())?)
+                        Arc::new(SumExec::over(learn, partitions, recipe, order.clone())?)
                     }
                 })
             };
             let alone = order.is_none();
-            let mut logs = PassLogs::default();
+            let mut gathered = Gathered::default();
             let held = memory.new_empty();
-            let learns: Vec<usize> = self.program.passes[pass].learns().collect();
             self.workers
                 .run(
                     (self.splits(), alone),
@@ -208,70 +194,51 @@ impl<'a> Engine<'a> {
                     clock,
                     |batch| {
                         held.try_grow(batch.get_array_memory_size())?;
-                        logs.add(&batch)
+                        gathered.add(&batch)?;
+                        for (op, split, state) in state.exchange.iter().flat_map(|e| e.take()) {
+                            held.try_grow(state.batch.get_array_memory_size())?;
+                            gathered.put(op, split, state);
+                        }
+                        Ok(())
                     },
                 )
                 .await
                 .map_err(|error| self.explained(error, || learning(&self.program, pass)))?;
             if pass == 0 {
-                before = logs.take_profiles();
+                before = gathered.take_profiles();
             }
-            let mut gone = RemovedRows::default();
-            let summing = Summing {
-                watched: self.run.watched,
-                rows: self.source.total_rows,
-                sampled: self.sampled,
-                threads: self.run.partitions(),
-                memory: &memory,
-            };
-            for op in learns {
-                let need = self.program.ops[op].op.need();
-                let ordered = order.as_ref().is_some_and(|order| order.learns(op));
-                if let Some(Need::Sample(need)) = &need {
-                    let earlier = self.earlier.of(op).map(AsRef::as_ref);
-                    let sampled = near::sample(need, &logs.take_op(op), earlier, &summing)?;
-                    let plan = Arc::new(Learned::KeyPlan(Arc::clone(&sampled.plan)));
-                    known[op] = self.known(op, &plan)?;
-                    found.insert(op + 1, sampled);
-                    continue;
-                }
-                if let Some(Need::Candidates(need) | Need::Matches(need)) = &need {
-                    let near = NearDuplicates {
-                        engine: self,
-                        op,
-                        need,
-                        ordered,
-                        summing: &summing,
-                    };
-                    let (known_now, answer) = near
-                        .sum(logs.take_buckets(op), &mut found, &mut gone)
+            let mut removed = RemovedRows::default();
+            for op in self.program.passes[pass].learns() {
+                let transformation = self.program.ops[op].transformation;
+                let mut driver = DriverContext {
+                    op,
+                    drops_rows: self.program.ops[op].op.drops_rows(),
+                    contract: &self.program.contract,
+                    rows: self.source.total_rows,
+                    sampled: self.sampled,
+                    watched: self.run.watched,
+                    threads: self.run.partitions(),
+                    memory: &memory,
+                    removed: &mut removed,
+                    shared: shared.entry(transformation).or_default(),
+                    files: self.files(op),
+                };
+                let by_workers = order.as_ref().is_some_and(|order| order.has(op));
+                let partial = gathered.take(op);
+                let collected =
+                    self.evaluate(by_workers, partial, &mut driver)
                         .map_err(|error| {
                             self.explained(error, || {
                                 format!("what {} learns", needing(&self.program, op))
                             })
                         })?;
-                    known[op] = known_now;
-                    learned[op] = answer;
-                    continue;
+                match collected {
+                    Collected::Stored(stored) => known[op] = Known::Stored(stored),
+                    Collected::Value(value) => {
+                        known[op] = self.known(op, &value)?;
+                        learned[op] = Some(value);
+                    }
                 }
-                if order.as_ref().is_some_and(|order| order.learns(op)) {
-                    known[op] = Known::Stored(LearnedFile::Repeats(RepeatsFiles {
-                        folder: self.learned_folder.clone(),
-                        op,
-                        buckets: logs.found_buckets(op, &mut gone)?,
-                    }));
-                    continue;
-                }
-                let answer = logs
-                    .sum(&self.program, op, &mut gone, &summing)
-                    .map_err(|error| {
-                        self.explained(error, || {
-                            format!("what {} learns", needing(&self.program, op))
-                        })
-                    })?;
-                let answer = Arc::new(answer);
-                known[op] = self.known(op, &answer)?;
-                learned[op] = Some(answer);
             }
             clock.lap(Phase::Learn(pass + 1));
             audit.record("pass_finished", json!({"pass": pass + 1}));
@@ -284,122 +251,119 @@ impl<'a> Engine<'a> {
         })
     }
 
-    /// What was learned, in files that outlive this process; none where some of it is not kept in files.
-    pub(super) fn stored(&self, learned: &AllLearned) -> Result<Option<Vec<Option<LearnedFile>>>> {
-        let mut files = Vec::with_capacity(learned.known.len());
-        for (op, known) in learned.known.iter().enumerate() {
-            files.push(match known {
-                Known::Nothing => None,
-                Known::Stored(file) => Some(file.clone()),
-                Known::Here(learned) => match learned.as_ref() {
-                    Learned::Repeats(repeats) => {
-                        let folder = &self.learned_folder;
-                        RepeatsFiles::write(folder, (op, 0), repeats, self.cut())?;
-                        Some(LearnedFile::Repeats(RepeatsFiles {
-                            folder: folder.clone(),
-                            op,
-                            buckets: vec![0],
-                        }))
-                    }
-                    Learned::Figures(_) | Learned::Values(_) => {
-                        Some(LearnedFile::write(&self.learned_folder, op, learned)?)
-                    }
-                    _ => return Ok(None),
-                },
-            });
+    /// Evaluates a statistic from its partial states, or from what workers tell of the buckets that they have
+    /// evaluated.
+    fn evaluate(
+        &self,
+        by_workers: bool,
+        partial: PartialStates,
+        driver: &mut DriverContext<'_>,
+    ) -> Result<Collected> {
+        let statistic = self.program.statistic(driver.op)?;
+        match statistic.keyed().filter(|_| by_workers) {
+            Some(keyed) => keyed.collect(partial.by_bucket(), driver),
+            None => statistic.evaluate(partial, driver).map(Collected::Value),
         }
-        Ok(Some(files))
     }
 
-    /// What an earlier attempt has learned, from its files.
+    /// Where the value of an operation's statistic is stored.
+    fn files(&self, op: usize) -> StatisticFiles {
+        StatisticFiles {
+            folder: self.learned_folder.clone(),
+            op,
+            splits: Splits {
+                count: self.source.split_count(),
+                rows: self.source.rows_per_split,
+            },
+        }
+    }
+
+    /// Stores what was learned in files that outlive this process.
+    pub(super) fn stored(&self, learned: &AllLearned) -> Result<Vec<Option<Stored>>> {
+        let known = learned.known.iter().enumerate();
+        let files = known.map(|(op, known)| match known {
+            Known::Nothing => Ok(None),
+            Known::Stored(stored) => Ok(Some(stored.clone())),
+            Known::Here(value) => {
+                let statistic = self.program.statistic(op)?;
+                statistic.store(value, &self.files(op)).map(Some)
+            }
+        });
+        files.collect()
+    }
+
+    /// Loads what an earlier attempt has learned.
     pub(super) fn recall(
         &self,
-        files: Vec<Option<LearnedFile>>,
+        files: Vec<Option<Stored>>,
         before: Vec<Option<ColumnSketch>>,
     ) -> Result<AllLearned> {
         let mut learned = Vec::with_capacity(files.len());
-        for file in &files {
-            learned.push(match file {
-                Some(file) if file.is_for_all() => Some(Arc::new(file.of_split(0)?)),
-                _ => None,
-            });
+        for (op, stored) in files.iter().enumerate() {
+            let Some(stored) = stored else {
+                learned.push(None);
+                continue;
+            };
+            let statistic = self.program.statistic(op)?;
+            let whole = (!statistic.is_by_split()).then(|| statistic.load(stored, 0));
+            learned.push(whole.transpose()?);
         }
         let known = files.into_iter();
-        let known = known.map(|file| file.map_or(Known::Nothing, Known::Stored));
+        let known = known.map(|stored| stored.map_or(Known::Nothing, Known::Stored));
         Ok(AllLearned {
             learned,
             known: known.collect(),
             before,
-            _memory: MemoryConsumer::new("what was learned").register(&self.memory),
+            _memory: MemoryConsumer::new("statistics").register(&self.memory),
         })
     }
 
-    /// What was learned for an operation, as the workers get it.
-    fn known(&self, op: usize, learned: &Arc<Learned>) -> Result<Known> {
+    /// The value of an operation's statistic, as the workers get it.
+    fn known(&self, op: usize, value: &StatisticValue) -> Result<Known> {
         if self.workers.share_memory() {
-            return Ok(Known::Here(Arc::clone(learned)));
+            return Ok(Known::Here(value.clone()));
         }
-        let file = LearnedFile::write(&self.learned_folder, op, learned)?;
-        Ok(Known::Stored(file))
+        let statistic = self.program.statistic(op)?;
+        statistic.store(value, &self.files(op)).map(Known::Stored)
     }
 
-    /// What a pass of workers in other processes finds of keys; none where it learns none, or where
-    /// this process finds it by itself.
-    fn sum_order(&self, pass: usize, found: &BTreeMap<usize, Found>) -> Result<Option<SumOrder>> {
+    /// The keyed statistics of a pass, which workers in other processes evaluate; none where there are none, or where
+    /// this process does.
+    fn sum_order(
+        &self,
+        pass: usize,
+        shared: &BTreeMap<u16, Extensions>,
+    ) -> Result<Option<SumOrder>> {
         if self.workers.share_memory() {
             return Ok(None);
         }
+        let nothing = Extensions::default();
         let mut sums = Vec::new();
-        let mut figures = false;
+        let (mut drops, mut counts_behind) = (false, false);
         for op in self.program.passes[pass].learns() {
-            match self.program.ops[op].op.need() {
-                Some(Need::Repeats(need)) => sums.push((op, BucketSum::Repeats(need.keep))),
-                Some(Need::Figures(_)) => figures |= !sums.is_empty(),
-                Some(Need::Candidates(need)) => {
-                    let meeting = near::meeting(&need, found.get(&op));
-                    let earlier = self.earlier.of(op).cloned();
-                    sums.push((op, BucketSum::Pairs { meeting, earlier }));
-                }
-                Some(Need::Matches(need)) => {
-                    let found = found.get(&op).ok_or(Error::Bug("matches without pairs"))?;
-                    let sample = self.learned_folder.join(&format!("op-{op}-sample.json"));
-                    let io = |error| Error::io(&sample, error);
-                    let mut file = sample.create().map_err(io)?;
-                    serde_json::to_writer(&mut file, &found.sample)?;
-                    file.finish().map_err(io)?;
-                    let earlier = self.earlier.of(op).cloned();
-                    let scores = BucketSum::Scores {
-                        need: Box::new(need),
-                        sample,
-                        earlier,
-                    };
-                    sums.push((op, scores));
-                }
-                _ => {}
-            }
+            let statistic = self.program.statistic(op)?;
+            let Some(keyed) = statistic.keyed() else {
+                // Of the rows that stay.
+                counts_behind |= statistic.outlives_drops() && !sums.is_empty();
+                continue;
+            };
+            let transformation = self.program.ops[op].transformation;
+            let shared = shared.get(&transformation).unwrap_or(&nothing);
+            sums.push((op, keyed.order(&self.files(op), shared)?));
+            drops |= self.program.ops[op].op.drops_rows();
         }
-        let drops = sums
-            .iter()
-            .any(|(op, _)| self.program.ops[*op].op.drops_rows());
         let all = RowSample::of(0, 0, 0);
         Ok((!sums.is_empty()).then(|| SumOrder {
             folder: self.learned_folder.clone(),
-            splits: self.cut(),
-            // Figures are of the rows that stay.
-            told: (figures && drops).then(|| self.figure_sample.unwrap_or(all)),
+            splits: self.files(0).splits,
+            told: (counts_behind && drops).then(|| self.figure_sample.unwrap_or(all)),
             sums,
         }))
     }
 
-    /// Bytes of what a pass sums up bucket by bucket, about.
-    fn summed_bytes(&self, pass: usize) -> u64 {
-        let ops = self.program.passes[pass].learns();
-        let needs = ops.filter_map(|op| self.program.ops[op].op.need());
-        let most = needs.map(|need| match need {
-            Need::Candidates(_) | Need::Matches(_) => ROW_KEYS_BYTES,
-            _ => KEY_BYTES,
-        });
-        let row = most.max().unwrap_or(KEY_BYTES);
+    /// Bytes of the keys of a pass, about.
+    fn keyed_bytes(&self, pass: usize) -> u64 {
+        let row = keyed_row_bytes(&self.program, pass);
         self.source.total_rows.saturating_mul(row)
     }
 
@@ -415,31 +379,15 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Writes what belongs to the indexes of an output beside the parts of its splits: the rows of earlier
-    /// outputs, and the heads.
+    /// Writes what belongs to the indexes of an output beside the parts of its splits.
     pub(super) fn complete_indexes(
         &self,
         parts: &PartFolder,
         learned: &AllLearned,
     ) -> Result<Vec<FileEntry>> {
         let next_row_id = self.first_row_id() + self.source.total_rows;
-        let mut files = Vec::new();
-        for (op, need) in self.program.indexes() {
-            let transformation = usize::from(self.program.ops[op].transformation);
-            let transformation = &self.program.transformations[transformation].id;
-            if let Some(earlier) = self.earlier.of(op) {
-                files.extend(carry_on(earlier, transformation, parts)?);
-            }
-            let Some(Learned::Matches(matches)) = learned.learned[op].as_deref() else {
-                return Err(Error::Bug("an index of matches that were not learned"));
-            };
-            let (contract, agreement) = (&self.program.contract, matches.agreement.clone());
-            let head = IndexHead::new(&need, contract, &matches.plan, agreement, next_row_id)?;
-            let name = index_files::head(transformation);
-            let content = serde_json::to_vec_pretty(&head)?;
-            files.push(FileEntry::write(&parts.files, &name, &content)?);
-        }
-        Ok(files)
+        self.earlier
+            .complete(&self.program, &learned.learned, parts, next_row_id)
     }
 
     /// Runs the pass that writes.
@@ -507,72 +455,11 @@ impl<'a> Engine<'a> {
     }
 }
 
-/// Near duplicates in what a pass has taken down.
-struct NearDuplicates<'a> {
-    engine: &'a Engine<'a>,
-    op: usize,
-    need: &'a MatchingNeed,
-    /// Whether workers have summed it up.
-    ordered: bool,
-    summing: &'a Summing<'a>,
-}
-
-impl NearDuplicates<'_> {
-    /// What the operation has learned: as the workers get it, and as this process keeps it.
-    fn sum(
-        &self,
-        logs: BTreeMap<u16, Vec<RecordBatch>>,
-        found: &mut BTreeMap<usize, Found>,
-        gone: &mut RemovedRows,
-    ) -> Result<(Known, Option<Arc<Learned>>)> {
-        let folder = &self.engine.learned_folder;
-        let earlier = self.engine.earlier.of(self.op).map(AsRef::as_ref);
-        if self.engine.program.ops[self.op].op.is_prerequisite() {
-            let mut now = match found.remove(&self.op) {
-                Some(sampled) => sampled,
-                // What texts are cut into was said.
-                None => near::sample(self.need, &[], earlier, self.summing)?,
-            };
-            let meeting = near::meeting(self.need, Some(&now));
-            let known = if self.ordered {
-                let files = RepeatsFiles {
-                    folder: folder.clone(),
-                    op: self.op,
-                    buckets: near::pairs_there(&mut now, logs)?,
-                };
-                Known::Stored(LearnedFile::Candidates {
-                    files,
-                    least_shared: meeting.least_shared,
-                })
-            } else {
-                let pairs = near::pairs_here(&mut now, meeting, logs, earlier, self.summing)?;
-                Known::Here(Arc::new(Learned::Candidates(pairs)))
-            };
-            found.insert(self.op + 1, now);
-            return Ok((known, None));
-        }
-        let pairs = found.remove(&self.op);
-        let pairs = pairs.ok_or(Error::Bug("matches without pairs"))?;
-        let program = &self.engine.program;
-        let matches = if self.ordered {
-            let own = (self.op, self.need);
-            near::matches_there(program, own, &pairs, logs, (folder, earlier), self.summing)?
-        } else {
-            near::matches_here(program, self.need, &pairs, logs, earlier, self.summing)?
-        };
-        let removed = matches.rows.iter().filter(|row| row.row != row.survivor);
-        gone.extend(removed.map(|row| row.row));
-        let known = if self.engine.workers.share_memory() {
-            None
-        } else {
-            let place = folder.join(&format!("op-{}-matches.arrow", self.op));
-            matches.write(&place, self.engine.cut())?;
-            Some(Known::Stored(LearnedFile::Matches(place)))
-        };
-        let answer = Arc::new(Learned::Matches(matches));
-        let known = known.unwrap_or_else(|| Known::Here(Arc::clone(&answer)));
-        Ok((known, Some(answer)))
-    }
+/// Bytes of the keys that a row has in a pass, about.
+pub(super) fn keyed_row_bytes(program: &Program, pass: usize) -> u64 {
+    let ops = program.passes[pass].learns();
+    let keyed = ops.filter_map(|op| program.ops[op].op.statistic()?.keyed());
+    keyed.map(KeyedStatistic::row_bytes).max().unwrap_or(1)
 }
 
 /// Partitions of sums over so many bytes: such that one takes little memory, whatever its worker.
@@ -620,11 +507,8 @@ fn figure_sample(
     limit: usize,
     seed: u64,
 ) -> (Option<RowSample>, f64) {
-    let needs = program.ops.iter().filter_map(|op| op.op.need());
-    let widths = needs.map(|need| match need {
-        Need::Figures(need) => need.figures.len() * 24 + if need.by.is_empty() { 8 } else { 24 },
-        _ => 0,
-    });
+    let statistics = program.ops.iter().filter_map(|op| op.op.statistic());
+    let widths = statistics.map(Statistic::sampled_row_bytes);
     let bytes = widths.sum::<usize>() as u64;
     let room = (limit as u64 / 4).max(1 << 20);
     if bytes == 0 || source.total_rows.saturating_mul(bytes) <= room {

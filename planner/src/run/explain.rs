@@ -2,9 +2,9 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::engine::{KEY_BYTES, ROW_KEYS_BYTES, sum_partitions};
-use crate::operation::{Figure, FigureNeed, Keep, KeyNeed, Need};
-use crate::program::{Action, Pass, Program};
+use super::engine::{keyed_row_bytes, sum_partitions};
+use crate::operation::{KeyedStatistic, Statistic, Traffic};
+use crate::program::{Action, Program};
 use crate::report::bytes;
 use crate::source::Source;
 
@@ -52,7 +52,7 @@ impl Display for Plan<'_> {
                 };
                 writeln!(to, "  {verb}  {:<22} {what}", self.program.step_of(op))?;
             }
-            self.stages(to, pass, number == last)?;
+            self.stages(to, number, number == last)?;
         }
         Ok(())
     }
@@ -76,165 +76,93 @@ impl Plan<'_> {
 
     /// What is taken down for an operation, and how much that comes to.
     fn learns(&self, op: usize) -> String {
-        let Some(need) = self.program.ops[op].op.need() else {
+        let Some(statistic) = self.program.ops[op].op.statistic() else {
             return String::new();
         };
-        let what = match &need {
-            Need::Repeats(need) => format!(
-                "a 128-bit hash of {}",
-                self.program.column_names(&need.columns)
-            ),
-            Need::Figures(need) => {
-                let columns = need.figures.iter().map(|(column, figure)| {
-                    let name = &self.program.contract.columns[*column].name;
-                    format!("{} of {name}", figure_name(*figure))
-                });
-                let by = match need.by.as_slice() {
-                    [] => String::new(),
-                    by => format!(" by {}", self.program.column_names(by)),
-                };
-                format!("{}{by}", columns.collect::<Vec<_>>().join(", "))
-            }
-            Need::Values(columns) => format!(
-                "how often {} repeat a value",
-                self.program.column_names(columns)
-            ),
-            Need::Sample(need) => {
-                format!("a sample of {}", self.program.column_names(&need.columns))
-            }
-            Need::Candidates(need) => {
-                format!(
-                    "keys of {} by which rows meet",
-                    self.program.column_names(&need.columns)
-                )
-            }
-            Need::Merge(need) => format!(
-                "{} of rows that leave, for those that stay",
-                self.program.column_names(&need.columns)
-            ),
-            Need::Matches(need) => {
-                format!(
-                    "{} of the rows that meet others",
-                    self.program.column_names(&need.columns)
-                )
-            }
-        };
-        match row_bytes(&need) {
+        let what = statistic.describe(&|columns| self.program.column_names(columns));
+        match statistic.traffic().row_bytes {
             Some(bytes) => format!("{what}: {bytes} bytes a row"),
             None => what,
         }
     }
 
     /// The stages of a pass on a cluster: what each shuffles, and what it gives the driver. In one
-    /// process a pass is one stage, and all sums are done there.
-    fn stages(&self, to: &mut Formatter<'_>, pass: &Pass, writes: bool) -> fmt::Result {
-        let scan = format!("DataSourceExec({} splits)", self.source.split_count());
-        let compares = pass
-            .learns()
-            .filter_map(|op| self.program.ops[op].op.need())
-            .any(|need| matches!(need, Need::Matches(_)));
-        let rows = if compares {
-            "records of rows that may match are shuffled, no others"
-        } else {
-            "none shuffles rows"
+    /// process a pass is one stage, and all statistics are evaluated there.
+    fn stages(&self, to: &mut Formatter<'_>, number: usize, writes: bool) -> fmt::Result {
+        let pass = &self.program.passes[number];
+        let statistics = pass.learns();
+        let statistics = statistics.filter_map(|op| self.program.ops[op].op.statistic());
+        let (keyed, others): (Vec<_>, Vec<_>) =
+            statistics.partition(|statistic| statistic.keyed().is_some());
+        let rows = match self.shuffled_rows(&keyed) {
+            Some(rows) => format!("{rows} are shuffled, no others"),
+            None => "none shuffles rows".to_owned(),
         };
         writeln!(to, "  stages on a cluster; {rows}:")?;
+        let scan = format!("DataSourceExec({} splits)", self.source.split_count());
         if writes {
             return writeln!(
                 to,
                 "    1  {scan} → PublishExec: shuffles nothing; one line a split to the driver"
             );
         }
-        let needs = pass
-            .learns()
-            .filter_map(|op| self.program.ops[op].op.need());
-        let (keys, others): (Vec<Need>, Vec<Need>) = needs.partition(|need| {
-            matches!(
-                need,
-                Need::Repeats(_) | Need::Candidates(_) | Need::Matches(_)
-            )
-        });
-        let size = |needs: &[Need]| {
-            let a_row: u64 = needs.iter().filter_map(row_bytes).sum();
-            bytes(a_row * self.source.total_rows)
-        };
-        let mut told = Vec::new();
-        if others.iter().any(|need| row_bytes(need).is_some()) {
-            told.push(format!("values of at most about {}", size(&others)));
-        }
-        if others.iter().any(|need| matches!(need, Need::Values(_))) {
-            told.push("counts of values".to_owned());
-        }
-        if others.iter().any(|need| matches!(need, Need::Merge(_))) {
-            told.push("values of rows that leave".to_owned());
-        }
-        if others.iter().any(|need| matches!(need, Need::Sample(_))) {
-            told.push("a sample of rows".to_owned());
-        }
+        let mut told = self.traffic(&others);
         if told.is_empty() {
             told.push("profiles".to_owned());
         }
         let told = told.join(" and ");
-        if keys.is_empty() {
+        if keyed.is_empty() {
             return writeln!(
                 to,
                 "    1  {scan} → LearnExec: shuffles nothing; {told} to the driver"
             );
         }
-        let mut shuffled = Vec::new();
-        if keys.iter().any(|need| row_bytes(need).is_some()) {
-            shuffled.push(format!("hashes of at most about {}", size(&keys)));
-        }
-        if keys.iter().any(|need| row_bytes(need).is_none()) {
-            shuffled.push("records of rows that may match".to_owned());
-        }
-        let repeats = keys.iter().all(|need| matches!(need, Need::Repeats(_)));
-        let found = if repeats {
+        let repeats = keyed.iter().filter_map(|statistic| statistic.keyed());
+        let found = if repeats.into_iter().all(KeyedStatistic::finds_repeats) {
             "repeats to files that the next pass reads by split"
         } else {
             "what it finds to files that the next pass, or the driver, reads"
         };
-        let row = keys.iter().map(|need| match need {
-            Need::Repeats(_) => KEY_BYTES,
-            _ => ROW_KEYS_BYTES,
-        });
-        let row = row.max().unwrap_or(KEY_BYTES);
         writeln!(
             to,
             "    1  {scan} → LearnExec: shuffles {}; {told} to the driver",
-            shuffled.join(" and ")
+            self.traffic(&keyed).join(" and ")
         )?;
+        let keys = keyed_row_bytes(self.program, number);
         writeln!(
             to,
             "    2  SumExec({} partitions): shuffles nothing; {found}",
-            sum_partitions(self.source.total_rows.saturating_mul(row))
+            sum_partitions(self.source.total_rows.saturating_mul(keys))
         )
     }
-}
 
-/// Bytes that are taken down of a row, where they do not depend on how often values repeat.
-fn row_bytes(need: &Need) -> Option<u64> {
-    match need {
-        Need::Repeats(KeyNeed { keep, .. }) => Some(match keep {
-            Keep::MostComplete => 28,
-            Keep::First | Keep::Last => 24,
-        }),
-        Need::Figures(FigureNeed { figures, by }) => {
-            let group = if by.is_empty() { 0 } else { 16 };
-            Some(8 + group + 8 * figures.len() as u64)
-        }
-        Need::Candidates(_) => Some(ROW_KEYS_BYTES),
-        Need::Values(_) | Need::Sample(_) | Need::Matches(_) | Need::Merge(_) => None,
+    /// What is shuffled of rows that is more than keys of them.
+    fn shuffled_rows(&self, keyed: &[&dyn Statistic]) -> Option<&'static str> {
+        let mut traffic = keyed.iter().map(|statistic| statistic.traffic());
+        let rows = traffic.find(|traffic| traffic.row_bytes.is_none());
+        rows.map(|traffic| traffic.what)
     }
-}
 
-fn figure_name(figure: Figure) -> &'static str {
-    match figure {
-        Figure::Median => "median",
-        Figure::Mean => "mean",
-        Figure::Mode => "most frequent value",
-        Figure::Quartiles => "quartiles",
-        Figure::MedianDeviation => "median and median deviation",
-        Figure::MeanDeviation => "mean and standard deviation",
+    /// What the partial states of statistics are, each kind once, and how much those come to whose size is known.
+    fn traffic(&self, statistics: &[&dyn Statistic]) -> Vec<String> {
+        let mut kinds: Vec<(&str, Option<u64>)> = Vec::new();
+        for statistic in statistics {
+            let Traffic { what, row_bytes } = statistic.traffic();
+            match kinds.iter_mut().find(|(known, _)| *known == what) {
+                Some((_, Some(sum))) => *sum += row_bytes.unwrap_or_default(),
+                Some(_) => {}
+                None => kinds.push((what, row_bytes)),
+            }
+        }
+        // Those of a known size first.
+        kinds.sort_by_key(|(_, row_bytes)| row_bytes.is_none());
+        let told = kinds.into_iter().map(|(what, row_bytes)| match row_bytes {
+            Some(row) => {
+                let all = bytes(row * self.source.total_rows);
+                format!("{what} of at most about {all}")
+            }
+            None => what.to_owned(),
+        });
+        told.collect()
     }
 }

@@ -13,10 +13,10 @@ use super::audit::{Audit, now};
 use super::checkpoint::Checkpoint;
 use super::clock::Clock;
 use super::discover::{discover, open_source, source_types};
-use super::earlier::name_columns;
 use super::engine::Engine;
 use super::explain::explain;
-use super::learn::merge_sketches;
+use super::gathered::merge_sketches;
+use super::indexes::name_columns;
 use super::{Phase, Progress};
 use crate::cluster::ClusterAddress;
 use crate::contract::Contract;
@@ -221,8 +221,8 @@ impl JobRun {
                 let learned = engine.learn(&mut clock, &mut audit).await?;
                 if let Some(checkpoint) = &checkpoint
                     && program.passes.len() > 1
-                    && let Some(known) = engine.stored(&learned)?
                 {
+                    let known = engine.stored(&learned)?;
                     checkpoint.keep(&program.contract, known, &learned.before);
                 }
                 learned

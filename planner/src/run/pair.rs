@@ -7,14 +7,15 @@ use serde::Serialize;
 use super::audit::Audit;
 use super::clock::Clock;
 use super::discover::source_types;
-use super::earlier::{Earlier, name_columns};
+
 use super::engine::Engine;
+use super::indexes::{Earlier, name_columns};
 use super::job::JobRun;
 use crate::contract::Contract;
 use crate::error::{Error, Result};
-use crate::matching::{EARLIER, PairExplanation};
-use crate::operation::Learned;
+use crate::matching::{EARLIER, Matches, PairExplanation};
 use crate::program::PlanSpec;
+use crate::statistics::Repeats;
 use crate::storage::Place;
 
 /// What a step has found of two rows.
@@ -91,13 +92,15 @@ pub async fn explain_pair(
         .await?;
     let mut steps = Vec::new();
     for (op, learned) in learned.learned.iter().enumerate() {
-        let finding = match learned.as_deref() {
-            Some(Learned::Repeats(repeats)) if program.ops[op].op.drops_rows() => {
+        let Some(value) = learned else { continue };
+        let drops_rows = program.ops[op].op.drops_rows();
+        let finding = match (value.get::<Repeats>(), value.get::<Matches>()) {
+            (Some(repeats), _) if drops_rows => {
                 let survivor = |row: u64| repeats.among(row, 1).first().map(|(_, stays)| *stays);
                 let survivor = |row: u64| Some(survivor(inside(row))?.wrapping_add(first_row_id));
                 PairFinding::Copies([survivor(left.min(right)), survivor(left.max(right))])
             }
-            Some(Learned::Matches(matches)) => match &matches.explained {
+            (_, Some(matches)) => match &matches.explained {
                 Some(explained) => {
                     let mut explained = explained.as_ref().clone();
                     hide_personal(&mut explained, &program.contract);

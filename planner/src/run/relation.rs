@@ -109,6 +109,7 @@ impl Relation {
             profile_sample: RowSample::of(0, 0, 0),
             figure_sample: None,
             remote: false,
+            exchange: None,
             progress: Arc::clone(&self.run.progress),
         });
         let scan = scan_groups(&self.source, &[(0..self.source.split_count()).collect()]);

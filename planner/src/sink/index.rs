@@ -11,7 +11,7 @@ use super::part::properties;
 use super::{FileEntry, PartFolder, TableWriter};
 use crate::error::{Error, Result};
 use crate::matching::{
-    IndexedRows, MatchingNeed, index_files, index_keys_schema, index_rows_schema,
+    Indexed, IndexedRows, MatchingNeed, index_files, index_keys_schema, index_rows_schema,
 };
 use crate::operation::CleaningBatch;
 use crate::spec::OutputFormat;
@@ -85,7 +85,8 @@ impl IndexWriter {
     /// Adds the rows of a frame that have come to its end.
     pub(super) fn write(&mut self, frame: &CleaningBatch) -> Result<()> {
         let own = |rows: &&IndexedRows| rows.transformation == self.table.transformation;
-        let Some(indexed) = frame.indexed.iter().find(own) else {
+        let indexed = frame.extensions.get::<Indexed>();
+        let Some(indexed) = indexed.and_then(|indexed| indexed.0.iter().find(own)) else {
             return Ok(());
         };
         // What left by a later step is not in the output: nothing may leave for it.

@@ -9,8 +9,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::error::{Error, Result};
-use crate::matching::MatchedRow;
-use crate::operation::{CleaningBatch, RemovalReason};
+use crate::operation::{CleaningBatch, ClusteredRow, RemovalReason};
 use crate::program::Program;
 use crate::source::Source;
 
@@ -132,7 +131,7 @@ impl LossTables {
     /// The rows of a frame that belong to clusters.
     pub(super) fn clusters(&self, frame: &CleaningBatch) -> Result<RecordBatch> {
         let rows = || frame.clustered.iter().map(|(_, matched)| matched);
-        let number = |of: fn(&MatchedRow) -> u64| -> ArrayRef {
+        let number = |of: fn(&ClusteredRow) -> u64| -> ArrayRef {
             Arc::new(Int64Array::from_iter_values(
                 rows().map(|row| of(row) as i64),
             ))

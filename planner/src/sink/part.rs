@@ -17,7 +17,7 @@ use super::provenance::{ProvenanceTable, ProvenanceWriter};
 use super::tokens::{self, TokenTable, TokenWriter};
 use super::{Account, FileEntry, PartFolder, TableWriter};
 use crate::error::{Error, Result};
-use crate::matching::index_files;
+use crate::matching::{index_files, indexes};
 use crate::operation::CleaningBatch;
 use crate::profile::{ColumnSketch, RowSample};
 use crate::program::{Profiler, Program};
@@ -42,7 +42,7 @@ impl SinkOrder {
         if program.finds_clusters() {
             tables.push("clusters");
         }
-        if !program.indexes().is_empty() {
+        if indexes(&program.ops).next().is_some() {
             tables.push(index_files::FOLDER);
         }
         if output.provenance == Provenance::Full {
@@ -89,15 +89,16 @@ impl SinkPlan {
             .then(|| ProvenanceTable::new(&program, job_id, placeholders.clone()))
             .transpose()?
             .map(Arc::new);
-        let indexes = program.indexes().into_iter().map(|(op, need)| {
+        let indexes = indexes(&program.ops).map(|(op, need)| {
             let transformation = program.ops[op].transformation;
             let id = program.transformations[usize::from(transformation)]
                 .id
                 .clone();
-            Arc::new(IndexTable::new(transformation, id, &need))
+            Arc::new(IndexTable::new(transformation, id, need))
         });
+        let indexes = indexes.collect();
         Ok(Self {
-            indexes: indexes.collect(),
+            indexes,
             tokens: TokenTable::of(&program),
             rows_per_split: source.rows_per_split,
             first_row_id: 0,

@@ -12,8 +12,10 @@ use super::text_op::{TextOp, Unreadable, clean_column};
 use crate::contract::Columns;
 use crate::error::{Error, Result};
 use crate::operation::{
-    ChangeSource, CleaningBatch, ColumnSet, Layout, LayoutColumn, Learned, Need, Op, StepContext,
+    ChangeSource, CleaningBatch, ColumnSet, Layout, LayoutColumn, Op, Statistic, StatisticValue,
+    StepContext, known,
 };
+use crate::statistics::{CanonicalValues, FrequentValues};
 
 /// Replaces a value by the nearest canonical value, if it is near enough and no other is as near.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -95,7 +97,7 @@ impl Step for Canonicalize {
         if self.learn {
             return Ok(vec![Box::new(LearnedCanonicalOp {
                 transformation: context.transformation,
-                columns: numbers,
+                values: FrequentValues { columns: numbers },
                 min_similarity: self.min_similarity,
             })]);
         }
@@ -127,28 +129,26 @@ impl Step for Canonicalize {
 #[derive(Debug)]
 struct LearnedCanonicalOp {
     transformation: u16,
-    columns: Vec<usize>,
+    values: FrequentValues,
     min_similarity: f64,
 }
 
 impl Op for LearnedCanonicalOp {
     fn reads(&self) -> ColumnSet {
-        self.columns.iter().copied().collect()
+        self.values.columns.iter().copied().collect()
     }
 
     fn writes(&self) -> ColumnSet {
         self.reads()
     }
 
-    fn need(&self) -> Option<Need> {
-        Some(Need::Values(self.columns.clone()))
+    fn statistic(&self) -> Option<&dyn Statistic> {
+        Some(&self.values)
     }
 
-    fn apply(&self, frame: &mut CleaningBatch, learned: Option<&Learned>) -> Result<()> {
-        let Some(Learned::Values(values)) = learned else {
-            return Err(Error::Bug("canonical values were not learned"));
-        };
-        for (column, canonical) in self.columns.iter().zip(values) {
+    fn apply(&self, frame: &mut CleaningBatch, value: Option<&StatisticValue>) -> Result<()> {
+        let values: &Vec<CanonicalValues> = known(value)?;
+        for (column, canonical) in self.values.columns.iter().zip(values) {
             if let Some(kernel) = canonical.kernel(self.min_similarity) {
                 // A value that is near to none is one of the column's own.
                 let keep = Unreadable::Keep;

@@ -22,7 +22,8 @@ use crate::contract::Columns;
 use crate::contract::ContractColumn;
 use crate::error::{Error, Result};
 use crate::operation::{
-    ChangeSource, CleaningBatch, ColumnSet, Confidence, Layout, Learned, Op, StepContext, data_type,
+    ChangeSource, CleaningBatch, ColumnSet, Confidence, Layout, Op, StatisticValue, StepContext,
+    data_type,
 };
 
 /// Gives columns the types of the contract. A cell that cannot be read as its type becomes null,
@@ -212,7 +213,7 @@ impl Op for CoerceOp {
         self.reads()
     }
 
-    fn apply(&self, frame: &mut CleaningBatch, _: Option<&Learned>) -> Result<()> {
+    fn apply(&self, frame: &mut CleaningBatch, _: Option<&StatisticValue>) -> Result<()> {
         for (column, target, reader) in &self.columns {
             let before = Arc::clone(&frame.columns[*column]);
             let from_text = before.data_type() == &DataType::Utf8View;

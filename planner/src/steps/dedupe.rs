@@ -7,8 +7,10 @@ use super::Step;
 use crate::contract::Columns;
 use crate::error::{Error, Result};
 use crate::operation::{
-    CleaningBatch, ColumnSet, Keep, KeyNeed, Layout, Learned, Need, Op, RemovalReason, StepContext,
+    CleaningBatch, ColumnSet, Layout, Op, RemovalReason, Statistic, StatisticValue, StepContext,
+    known,
 };
+use crate::statistics::{Keep, RepeatedKeys, Repeats};
 
 /// Removes rows that equal another in the given columns. Missing values equal one another.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,9 +38,12 @@ impl Step for Dedupe {
         }
         Ok(vec![Box::new(DedupeOp {
             transformation: context.transformation,
-            columns,
-            keep: self.keep,
             width: layout.columns.len(),
+            repeated: RepeatedKeys {
+                columns,
+                keep: self.keep,
+                skip_nulls: false,
+            },
         })])
     }
 }
@@ -46,17 +51,16 @@ impl Step for Dedupe {
 #[derive(Debug)]
 struct DedupeOp {
     transformation: u16,
-    columns: Vec<usize>,
-    keep: Keep,
     width: usize,
+    repeated: RepeatedKeys,
 }
 
 impl Op for DedupeOp {
     fn reads(&self) -> ColumnSet {
-        match self.keep {
+        match self.repeated.keep {
             // How complete a row is depends on all of its columns.
             Keep::MostComplete => (0..self.width).collect(),
-            Keep::First | Keep::Last => self.columns.iter().copied().collect(),
+            Keep::First | Keep::Last => self.repeated.columns.iter().copied().collect(),
         }
     }
 
@@ -68,18 +72,12 @@ impl Op for DedupeOp {
         true
     }
 
-    fn need(&self) -> Option<Need> {
-        Some(Need::Repeats(KeyNeed {
-            columns: self.columns.clone(),
-            keep: self.keep,
-            skip_nulls: false,
-        }))
+    fn statistic(&self) -> Option<&dyn Statistic> {
+        Some(&self.repeated)
     }
 
-    fn apply(&self, frame: &mut CleaningBatch, learned: Option<&Learned>) -> Result<()> {
-        let Some(Learned::Repeats(repeats)) = learned else {
-            return Err(Error::Bug("duplicates were not learned"));
-        };
+    fn apply(&self, frame: &mut CleaningBatch, value: Option<&StatisticValue>) -> Result<()> {
+        let repeats: &Repeats = known(value)?;
         let found = repeats.among(frame.first_row, frame.rows());
         if !found.is_empty() {
             let losses = found.iter().map(|(row, survivor)| {

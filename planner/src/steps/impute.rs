@@ -14,9 +14,10 @@ use super::Step;
 use crate::contract::Columns;
 use crate::error::{Error, Result};
 use crate::operation::{
-    ChangeSource, CleaningBatch, ColumnFigures, ColumnSet, Confidence, Figure, FigureNeed, Layout,
-    LayoutColumn, Learned, Need, Op, StepContext, type_name,
+    ChangeSource, CleaningBatch, ColumnSet, Confidence, Layout, LayoutColumn, Op, Statistic,
+    StatisticValue, StepContext, known, type_name,
 };
+use crate::statistics::{ColumnFigures, Figure, Figures};
 
 /// Fills missing values. The confidence of a filled cell is what the column allows: the share of
 /// the mode, or how near the values lie to their median or mean.
@@ -103,7 +104,7 @@ impl Step for Impute {
         }
         Ok(vec![Box::new(ImputeOp {
             transformation: context.transformation,
-            need: FigureNeed {
+            figures: Figures {
                 figures: columns.into_iter().map(|column| (column, figure)).collect(),
                 by,
             },
@@ -178,7 +179,7 @@ impl Op for FillOp {
         self.reads()
     }
 
-    fn apply(&self, frame: &mut CleaningBatch, _: Option<&Learned>) -> Result<()> {
+    fn apply(&self, frame: &mut CleaningBatch, _: Option<&StatisticValue>) -> Result<()> {
         for (column, value) in &self.columns {
             let rows = missing_rows(frame, *column);
             let fills: Vec<&ArrayRef> = vec![value; rows.len()];
@@ -199,33 +200,31 @@ impl Op for FillOp {
 #[derive(Debug)]
 struct ImputeOp {
     transformation: u16,
-    need: FigureNeed,
+    figures: Figures,
 }
 
 impl Op for ImputeOp {
     fn reads(&self) -> ColumnSet {
-        let columns = self.need.figures.iter().map(|(column, _)| *column);
-        columns.chain(self.need.by.iter().copied()).collect()
+        let columns = self.figures.figures.iter().map(|(column, _)| *column);
+        columns.chain(self.figures.by.iter().copied()).collect()
     }
 
     fn writes(&self) -> ColumnSet {
-        self.need
+        self.figures
             .figures
             .iter()
             .map(|(column, _)| *column)
             .collect()
     }
 
-    fn need(&self) -> Option<Need> {
-        Some(Need::Figures(self.need.clone()))
+    fn statistic(&self) -> Option<&dyn Statistic> {
+        Some(&self.figures)
     }
 
-    fn apply(&self, frame: &mut CleaningBatch, learned: Option<&Learned>) -> Result<()> {
-        let Some(Learned::Figures(figures)) = learned else {
-            return Err(Error::Bug("the figures of a column were not learned"));
-        };
+    fn apply(&self, frame: &mut CleaningBatch, value: Option<&StatisticValue>) -> Result<()> {
+        let figures: &Vec<ColumnFigures> = known(value)?;
         let keys: Vec<ArrayRef> = self
-            .need
+            .figures
             .by
             .iter()
             .map(|column| Arc::clone(&frame.columns[*column]))
@@ -235,7 +234,7 @@ impl Op for ImputeOp {
         } else {
             hash_rows(&keys)
         };
-        for ((column, _), figures) in self.need.figures.iter().zip(figures) {
+        for ((column, _), figures) in self.figures.figures.iter().zip(figures) {
             self.fill_column(frame, *column, figures, &groups)?;
         }
         Ok(())

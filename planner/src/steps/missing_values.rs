@@ -11,7 +11,8 @@ use crate::contract::Columns;
 use crate::contract::MissingValues;
 use crate::error::{Error, Result};
 use crate::operation::{
-    ChangeSource, CleaningBatch, ColumnSet, Confidence, Layout, Learned, Op, StepContext, null_rows,
+    ChangeSource, CleaningBatch, ColumnSet, Confidence, Layout, Op, StatisticValue, StepContext,
+    null_rows,
 };
 
 /// Sets cells to null whose trimmed text is one of the contract's `missing_values`. Every job
@@ -63,7 +64,7 @@ impl Op for NullMissingOp {
         self.reads()
     }
 
-    fn apply(&self, frame: &mut CleaningBatch, _: Option<&Learned>) -> Result<()> {
+    fn apply(&self, frame: &mut CleaningBatch, _: Option<&StatisticValue>) -> Result<()> {
         for column in &self.columns {
             let array = Arc::clone(&frame.columns[*column]);
             let texts = array

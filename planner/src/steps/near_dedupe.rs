@@ -5,16 +5,19 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use udfs::kernels::matching::KeyPlan;
 use udfs::kernels::shingle::Shingling;
 
 use super::Step;
 use crate::contract::{ColumnType, Columns};
 use crate::error::{Error, Result};
 use crate::matching::{
-    IndexNeed, IndexedRows, KeepMatch, MatchedRow, MatchingNeed, MergeNeed, Method,
+    CandidatePairs, Candidates, Clusters, IndexNeed, Indexed, IndexedRows, KeepMatch, KeySample,
+    KeysOfRows, Matches, MatchingNeed, MergedColumn, MergedValues, Method,
 };
 use crate::operation::{
-    CleaningBatch, ColumnSet, Layout, LayoutColumn, Learned, Need, Op, RemovalReason, StepContext,
+    CleaningBatch, ClusteredRow, ColumnSet, Layout, LayoutColumn, Op, RemovalReason, Statistic,
+    StatisticValue, StepContext, known,
 };
 
 /// Similarity of texts from which rows match, where none is given.
@@ -141,22 +144,33 @@ impl Step for NearDedupe {
             columns,
             link_by,
         };
-        let stages = match need.method {
+        let sampled = !matches!(
+            need.method,
             Method::Texts {
-                shingle: Some(_), ..
-            } => &[Stage::Candidates, Stage::Matches][..],
-            _ => &[Stage::Sample, Stage::Candidates, Stage::Matches],
+                shingle: Some(_),
+                ..
+            }
+        );
+        let width = layout.columns.len();
+        let merged = MergedValues {
+            transformation: context.transformation,
+            columns: (0..width).collect(),
         };
-        let op = |stage: &Stage| -> Box<dyn Op> {
+        let stages = [
+            sampled.then(|| Stage::Sample(KeySample(need.clone()))),
+            Some(Stage::Candidates(CandidatePairs(need.clone()))),
+            Some(Stage::Matches(Clusters(need.clone()))),
+            self.merge.then_some(Stage::Merge(merged)),
+        ];
+        let op = |stage: Stage| -> Box<dyn Op> {
             Box::new(NearDedupeOp {
                 transformation: context.transformation,
                 need: need.clone(),
-                stage: *stage,
-                width: layout.columns.len(),
+                stage,
+                width,
             })
         };
-        let merge = self.merge.then_some(&Stage::Merge);
-        Ok(stages.iter().chain(merge).map(op).collect())
+        Ok(stages.into_iter().flatten().map(op).collect())
     }
 }
 
@@ -293,16 +307,16 @@ impl NearDedupe {
 }
 
 /// What an operation of the step finds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Stage {
     /// By which keys rows meet.
-    Sample,
+    Sample(KeySample),
     /// Pairs that may match.
-    Candidates,
+    Candidates(CandidatePairs),
     /// Those among them that do.
-    Matches,
+    Matches(Clusters),
     /// What those that stay lack and others have.
-    Merge,
+    Merge(MergedValues),
 }
 
 /// One stage of the search for near duplicates.
@@ -316,7 +330,7 @@ struct NearDedupeOp {
 
 impl Op for NearDedupeOp {
     fn reads(&self) -> ColumnSet {
-        if self.stage == Stage::Merge {
+        if let Stage::Merge(_) = self.stage {
             return (0..self.width).collect();
         }
         let mut reads: ColumnSet = self.need.columns.iter().copied().collect();
@@ -334,67 +348,73 @@ impl Op for NearDedupeOp {
 
     fn writes(&self) -> ColumnSet {
         match self.stage {
-            Stage::Merge => (0..self.width).collect(),
+            Stage::Merge(_) => (0..self.width).collect(),
             _ => ColumnSet::new(),
         }
     }
 
     fn drops_rows(&self) -> bool {
-        self.stage == Stage::Matches
+        matches!(self.stage, Stage::Matches(_))
     }
 
     fn is_prerequisite(&self) -> bool {
-        matches!(self.stage, Stage::Sample | Stage::Candidates)
+        matches!(self.stage, Stage::Sample(_) | Stage::Candidates(_))
     }
 
-    fn need(&self) -> Option<Need> {
-        let need = self.need.clone();
-        Some(match self.stage {
-            Stage::Sample => Need::Sample(need),
-            Stage::Candidates => Need::Candidates(need),
-            Stage::Matches => Need::Matches(need),
-            Stage::Merge => Need::Merge(MergeNeed {
-                transformation: self.transformation,
-                columns: (0..self.width).collect(),
-            }),
+    fn statistic(&self) -> Option<&dyn Statistic> {
+        Some(match &self.stage {
+            Stage::Sample(sample) => sample,
+            Stage::Candidates(pairs) => pairs,
+            Stage::Matches(clusters) => clusters,
+            Stage::Merge(merged) => merged,
         })
     }
 
-    fn apply(&self, frame: &mut CleaningBatch, learned: Option<&Learned>) -> Result<()> {
-        match learned {
-            Some(Learned::KeyPlan(plan)) if self.stage == Stage::Sample => {
-                frame.key_plan = Some(Arc::clone(plan));
-                Ok(())
-            }
-            Some(Learned::Candidates(candidates)) if self.stage == Stage::Candidates => {
-                frame.candidates = Some(candidates.among(frame.first_row, frame.rows()));
-                Ok(())
-            }
+    fn takes_from_others(&self) -> bool {
+        matches!(self.stage, Stage::Merge(_))
+    }
+
+    fn apply(&self, batch: &mut CleaningBatch, value: Option<&StatisticValue>) -> Result<()> {
+        match &self.stage {
             // What it leads to is known.
-            None if self.is_prerequisite() => Ok(()),
-            Some(Learned::Matches(matches)) if self.stage == Stage::Matches => {
-                frame.candidates = None;
-                self.remove(frame, matches.among(frame.first_row, frame.rows()));
-                if frame.is_published && self.need.writes_index() {
-                    let indexed = IndexedRows::of(frame, &self.need, self.transformation)?;
-                    frame.indexed.push(indexed);
+            Stage::Sample(_) | Stage::Candidates(_) if value.is_none() => Ok(()),
+            Stage::Sample(_) => {
+                let plan: &Arc<KeyPlan> = known(value)?;
+                batch.extensions.insert(KeysOfRows(Arc::clone(plan)));
+                Ok(())
+            }
+            Stage::Candidates(_) => {
+                let candidates: &Candidates = known(value)?;
+                let own = candidates.among(batch.first_row, batch.rows());
+                batch.extensions.insert(own);
+                Ok(())
+            }
+            Stage::Matches(clusters) => {
+                let matches: &Matches = known(value)?;
+                batch.extensions.remove::<Candidates>();
+                self.remove(batch, matches.among(batch.first_row, batch.rows()));
+                if batch.is_published && clusters.0.writes_index() {
+                    let indexed = IndexedRows::of(batch, &clusters.0, self.transformation)?;
+                    let mut all: Indexed = batch.extensions.remove().unwrap_or_default();
+                    all.0.push(indexed);
+                    batch.extensions.insert(all);
                 }
                 Ok(())
             }
-            Some(Learned::Merge(columns)) if self.stage == Stage::Merge => {
+            Stage::Merge(_) => {
+                let columns: &Vec<MergedColumn> = known(value)?;
                 for (column, merged) in columns.iter().enumerate() {
-                    merged.fill(frame, self.transformation, column)?;
+                    merged.fill(batch, self.transformation, column)?;
                 }
                 Ok(())
             }
-            _ => Err(Error::Bug("near duplicates were not learned")),
         }
     }
 }
 
 impl NearDedupeOp {
     /// Takes rows out that are of the same thing as one that stays.
-    fn remove(&self, frame: &mut CleaningBatch, found: &[MatchedRow]) {
+    fn remove(&self, frame: &mut CleaningBatch, found: &[ClusteredRow]) {
         if found.is_empty() {
             return;
         }

@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::Step;
 use crate::contract::Columns;
 use crate::error::{Error, Result};
-use crate::learn::{Quantity, quantities, quantity_array};
 use crate::operation::{
-    ChangeSource, CleaningBatch, ColumnSet, Confidence, Figure, FigureNeed, Flag, GroupFigures,
-    Layout, Learned, Need, Op, StepContext,
+    ChangeSource, CleaningBatch, ColumnSet, Confidence, Flag, Layout, Op, Statistic,
+    StatisticValue, StepContext, known,
+};
+use crate::statistics::{
+    ColumnFigures, Figure, Figures, GroupFigures, Quantity, quantities, quantity_array,
 };
 
 /// Finds values far from the others of their column. The confidence of a fix is a half at the
@@ -61,6 +63,21 @@ pub enum OutlierAction {
     Clip,
 }
 
+impl OutlierMethod {
+    /// The figures that it measures by.
+    fn spread(self, columns: &[usize]) -> Figures {
+        let figure = match self {
+            Self::Iqr => Figure::Quartiles,
+            Self::Mad => Figure::MedianDeviation,
+            Self::Zscore => Figure::MeanDeviation,
+        };
+        Figures {
+            figures: columns.iter().map(|column| (*column, figure)).collect(),
+            by: Vec::new(),
+        }
+    }
+}
+
 impl Step for Outliers {
     const NAME: &'static str = "outliers";
     const EXAMPLE: &'static str = "{type: outliers, columns: [age], method: iqr, action: set_null}";
@@ -82,6 +99,7 @@ impl Step for Outliers {
         }
         Ok(vec![Box::new(OutlierOp {
             transformation: context.transformation,
+            spread: self.method.spread(&columns),
             columns,
             method: self.method,
             threshold,
@@ -97,6 +115,7 @@ struct OutlierOp {
     method: OutlierMethod,
     threshold: f64,
     action: OutlierAction,
+    spread: Figures,
 }
 
 impl OutlierOp {
@@ -135,26 +154,12 @@ impl Op for OutlierOp {
         }
     }
 
-    fn need(&self) -> Option<Need> {
-        let figure = match self.method {
-            OutlierMethod::Iqr => Figure::Quartiles,
-            OutlierMethod::Mad => Figure::MedianDeviation,
-            OutlierMethod::Zscore => Figure::MeanDeviation,
-        };
-        Some(Need::Figures(FigureNeed {
-            figures: self
-                .columns
-                .iter()
-                .map(|column| (*column, figure))
-                .collect(),
-            by: Vec::new(),
-        }))
+    fn statistic(&self) -> Option<&dyn Statistic> {
+        Some(&self.spread)
     }
 
-    fn apply(&self, frame: &mut CleaningBatch, learned: Option<&Learned>) -> Result<()> {
-        let Some(Learned::Figures(figures)) = learned else {
-            return Err(Error::Bug("the spread of a column was not learned"));
-        };
+    fn apply(&self, frame: &mut CleaningBatch, value: Option<&StatisticValue>) -> Result<()> {
+        let figures: &Vec<ColumnFigures> = known(value)?;
         for (column, figures) in self.columns.iter().zip(figures) {
             let fences = figures.group(None).and_then(|figures| self.fences(figures));
             let Some((centre, low, high)) = fences else {

@@ -18,7 +18,7 @@ use super::text_op::{Unreadable, clean_column};
 use crate::contract::{Columns, PiiHashMethod, PiiStrategy};
 use crate::error::{Error, Result};
 use crate::operation::{
-    ChangeSource, CleaningBatch, ColumnSet, Confidence, Layout, LayoutColumn, Learned, Op,
+    ChangeSource, CleaningBatch, ColumnSet, Confidence, Layout, LayoutColumn, Op, StatisticValue,
     StepContext,
 };
 
@@ -161,7 +161,7 @@ impl Op for PiiOp {
         tokens.collect()
     }
 
-    fn apply(&self, frame: &mut CleaningBatch, _: Option<&Learned>) -> Result<()> {
+    fn apply(&self, frame: &mut CleaningBatch, _: Option<&StatisticValue>) -> Result<()> {
         for (column, hiding) in &self.columns {
             let text = cast(&frame.columns[*column], &DataType::Utf8View)?;
             match hiding {

@@ -7,7 +7,7 @@ use arrow::array::AsArray;
 use udfs::kernels::cell::{CellKernel, CleanedColumn, clean_cells};
 
 use crate::error::{Error, Result};
-use crate::operation::{ChangeSource, CleaningBatch, ColumnSet, Confidence, Learned, Op};
+use crate::operation::{ChangeSource, CleaningBatch, ColumnSet, Confidence, Op, StatisticValue};
 
 /// What becomes of a cell that the kernel cannot read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Op for TextOp {
         self.reads()
     }
 
-    fn apply(&self, frame: &mut CleaningBatch, _: Option<&Learned>) -> Result<()> {
+    fn apply(&self, frame: &mut CleaningBatch, _: Option<&StatisticValue>) -> Result<()> {
         for (column, kernel) in &self.columns {
             clean_column(
                 frame,

@@ -9,9 +9,8 @@ use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::TryStreamExt;
 
 use super::*;
-use crate::matching::{EarlierIndex, IndexHead, Meeting};
-use crate::operation::{Keep, RepeatsFiles, Splits};
-use crate::operators::{BucketSum, SumOrder, scan_splits};
+use crate::operation::Splits;
+use crate::operators::{SumOrder, scan_splits};
 use crate::run::{JobRun, discover, open_source};
 use crate::session::session;
 use crate::sink::{PartFolder, SinkOrder};
@@ -66,6 +65,7 @@ fn pass_state(recipe: PlanSpec, source: &Source, known: Vec<Known>) -> Arc<PassS
         profile_sample: RowSample::of(source.total_rows, 100, 7),
         figure_sample: Some(RowSample::of(source.total_rows, 50, 8)),
         remote: true,
+        exchange: None,
         progress: Arc::default(),
     })
 }
@@ -168,12 +168,13 @@ fn passes_of_every_step() {
         let spec = format!("source: {{location: a.csv}}\nsteps: [{example}]");
         let (run, source) = job(folder.path(), &spec);
         let made = recipe(&run, &source);
-        let file = LearnedFile::Repeats(RepeatsFiles {
+        let stored = Stored {
             folder: Place::own(folder.path().join("learned")),
             op: 3,
             buckets: vec![0, 63],
-        });
-        let known = vec![Known::Nothing, Known::Stored(file)];
+            note: 2.into(),
+        };
+        let known = vec![Known::Nothing, Known::Stored(stored)];
         let state = pass_state(made, &source, known);
         let scan: Arc<dyn ExecutionPlan> = scan_splits(&source, &[0], 1);
         let sink = SinkOrder {
@@ -190,32 +191,25 @@ fn passes_of_every_step() {
             Arc::new(PublishExec::new(scan, Arc::clone(&state), sink.clone()));
         let order = SumOrder {
             sums: vec![
-                (1, BucketSum::Repeats(Keep::Last)),
-                (4, BucketSum::Repeats(Keep::MostComplete)),
-                (
-                    6,
-                    BucketSum::Pairs {
-                        meeting: Meeting {
-                            most: 7,
-                            of_value: 5,
-                            least_shared: 2,
-                        },
-                        earlier: Some(Arc::new(EarlierIndex {
-                            head: IndexHead::default(),
-                            parts: Vec::new(),
-                        })),
-                    },
-                ),
+                (1, serde_json::Value::Null),
+                (6, serde_json::json!({"meeting": {"most": 7}})),
             ],
             folder: Place::own(folder.path().join("learned")),
             splits: Splits { count: 1, rows: 1 },
             told: Some(RowSample::of(9, 3, 1)),
         };
-        let sum = SumExec::over(Arc::clone(&learn), 3, order.clone()).unwrap();
+        let sum = SumExec::over(
+            Arc::clone(&learn),
+            3,
+            Arc::clone(&state.recipe),
+            order.clone(),
+        )
+        .unwrap();
         let sum: Arc<dyn ExecutionPlan> = Arc::new(sum);
         let back = decode_plan(&encode_plan(&sum));
         let again = back.downcast_ref::<SumExec>().unwrap();
         assert_eq!(again.order(), &order);
+        assert_eq!(again.recipe().job, state.recipe.job, "{name}");
         assert_eq!(back.output_partitioning().partition_count(), 3);
         for plan in [learn, publish] {
             let message = encode_plan(&plan);

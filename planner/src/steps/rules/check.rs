@@ -11,8 +11,8 @@ use regex::Regex;
 use super::condition::Condition;
 use crate::contract::{Bound, BusinessRule, RangeRule, rule_regex};
 use crate::error::{Error, Result};
-use crate::learn::{Quantity, quantities};
 use crate::operation::{CleaningBatch, Layout, StepContext, type_name};
+use crate::statistics::{Quantity, quantities};
 
 /// One rule on one column.
 #[derive(Debug)]

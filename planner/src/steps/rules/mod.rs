@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use self::check::RuleCheck;
 use super::Step;
 use crate::contract::{BusinessRule, Columns};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::operation::{
-    CleaningBatch, ColumnSet, Confidence, Flag, Keep, KeyNeed, Layout, Learned, Need, Op,
-    RemovalReason, StepContext,
+    CleaningBatch, ColumnSet, Confidence, Flag, Layout, Op, RemovalReason, Statistic,
+    StatisticValue, StepContext, known,
 };
+use crate::statistics::{Keep, RepeatedKeys, Repeats};
 
 /// Checks the contract's business rules, and those given here. Rules are applied one after
 /// another, column by column, those of `unique` last; a missing value breaks only `not_null`.
@@ -99,6 +100,11 @@ impl Step for Rules {
             ops.push(Box::new(UniqueOp {
                 transformation: context.transformation,
                 column,
+                repeated: RepeatedKeys {
+                    columns: vec![column],
+                    keep: Keep::First,
+                    skip_nulls: true,
+                },
                 action: self.on_violation,
             }));
         }
@@ -181,7 +187,7 @@ impl Op for RuleOp {
         self.action == OnViolation::Quarantine
     }
 
-    fn apply(&self, frame: &mut CleaningBatch, _: Option<&Learned>) -> Result<()> {
+    fn apply(&self, frame: &mut CleaningBatch, _: Option<&StatisticValue>) -> Result<()> {
         for check in &self.checks {
             let broken = check.broken(frame)?;
             self.action.act(
@@ -201,6 +207,7 @@ impl Op for RuleOp {
 struct UniqueOp {
     transformation: u16,
     column: usize,
+    repeated: RepeatedKeys,
     action: OnViolation,
 }
 
@@ -220,18 +227,12 @@ impl Op for UniqueOp {
         self.action == OnViolation::Quarantine
     }
 
-    fn need(&self) -> Option<Need> {
-        Some(Need::Repeats(KeyNeed {
-            columns: vec![self.column],
-            keep: Keep::First,
-            skip_nulls: true,
-        }))
+    fn statistic(&self) -> Option<&dyn Statistic> {
+        Some(&self.repeated)
     }
 
-    fn apply(&self, frame: &mut CleaningBatch, learned: Option<&Learned>) -> Result<()> {
-        let Some(Learned::Repeats(repeats)) = learned else {
-            return Err(Error::Bug("repeated values were not learned"));
-        };
+    fn apply(&self, frame: &mut CleaningBatch, value: Option<&StatisticValue>) -> Result<()> {
+        let repeats: &Repeats = known(value)?;
         let rows = repeats.among(frame.first_row, frame.rows()).iter();
         let rows = rows
             .map(|(row, _)| (row - frame.first_row) as u32)

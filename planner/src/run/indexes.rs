@@ -1,12 +1,15 @@
-//! Outputs of earlier jobs with which near duplicates are looked for.
+//! Indexes of near duplicates: those of earlier outputs with which rows are compared, and that of the output.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::job::JobRun;
 use crate::error::{Error, Result};
-use crate::matching::{EarlierIndex, IndexHead, IndexPart, MatchingNeed, index_files};
-use crate::operation::Need;
+use crate::matching::{
+    EarlierIndex, EarlierOutput, IndexHead, IndexPart, Matches, MatchingNeed, clusters_of,
+    index_files, indexes,
+};
+use crate::operation::{Extensions, StatisticValue, known};
 use crate::program::Program;
 use crate::sink::{FileEntry, Manifest, PartFolder};
 use crate::spec::{Columns, JobSpec};
@@ -15,7 +18,7 @@ use crate::storage::Place;
 
 /// The indexes of earlier outputs, by the operations that read them.
 #[derive(Debug, Default)]
-pub(super) struct Earlier(BTreeMap<usize, Arc<EarlierIndex>>);
+pub(super) struct Earlier(BTreeMap<usize, (u16, Arc<EarlierIndex>)>);
 
 impl Earlier {
     /// Opens the indexes that the operations of a program read.
@@ -23,24 +26,21 @@ impl Earlier {
         let mut opened: BTreeMap<u16, Arc<EarlierIndex>> = BTreeMap::new();
         let mut earlier = BTreeMap::new();
         for (number, op) in program.ops.iter().enumerate() {
-            let Some(Need::Sample(need) | Need::Candidates(need) | Need::Matches(need)) =
-                op.op.need()
+            let Some((need, location)) =
+                clusters_of(op).and_then(|need| Some((need, need.against()?)))
             else {
-                continue;
-            };
-            let Some(location) = need.against() else {
                 continue;
             };
             let index = match opened.get(&op.transformation) {
                 Some(index) => Arc::clone(index),
                 None => {
                     let field = field_of(run, location);
-                    let index = open(run, program, &need, location)
+                    let index = open(run, program, need, location)
                         .map_err(|problem| Error::field(field, problem))?;
                     Arc::clone(opened.entry(op.transformation).or_insert(Arc::new(index)))
                 }
             };
-            earlier.insert(number, index);
+            earlier.insert(number, (op.transformation, index));
         }
         let mut ids = opened.values().map(|index| index.head.next_row_id);
         let first = ids.next();
@@ -52,14 +52,51 @@ impl Earlier {
     }
 
     /// What an operation reads.
-    pub(super) fn of(&self, op: usize) -> Option<&Arc<EarlierIndex>> {
-        self.0.get(&op)
+    fn of(&self, op: usize) -> Option<&EarlierIndex> {
+        self.0.get(&op).map(|(_, index)| index.as_ref())
+    }
+
+    /// What the statistics of each transformation find of these.
+    pub(super) fn shared(&self) -> BTreeMap<u16, Extensions> {
+        let indexes = self.0.values();
+        let shared = indexes.map(|(transformation, index)| {
+            let mut shared = Extensions::default();
+            shared.insert(EarlierOutput(Arc::clone(index)));
+            (*transformation, shared)
+        });
+        shared.collect()
+    }
+
+    /// Writes what belongs to the indexes of an output beside the parts of its splits: the rows of earlier outputs, and
+    /// the heads.
+    pub(super) fn complete(
+        &self,
+        program: &Program,
+        learned: &[Option<StatisticValue>],
+        parts: &PartFolder,
+        next_row_id: u64,
+    ) -> Result<Vec<FileEntry>> {
+        let mut files = Vec::new();
+        for (op, need) in indexes(&program.ops) {
+            let transformation = usize::from(program.ops[op].transformation);
+            let transformation = &program.transformations[transformation].id;
+            if let Some(earlier) = self.of(op) {
+                files.extend(carry_on(earlier, transformation, parts)?);
+            }
+            let matches: &Matches = known(learned[op].as_ref())?;
+            let (contract, agreement) = (&program.contract, matches.agreement.clone());
+            let head = IndexHead::new(need, contract, &matches.plan, agreement, next_row_id)?;
+            let name = index_files::head(transformation);
+            let content = serde_json::to_vec_pretty(&head)?;
+            files.push(FileEntry::write(&parts.files, &name, &content)?);
+        }
+        Ok(files)
     }
 
     /// The number of the first row behind all of these.
     pub(super) fn next_row_id(&self) -> u64 {
         let first = self.0.values().next();
-        first.map_or(0, |index| index.head.next_row_id)
+        first.map_or(0, |(_, index)| index.head.next_row_id)
     }
 }
 
@@ -181,7 +218,7 @@ fn index(root: &Place, head: IndexHead, transformation: &str, manifest: &Manifes
 }
 
 /// Copies the rows of an earlier index to the one of this output, which so stands for both.
-pub(super) fn carry_on(
+fn carry_on(
     earlier: &EarlierIndex,
     transformation: &str,
     parts: &PartFolder,

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 
 /// A value with an order and a middle.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Quantity {
+pub enum Quantity {
     /// Integers, unscaled decimals, days, microseconds.
     Whole(i128),
     /// Floats.
@@ -41,7 +41,7 @@ impl Ord for Quantity {
 
 impl Quantity {
     /// The value as a float; decimals unscaled.
-    pub(crate) fn number(self) -> f64 {
+    pub fn number(self) -> f64 {
         match self {
             Self::Whole(value) => value as f64,
             Self::Float(value) => value,
@@ -69,7 +69,7 @@ fn divide_even(dividend: i128, divisor: i128) -> i128 {
 }
 
 /// The present values of `array` that are `wanted`, with their row numbers, in row order.
-pub(crate) fn quantities(
+pub fn quantities(
     array: &ArrayRef,
     wanted: impl Fn(&Quantity) -> bool,
 ) -> Result<Vec<(usize, Quantity)>> {
@@ -111,7 +111,7 @@ pub(crate) fn quantities(
 }
 
 /// An array of one value, of the type of the column it came from.
-pub(crate) fn quantity_array(value: Quantity, data_type: &DataType) -> Result<ArrayRef> {
+pub fn quantity_array(value: Quantity, data_type: &DataType) -> Result<ArrayRef> {
     let out_of_range = Error::Bug("a figure outside the range of its column");
     let array: ArrayRef = match (value, data_type) {
         (Quantity::Float(value), DataType::Float64) => Arc::new(Float64Array::from(vec![value])),
