@@ -101,7 +101,7 @@ def ends_are_long_enough(it: Release):
     """Pods get more time to end than the programs take for it; probes are no quicker than the programs' own patience."""
     sources = it.context.sources
     farewell = int(re.search(r"FAREWELL: Duration = Duration::from_secs\((\d+)\)", (sources / "scheduler/src/lifecycle/worker.rs").read_text())[1])
-    grace = int(re.search(r"GRACE: Duration = Duration::from_secs\((\d+)\)", (sources / "scheduler/src/service.rs").read_text())[1])
+    grace = int(re.search(r"GRACE: Duration = Duration::from_secs\((\d+)\)", (sources / "scheduler/src/service/mod.rs").read_text())[1])
     scheduler = it.workload("scheduler")["spec"]["template"]["spec"]
     assert scheduler["terminationGracePeriodSeconds"] > farewell + grace, "the scheduler is killed before it gave its jobs back"
     executor = it.workload("executor")["spec"]["template"]["spec"]

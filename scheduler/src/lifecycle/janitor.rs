@@ -9,8 +9,8 @@ use serde_json::json;
 use tokio::sync::Notify;
 use tracing::{debug, error, warn};
 
+use super::preparation::checkpoint_of;
 use super::watch::job_ended;
-use super::worker::checkpoint_of;
 use crate::audit::AuditTrail;
 use crate::metadata::{MetadataError, MetadataStore, Reaped};
 use crate::storage::Store;

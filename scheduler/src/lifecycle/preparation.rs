@@ -7,14 +7,14 @@ use std::sync::Arc;
 use datafusion::execution::memory_pool::MemoryPool;
 use planner::run::{Admission, JobRun};
 use planner::spec::{ByteSize, JobSpec, Partitions, Secret};
-use planner::steps::StepSpec;
 use planner::storage::LocationPolicy;
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use super::secrets::derive;
-use super::spec::{SourceLocations, upload_of, version_of};
-use super::worker::{WorkerOptions, checkpoint_of};
+use super::spec::SourceLocations;
+use super::stored_reference::{StoredReference, earlier_outputs, find_version};
+use super::worker_options::WorkerOptions;
 use crate::metadata::{Fence, Job, MetadataError, MetadataStore, Upload};
 use crate::storage::Store;
 use crate::vault::Owner;
@@ -82,6 +82,12 @@ impl Preparation {
     }
 }
 
+/// Where a job keeps what it learns, beside the outputs of its attempts.
+pub(super) fn checkpoint_of(output: &str) -> String {
+    let job = output.rsplit_once('/').map_or(output, |(job, _)| job);
+    format!("{job}/checkpoint")
+}
+
 /// Reserves the rows of a source once they are counted, on the runtime of the service: that of jobs may have no thread
 /// left for a connection to the database.
 fn admission(metadata: MetadataStore, fence: Fence) -> Admission {
@@ -138,7 +144,7 @@ async fn resolve(
         message,
     };
     for location in &spec.source.location.0 {
-        if let Some(id) = upload_of(location) {
+        if let Some(id) = StoredReference::upload(location) {
             let upload: Option<Upload> = metadata.upload(tenant, id).await.map_err(unavailable)?;
             let upload = upload
                 .filter(|upload| upload.completed_at.is_some())
@@ -148,26 +154,23 @@ async fn resolve(
             spec.source.shown_as.push(shown);
         }
     }
-    for step in spec.steps.iter_mut().flatten() {
-        let StepSpec::NearDedupe(step) = step else {
-            continue;
-        };
-        let Some(against) = &step.against else {
-            continue;
-        };
+    for (_, against) in earlier_outputs(&mut spec) {
         let named = || missing(format!("there is no version {against}"));
-        let (name, version) = version_of(against).ok_or_else(named)?;
-        let dataset = metadata.dataset(tenant, name).await.map_err(unavailable)?;
-        let dataset = dataset.ok_or_else(named)?;
-        let version = version.unwrap_or(dataset.latest_version);
+        let reference = StoredReference::dataset(against).ok_or_else(named)?;
+        let found = find_version(metadata, tenant, reference).await;
+        let (dataset, version) = found.map_err(unavailable)?.ok_or_else(named)?;
         let found = metadata
             .lineage(tenant, dataset.id, version)
             .await
             .map_err(unavailable)?
             .ok_or_else(named)?;
-        let against = format!("dataset:{name}@{version}");
-        locations = locations.with_name(&against, store.place(&found.version.location));
-        step.against = Some(against);
+        let pinned = StoredReference::Dataset {
+            name: reference.0,
+            version: Some(version),
+        };
+        let pinned = pinned.to_string();
+        locations = locations.with_name(&pinned, store.place(&found.version.location));
+        *against = pinned;
     }
     Ok((spec, locations))
 }

@@ -6,12 +6,12 @@
 use std::path::PathBuf;
 
 use planner::spec::{ByteSize, JobSpec, OutputFormat, Secret};
-use planner::steps::StepSpec;
 use planner::storage::{LocationError, LocationPolicy, TenantRoots};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::SecretPolicy;
+use super::stored_reference::{StoredReference, earlier_outputs};
 
 /// What a spec of a tenant may name.
 #[derive(Debug, Clone)]
@@ -59,27 +59,6 @@ impl SpecProblem {
             field: field.into(),
             problem: problem.into(),
         }
-    }
-}
-
-/// What a location of the service itself begins with.
-const UPLOAD: &str = "upload:";
-const DATASET: &str = "dataset:";
-
-/// The upload that a location names.
-pub(crate) fn upload_of(location: &str) -> Option<Uuid> {
-    location.strip_prefix(UPLOAD)?.parse().ok()
-}
-
-/// The dataset, and perhaps the version, that `against` names: `dataset:NAME` or `dataset:NAME@7`.
-pub(crate) fn version_of(location: &str) -> Option<(&str, Option<i64>)> {
-    let rest = location.strip_prefix(DATASET)?;
-    match rest.rsplit_once('@') {
-        Some((name, version)) => match version.parse() {
-            Ok(version) => Some((name, Some(version))),
-            Err(_) => Some((rest, None)),
-        },
-        None => Some((rest, None)),
     }
 }
 
@@ -164,11 +143,8 @@ impl SpecPolicy {
             return Err(SpecProblem::new("dataset.pii_token_key", own));
         }
         spec.dataset.pii_token_key = Some(self.token_key.clone());
-        for (number, step) in spec.steps.iter().flatten().enumerate() {
-            if let StepSpec::NearDedupe(step) = step
-                && let Some(against) = &step.against
-                && version_of(against).is_none()
-            {
+        for (number, against) in earlier_outputs(&mut spec) {
+            if StoredReference::dataset(against).is_none() {
                 let problem = "expected dataset:NAME, or dataset:NAME@VERSION";
                 return Err(SpecProblem::new(
                     format!("steps[{number}].against"),
@@ -195,14 +171,14 @@ impl SpecPolicy {
     }
 
     fn check_source(&self, location: &str, locations: &LocationPolicy) -> Result<(), String> {
-        if location.starts_with(UPLOAD) {
-            return match upload_of(location) {
-                Some(_) => Ok(()),
-                None => Err("expected upload:ID".to_owned()),
-            };
+        match StoredReference::parse(location) {
+            Ok(Some(StoredReference::Upload(_))) => Ok(()),
+            Ok(Some(StoredReference::Dataset { .. }) | None) => {
+                let checked = locations.check(location, None);
+                checked.map(drop).map_err(|error| error.to_string())
+            }
+            Err(malformed) => Err(malformed.to_string()),
         }
-        let checked = locations.check(location, None);
-        checked.map(drop).map_err(|error| error.to_string())
     }
 }
 
@@ -212,7 +188,7 @@ pub(crate) fn spec_of_upload(name: &str, upload: Uuid, parts: &Map<String, Value
     for (field, value) in parts {
         overlay(&mut spec, &json!({field.as_str(): value}));
     }
-    spec["source"]["location"] = json!(format!("{UPLOAD}{upload}"));
+    spec["source"]["location"] = json!(StoredReference::Upload(upload).to_string());
     spec
 }
 
@@ -319,14 +295,5 @@ mod tests {
         assert_eq!(limit(half), Ok(ByteSize(512 << 20)));
         let much = json!({"memory_limit": "4GiB"});
         assert_eq!(limit(much), Err("options.memory_limit".to_owned()));
-    }
-
-    /// Names of versions are read as they are meant.
-    #[test]
-    fn versions() {
-        assert_eq!(version_of("dataset:people"), Some(("people", None)));
-        assert_eq!(version_of("dataset:people@3"), Some(("people", Some(3))));
-        assert_eq!(version_of("dataset:a@b"), Some(("a@b", None)));
-        assert_eq!(version_of("/tmp/people"), None);
     }
 }

@@ -6,9 +6,8 @@ use uuid::Uuid;
 
 use super::MetadataStore;
 use super::audit::{self, AuditEntry};
-use super::database::Scope;
+use super::database::{Scope, Transaction};
 use super::error::{MetadataError, Result};
-use super::jobs::dataset_named;
 use super::record::{Record, params};
 
 /// A table that is cleaned again and again.
@@ -142,6 +141,39 @@ fn read_rule(row: &Record) -> Result<Rule> {
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
     })
+}
+
+/// The dataset of a name, made where there is none.
+pub(super) async fn dataset_named(
+    transaction: &mut dyn Transaction,
+    tenant: Uuid,
+    name: &str,
+) -> Result<Uuid> {
+    if name.is_empty() || name.len() > 200 || name.chars().any(|c| c.is_control() || c == '/') {
+        return Err(MetadataError::Invalid(
+            "a dataset's name has 1 to 200 bytes, no slash and no control characters".to_owned(),
+        ));
+    }
+    // These mean something else in a path.
+    if matches!(name, "." | ".." | "ingest") || Uuid::parse_str(name).is_ok() {
+        return Err(MetadataError::Invalid(format!(
+            "{name:?} cannot be the name of a dataset"
+        )));
+    }
+    transaction
+        .execute(
+            "INSERT INTO datasets (id, tenant_id, name, created_at) VALUES ($1, $2, $3, {now})
+             ON CONFLICT (tenant_id, name) DO NOTHING",
+            params![Uuid::now_v7(), tenant, name],
+        )
+        .await?;
+    let row = transaction
+        .one(
+            "SELECT id FROM datasets WHERE tenant_id = $1 AND name = $2",
+            params![tenant, name],
+        )
+        .await?;
+    row.uuid("id")
 }
 
 impl MetadataStore {

@@ -4,6 +4,7 @@
 //! transaction, with the audit record that tells of it. Every transaction has a [`Scope`]: that of a
 //! tenant sees nothing of others, on Postgres by row-level security as well.
 
+mod attempts;
 mod audit;
 mod checkpoints;
 mod database;
@@ -11,9 +12,12 @@ mod datasets;
 mod dialect;
 mod error;
 mod events;
+mod job_status;
 mod jobs;
 mod keys;
 mod login;
+mod lost_jobs;
+mod outlook;
 mod postgres;
 mod provenance;
 mod publish;
@@ -23,6 +27,7 @@ mod record;
 mod reviews;
 mod sqlite;
 mod sqlite_file;
+mod submission;
 mod tenants;
 mod uploads;
 mod users;
@@ -33,22 +38,24 @@ mod conformance;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use attempts::Attempt;
 pub use audit::{AuditEntry, AuditFilter, AuditHead, AuditRecord, ChainProblem};
 pub use checkpoints::{AuditLine, DueCheckpoint};
 pub use database::{Connections, Database, Scope, Transaction};
 pub use datasets::{Contract, Dataset, Lineage, Rule, Version};
 pub use error::{MetadataError, Result};
 pub use events::JobEvent;
-pub use jobs::{
-    Attempt, CancelOutcome, Idempotency, Job, JobFilter, JobStatus, NewJob, Submission, Submitted,
-};
+pub use job_status::JobStatus;
+pub use jobs::{CancelOutcome, Job, JobFilter};
 pub use keys::{ApiKey, NewKey, NewSecret, Role};
 pub(crate) use login::{close_login, ensure_role};
+pub use lost_jobs::Reaped;
 pub use provenance::{Cell, CellFilter, CellPage, ColumnCount};
 pub use publish::{Imputed, IndexPointer, Publication};
-pub use queue::{Beat, Claim, Ending, Fence, Reaped};
+pub use queue::{Beat, Claim, Ending, Fence};
 pub use record::{Param, Record};
 pub use reviews::{ReviewDecision, Reviewed};
+pub use submission::{Idempotency, NewJob, Submission, Submitted};
 pub use tenants::{Limits, Tenant, Usage};
 pub use uploads::{Upload, UploadPart};
 pub use users::User;

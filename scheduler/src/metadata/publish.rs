@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::attempts::end_attempt;
 use super::database::Scope;
 use super::error::{MetadataError, Result};
 use super::provenance::{Cell, ColumnCount};
-use super::queue::{Fence, end_attempt, leave, lock_tenant};
+use super::queue::{Fence, leave, lock_tenant};
 use super::record::params;
 use super::{MetadataStore, audit, checkpoints, events, quota};
 

@@ -12,14 +12,13 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::attempts::end_attempt;
 use super::database::{Scope, Transaction};
 use super::error::{MetadataError, Result};
-use super::jobs::{self, Attempt, Job, JobStatus};
+use super::job_status::JobStatus;
+use super::jobs::{self, Job};
 use super::record::params;
 use super::{MetadataStore, audit, events};
-
-/// Expired leases that are looked at in one go.
-const REAPED_AT_ONCE: i64 = 64;
 
 /// The right to work on a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,17 +74,6 @@ pub enum Ending {
     Released,
 }
 
-/// A job whose worker was lost, or whose uploads did not come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reaped {
-    /// Whose job it is.
-    pub tenant_id: Uuid,
-    /// The job.
-    pub job_id: Uuid,
-    /// What becomes of it.
-    pub status: JobStatus,
-}
-
 /// Where an attempt writes, from the service's store on.
 fn output_of(tenant: Uuid, job: Uuid, attempt: i64) -> String {
     format!("cleaned/{tenant}/{job}/a{attempt}")
@@ -121,24 +109,6 @@ pub(super) async fn leave(
         .execute(
             "UPDATE tenants SET running = running - 1, virtual_time = virtual_time + $2 / weight WHERE id = $1",
             params![tenant, seconds],
-        )
-        .await?;
-    Ok(())
-}
-
-/// Closes the record of an attempt.
-pub(super) async fn end_attempt(
-    transaction: &mut dyn Transaction,
-    job: Uuid,
-    attempt: i64,
-    outcome: &str,
-    error: Option<&Value>,
-) -> Result<()> {
-    transaction
-        .execute(
-            "UPDATE job_attempts SET finished_at = {now}, outcome = $3, error = $4
-             WHERE job_id = $1 AND attempt = $2",
-            params![job, attempt, outcome, error.cloned()],
         )
         .await?;
     Ok(())
@@ -289,244 +259,67 @@ impl MetadataStore {
             .await?
             .ok_or(MetadataError::Fenced)?;
         let spent = row.int("failures")? + 1 >= row.int("max_attempts")?;
-        let (status, outcome, error, delay, failed) = match ending {
+        let (status, outcome, error, delay) = match ending {
             // Whoever asked for the job to stop does not want to hear why it failed instead.
-            _ if row.bool("cancel_requested")? => (JobStatus::Cancelled, "cancelled", None, 0.0, 0),
-            Ending::Cancelled => (JobStatus::Cancelled, "cancelled", None, 0.0, 0),
-            Ending::Failed(error) => (JobStatus::Failed, "failed", Some(error), 0.0, 1),
-            Ending::Retry { error, .. } if spent => {
-                (JobStatus::Failed, "failed", Some(error), 0.0, 1)
-            }
-            Ending::Retry { error, delay } => (JobStatus::Queued, "failed", Some(error), *delay, 1),
-            Ending::Released => (JobStatus::Queued, "released", None, 0.0, 0),
+            _ if row.bool("cancel_requested")? => (JobStatus::Cancelled, "cancelled", None, 0.0),
+            Ending::Cancelled => (JobStatus::Cancelled, "cancelled", None, 0.0),
+            Ending::Failed(error) => (JobStatus::Failed, "failed", Some(error), 0.0),
+            Ending::Retry { error, .. } if spent => (JobStatus::Failed, "failed", Some(error), 0.0),
+            Ending::Retry { error, delay } => (JobStatus::Queued, "failed", Some(error), *delay),
+            Ending::Released => (JobStatus::Queued, "released", None, 0.0),
+        };
+        let settlement = Settlement {
+            status,
+            outcome,
+            error,
+            delay,
+            counts: error.is_some(),
         };
         settle(
             transaction.as_mut(),
             (tenant, job, fence.attempt),
-            (status, outcome, error, delay, failed),
+            settlement,
         )
         .await?;
         transaction.commit().await?;
         Ok(status)
     }
-
-    /// Takes jobs from workers whose lease has run out.
-    pub async fn reap(&self) -> Result<Vec<Reaped>> {
-        let mut transaction = self.read(Scope::Service).await?;
-        let expired = transaction
-            .fetch(
-                "SELECT id, tenant_id, attempt FROM jobs
-                 WHERE status IN ('pass1_running', 'pass2_running') AND lease_until < {now} LIMIT $1",
-                params![REAPED_AT_ONCE],
-            )
-            .await?;
-        transaction.commit().await?;
-        let mut reaped = Vec::new();
-        for row in expired {
-            let (job, tenant) = (row.uuid("id")?, row.uuid("tenant_id")?);
-            let attempt = row.int("attempt")?;
-            let mut transaction = self.write(Scope::Service).await?;
-            lock_tenant(transaction.as_mut(), tenant).await?;
-            let row = transaction
-                .optional(
-                    "SELECT failures, max_attempts, cancel_requested FROM jobs
-                     WHERE id = $1 AND attempt = $2 AND lease_until < {now}
-                       AND status IN ('pass1_running', 'pass2_running') {lock}",
-                    params![job, attempt],
-                )
-                .await?;
-            let Some(row) = row else {
-                transaction.commit().await?;
-                continue;
-            };
-            let failures = row.int("failures")? + 1;
-            let error = json!({
-                "kind": "unavailable",
-                "message": "the worker of this attempt was lost",
-            });
-            let status = if row.bool("cancel_requested")? {
-                JobStatus::Cancelled
-            } else if failures >= row.int("max_attempts")? {
-                JobStatus::Failed
-            } else {
-                JobStatus::Queued
-            };
-            // A job that kills its workers must not do so at once again.
-            let delay = match status {
-                JobStatus::Queued => f64::from(1 << failures.clamp(1, 6)) / 2.0,
-                _ => 0.0,
-            };
-            let error = (status != JobStatus::Cancelled).then_some(&error);
-            settle(
-                transaction.as_mut(),
-                (tenant, job, attempt),
-                (status, "lost", error, delay, 1),
-            )
-            .await?;
-            transaction.commit().await?;
-            reaped.push(Reaped {
-                tenant_id: tenant,
-                job_id: job,
-                status,
-            });
-        }
-        Ok(reaped)
-    }
-
-    /// Fails jobs whose uploads did not come: those past their deadline, and those that have waited for so many
-    /// seconds.
-    pub async fn give_up_pending(&self, patience_seconds: f64) -> Result<Vec<Reaped>> {
-        let mut transaction = self.read(Scope::Service).await?;
-        let late = transaction
-            .fetch(
-                "SELECT id, tenant_id FROM jobs WHERE status = 'pending'
-                   AND (deadline_at < {now} OR {age created_at} > $1) LIMIT $2",
-                params![patience_seconds, REAPED_AT_ONCE],
-            )
-            .await?;
-        transaction.commit().await?;
-        let mut given_up = Vec::new();
-        for row in late {
-            let (job, tenant) = (row.uuid("id")?, row.uuid("tenant_id")?);
-            let error =
-                json!({"kind": "incomplete", "message": "its upload was not complete in time"});
-            let mut transaction = self.write(Scope::Service).await?;
-            let changed = transaction
-                .execute(
-                    "UPDATE jobs SET status = 'failed', error = $2, finished_at = {now}, updated_at = {now}
-                     WHERE id = $1 AND status = 'pending'",
-                    params![job, error.clone()],
-                )
-                .await?;
-            if changed > 0 {
-                let data = json!({"status": "failed", "error": error});
-                events::add(transaction.as_mut(), tenant, job, "failed", data).await?;
-                let details = json!({"error": error});
-                let entry = audit::by_service("job_failed", job, Some(job), details);
-                audit::append(transaction.as_mut(), tenant, &entry).await?;
-                given_up.push(Reaped {
-                    tenant_id: tenant,
-                    job_id: job,
-                    status: JobStatus::Failed,
-                });
-            }
-            transaction.commit().await?;
-        }
-        Ok(given_up)
-    }
-
-    /// Attempts that ended so many seconds ago and may have left something.
-    pub async fn attempts_to_sweep(&self, grace_seconds: f64) -> Result<Vec<Attempt>> {
-        let mut transaction = self.read(Scope::Service).await?;
-        let rows = transaction
-            .fetch(
-                "SELECT * FROM job_attempts WHERE NOT swept AND outcome IS NOT NULL
-                   AND {age finished_at} > $1 ORDER BY finished_at LIMIT 256",
-                params![grace_seconds],
-            )
-            .await?;
-        transaction.commit().await?;
-        rows.iter().map(jobs::read_attempt).collect()
-    }
-
-    /// Whether a job has ended, or is gone.
-    pub async fn has_ended(&self, job: Uuid) -> Result<bool> {
-        let mut transaction = self.read(Scope::Service).await?;
-        let row = transaction
-            .optional("SELECT status FROM jobs WHERE id = $1", params![job])
-            .await?;
-        transaction.commit().await?;
-        row.map_or(Ok(true), |row| {
-            let status: JobStatus = row.text("status")?.parse()?;
-            Ok(status.is_final())
-        })
-    }
-
-    /// Remembers that nothing is left of an attempt.
-    pub async fn mark_swept(&self, job: Uuid, attempt: i64) -> Result<()> {
-        let mut transaction = self.write(Scope::Service).await?;
-        transaction
-            .execute(
-                "UPDATE job_attempts SET swept = TRUE WHERE job_id = $1 AND attempt = $2",
-                params![job, attempt],
-            )
-            .await?;
-        transaction.commit().await
-    }
-
-    /// How many jobs of all tenants are in each state that does not last, and how old the oldest waiting one is, in
-    /// seconds. Queued are those that could begin: not those of suspended tenants, nor those that wait for their next
-    /// try.
-    pub async fn queue_depth(&self) -> Result<(Vec<(JobStatus, i64)>, f64)> {
-        let mut transaction = self.read(Scope::Service).await?;
-        let rows = transaction
-            .fetch(
-                "SELECT j.status, count(*) AS jobs FROM jobs j JOIN tenants t ON t.id = j.tenant_id
-                 WHERE j.status IN ('pending', 'pass1_running', 'pass2_running')
-                    OR (j.status = 'queued' AND j.not_before <= {now} AND NOT t.suspended AND t.max_running > 0)
-                 GROUP BY j.status",
-                Vec::new(),
-            )
-            .await?;
-        let oldest = transaction
-            .one(
-                "SELECT coalesce(max({age j.created_at}), 0.0) AS age FROM jobs j JOIN tenants t ON t.id = j.tenant_id
-                 WHERE j.status = 'queued' AND j.not_before <= {now} AND NOT t.suspended AND t.max_running > 0",
-                Vec::new(),
-            )
-            .await?;
-        transaction.commit().await?;
-        let counted = rows
-            .iter()
-            .map(|row| Ok((row.text("status")?.parse()?, row.int("jobs")?)));
-        Ok((counted.collect::<Result<_>>()?, oldest.float("age")?))
-    }
-
-    /// What waits before a new job: how many jobs, and their bytes. And bytes a second of the jobs that
-    /// were published last, where there are any; small ones say nothing of that.
-    pub async fn outlook(&self) -> Result<(i64, i64, Option<f64>)> {
-        let mut transaction = self.read(Scope::Service).await?;
-        let waiting = transaction
-            .one(
-                "SELECT count(*) AS jobs, CAST(coalesce(sum(source_bytes), 0) AS BIGINT) AS bytes FROM jobs
-                 WHERE status IN ('queued', 'pass1_running', 'pass2_running')",
-                Vec::new(),
-            )
-            .await?;
-        let finished = transaction
-            .fetch(
-                "SELECT source_bytes, started_at, finished_at FROM jobs
-                 WHERE status = 'success' AND source_bytes >= 1000000 ORDER BY updated_at DESC LIMIT 20",
-                Vec::new(),
-            )
-            .await?;
-        transaction.commit().await?;
-        let (mut bytes, mut seconds) = (0.0, 0.0);
-        for row in finished {
-            if let (Some(started), Some(finished)) =
-                (row.opt_time("started_at")?, row.opt_time("finished_at")?)
-            {
-                bytes += row.int("source_bytes")? as f64;
-                seconds += (finished - started).as_seconds_f64().max(0.0);
-            }
-        }
-        let speed = (seconds > 0.0).then(|| bytes / seconds);
-        Ok((waiting.int("jobs")?, waiting.int("bytes")?, speed))
-    }
 }
 
-/// Writes down how an attempt ended that published nothing, and what becomes of the job.
-async fn settle(
+/// How an attempt ended that published nothing, and what becomes of its job.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settlement<'a> {
+    /// State of the job from now on.
+    pub(super) status: JobStatus,
+    /// How the attempt ended.
+    pub(super) outcome: &'a str,
+    /// Why it failed.
+    pub(super) error: Option<&'a Value>,
+    /// Seconds until the job may be tried again.
+    pub(super) delay: f64,
+    /// Whether it counts as a failure of the job.
+    pub(super) counts: bool,
+}
+
+/// Records how an attempt ended, and what becomes of its job.
+pub(super) async fn settle(
     transaction: &mut dyn Transaction,
     (tenant, job, attempt): (Uuid, Uuid, i64),
-    (status, outcome, error, delay, failed): (JobStatus, &str, Option<&Value>, f64, i64),
+    settlement: Settlement<'_>,
 ) -> Result<()> {
+    let Settlement {
+        status,
+        outcome,
+        error,
+        delay,
+        counts,
+    } = settlement;
     transaction
         .execute(
             "UPDATE jobs SET status = $2, owner = NULL, lease_until = NULL, updated_at = {now},
                failures = failures + $3, error = $4, not_before = {after $5}, progress = NULL
              WHERE id = $1",
-            params![job, status.name(), failed, error.cloned(), delay],
+            params![job, status.name(), i64::from(counts), error.cloned(), delay],
         )
         .await?;
     if status.is_final() {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::audit::{self, AuditEntry};
 use super::database::{Scope, Transaction};
 use super::error::{MetadataError, Result};
-use super::jobs::JobStatus;
+use super::job_status::JobStatus;
 use super::record::{Record, params};
 use super::{MetadataStore, events, queue, quota};
 

@@ -16,6 +16,7 @@ use super::page::PageParams;
 use super::problem::Problems;
 use super::{App, Problem, masking, page};
 use crate::access::{Action, Caller};
+use crate::lifecycle::StoredReference;
 use crate::metadata::{Contract, Dataset, Rule, Version};
 
 /// A dataset.
@@ -325,7 +326,7 @@ fn check_part(app: &App, mut part: Value) -> Result<(), Problem> {
         let problem = "dataset, steps and options are expected";
         return Err(Problem::field(other.clone(), problem));
     }
-    let nowhere = format!("upload:{}", Uuid::nil());
+    let nowhere = StoredReference::Upload(Uuid::nil()).to_string();
     fields.insert(
         "source".to_owned(),
         serde_json::json!({"location": nowhere}),

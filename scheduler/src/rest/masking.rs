@@ -5,7 +5,7 @@ use planner::report::{Report, render_html};
 use serde_json::{Value, json};
 
 use crate::access::{Action, Caller};
-use crate::lifecycle::version_of;
+use crate::lifecycle::StoredReference;
 use crate::metadata::Lineage;
 
 /// Why a report cannot be shown.
@@ -59,7 +59,7 @@ pub(super) fn hide_datasets(document: &mut Value, caller: &Caller) {
     }
     match document {
         Value::String(text) => {
-            if version_of(text).is_some_and(|(name, _)| !caller.may_touch(name)) {
+            if StoredReference::dataset(text).is_some_and(|(name, _)| !caller.may_touch(name)) {
                 *document = json!("dataset:(another one)");
             }
         }
