@@ -6,6 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use benchmarks_harness::peak_bytes;
 
 /// How often the memory of a running program is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
@@ -76,16 +77,6 @@ fn wait(child: &mut Child) -> std::io::Result<(ExitStatus, Option<u64>)> {
         }
         std::thread::sleep(POLL_INTERVAL);
     }
-}
-
-/// `VmHWM` of `/proc/PID/status`, see proc(5).
-pub fn peak_bytes(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kibibytes.checked_mul(1024)
 }
 
 /// The processor time of all children that have ended: `cutime` and `cstime` of `/proc/self/stat`, see proc(5).

@@ -11,13 +11,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use benchmarks_harness::peak_bytes;
 use clap::Args;
 use serde_json::{Value, json};
 
 use self::assault::Assault;
 use self::victim::{Seen, Victim};
 use crate::figure_table::figure_table;
-use crate::measure::peak_bytes;
 use crate::workspace::{BENCHMARK_SALT, Workspace};
 
 /// Attack a service as one tenant; print how long another tenant waits for its calls, and whether its jobs succeed.

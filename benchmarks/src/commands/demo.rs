@@ -1,19 +1,9 @@
 //! `benchmarks demo`: the data and the job that the README begins with.
 
-use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
-use rand::TryRngCore;
-use rand::rngs::OsRng;
-
-use crate::generator::{CustomerGenerator, write_table};
-use crate::standard_job::StandardJob;
-
-/// Rows of the demo table: enough for every kind of dirt, and done in a moment even unoptimised.
-const DEMO_ROWS: u64 = 10_000;
-const DEMO_SEED: u64 = 42;
 
 /// Write a small dirty table and a job spec that cleans it.
 #[derive(Args, Clone, Debug)]
@@ -25,45 +15,5 @@ pub struct DemoArgs {
 
 /// Runs the command.
 pub fn run(args: &DemoArgs) -> Result<()> {
-    let folder = &args.folder;
-    std::fs::create_dir_all(folder)
-        .with_context(|| format!("cannot create {}", folder.display()))?;
-    // Absolute: unlike the locations, the salt is not looked for beside the spec.
-    let folder = folder
-        .canonicalize()
-        .with_context(|| format!("cannot open {}", folder.display()))?;
-    let table = folder.join("customers.csv");
-    write_table(
-        CustomerGenerator::new(DEMO_SEED),
-        DEMO_ROWS,
-        1,
-        &table,
-        None,
-    )?;
-    let salt = folder.join("salt");
-    write_salt(&salt)?;
-    let mut job = StandardJob::new("customers.csv", "out");
-    job.pii_salt = format!("file:{}", salt.display());
-    let spec = folder.join("job.yaml");
-    std::fs::write(&spec, job.to_yaml())
-        .with_context(|| format!("cannot write {}", spec.display()))?;
-    println!("{DEMO_ROWS} dirty rows in {}", table.display());
-    println!("the job that cleans them is {}", spec.display());
-    Ok(())
-}
-
-/// Writes a secret of 256 random bits, unless there is one already: hashes of one demo folder stay comparable.
-fn write_salt(path: &Path) -> Result<()> {
-    if path.exists() {
-        return Ok(());
-    }
-    let mut secret = [0_u8; 32];
-    OsRng
-        .try_fill_bytes(&mut secret)
-        .context("the operating system has no random numbers")?;
-    let mut text = String::with_capacity(64);
-    for byte in secret {
-        let _ = write!(text, "{byte:02x}");
-    }
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    benchmarks_generator::write_demo(&args.folder)
 }

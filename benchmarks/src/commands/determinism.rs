@@ -7,16 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use benchmarks_generator::{CustomerGenerator, StandardJob, conversion, every_step, write_table};
+use benchmarks_harness::{ClusterOptions, LocalCluster, ObjectServer};
 use clap::Args;
 use comfy_table::Table;
 use serde_json::Value;
 
-use crate::cluster::{ClusterOptions, LocalCluster};
-use crate::every_step::every_step;
 use crate::figure_table::figure_table;
-use crate::generator::{CustomerGenerator, write_table};
-use crate::object_server::ObjectServer;
-use crate::standard_job::{StandardJob, conversion};
 use crate::workspace::{BENCHMARK_SALT, Workspace, remove_folder};
 
 /// Compare the outputs of one process with those of clusters.

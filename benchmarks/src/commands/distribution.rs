@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use benchmarks_generator::StandardJob;
+use benchmarks_harness::{ClusterOptions, LocalCluster};
 use clap::Args;
 use serde_json::Value;
 
-use crate::cluster::{ClusterOptions, LocalCluster};
 use crate::figure_table::figure_table;
 use crate::measure::{Usage, run_measured};
 use crate::speed::CachedTable;
-use crate::standard_job::StandardJob;
 use crate::workspace::{BENCHMARK_SALT, Workspace, remove_folder};
 
 /// Time the standard clean-up on a local cluster beside one process.

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
+use benchmarks_generator::{CustomerGenerator, write_table};
 use clap::Args;
-
-use crate::generator::{CustomerGenerator, write_table};
 
 /// Write a dirty customer table of any size, and its truth.
 #[derive(Args, Clone, Debug)]

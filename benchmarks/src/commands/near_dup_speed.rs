@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use benchmarks_generator::Alteration;
 use clap::Args;
 
 use super::failures::Failures;
 use crate::figure_table::figure_table;
-use crate::generator::Alteration;
 use crate::measure::Usage;
 use crate::near_duplicates::{
     CustomerScore, CustomerTable, DocumentSet, Found, KernelTime, find_documents_with, time_kernels,

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use benchmarks_generator::{CustomerGenerator, write_table};
 use clap::Args;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -20,7 +21,6 @@ use self::chaos::Chaos;
 use self::client::Client;
 use self::outcome::{Outcome, Sent, quantile};
 use self::process::Services;
-use crate::generator::{CustomerGenerator, write_table};
 use crate::workspace::Workspace;
 
 /// Run many jobs with faults injected all along; print what became of them.

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use benchmarks_generator::{
+    Alteration, CustomerGenerator, RowKind, StandardJob, quoted, write_table,
+};
 
 use super::score::PairScore;
-use crate::generator::{Alteration, CustomerGenerator, RowKind, write_table};
 use crate::measure::{Usage, run_measured};
 use crate::quality::{number_columns, share};
-use crate::standard_job::{StandardJob, quoted};
 use crate::workspace::{BENCHMARK_SALT, make_once, remove_folder};
 
 /// Raised when the generator writes other rows for the same seed, so that no stale table is measured.

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use benchmarks_generator::quoted;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::find::{Found, clusters_of};
 use crate::measure::{Usage, run_measured};
 use crate::quality::share;
-use crate::standard_job::quoted;
 use crate::workspace::{make_once, remove_folder};
 
 /// Words that documents are made of.

@@ -3,12 +3,12 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use benchmarks_generator::CustomerGenerator;
 use udfs::kernels::matching::{KeyPlan, RecordKeys, comparable, comparable_into};
 use udfs::kernels::minhash::{BandKeys, Banding, MinHasher};
 use udfs::kernels::shingle::{Shingler, Shingling, distinct, jaccard};
 
 use super::documents::{SHINGLE, document_texts};
-use crate::generator::CustomerGenerator;
 
 /// Slots of a text's signature.
 const SLOTS: usize = 128;

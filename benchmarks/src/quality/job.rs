@@ -9,11 +9,11 @@ use anyhow::{Context, Result, bail, ensure};
 use arrow::array::{Array, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, UInt64Type};
+use benchmarks_generator::quoted;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::csv_table::CsvTable;
 use crate::measure::{Usage, run_measured};
-use crate::standard_job::quoted;
 use crate::workspace::{BENCHMARK_SALT, remove_folder};
 
 /// A job on one CSV file.

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use benchmarks_generator::quoted;
 use serde_json::Value;
 
 use super::job::QualityJob;
 use super::same_value;
 use crate::csv_table::CsvTable;
-use crate::standard_job::quoted;
 
 /// Cells of one kind with their right values.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use benchmarks_generator::StandardJob;
 use serde_json::Value;
 
 use super::CachedTable;
 use crate::measure::{Usage, run_measured};
-use crate::standard_job::StandardJob;
 use crate::workspace::{BENCHMARK_SALT, remove_folder};
 
 /// A program that does the standard clean-up.

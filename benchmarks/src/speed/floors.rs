@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use arrow::array::{ArrayRef, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use benchmarks_generator::COLUMNS;
 use csv_core::{ReadRecordResult, Reader};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use super::CachedTable;
-use crate::generator::COLUMNS;
 
 const BATCH_ROWS: usize = 32_768;
 

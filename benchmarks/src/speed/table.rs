@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use benchmarks_generator::{CustomerGenerator, RowKind, write_table};
 
-use crate::generator::{CustomerGenerator, RowKind, write_table};
 use crate::workspace::make_once;
 
 /// A table of the generator on the disk.

@@ -1,12 +1,12 @@
 //! A job on a cluster of real processes gives the bytes that one process gives.
 
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use benchmarks::cluster::ClusterOptions;
-use benchmarks::every_step::every_step;
-use benchmarks::generator::{CustomerGenerator, write_table};
+use benchmarks_generator::{CustomerGenerator, every_step, write_table};
+use benchmarks_harness::{ClusterOptions, program_beside};
 use planner::run::{JobRun, Phase};
 use planner::spec::JobSpec;
 
@@ -238,14 +238,15 @@ fn progress_is_told() {
 #[test]
 fn programs_of_their_own() {
     let sandbox = Sandbox::with_customers(300);
-    let scheduler = env!("CARGO_BIN_EXE_sanitizer-scheduler");
-    let executor = env!("CARGO_BIN_EXE_sanitizer-executor");
+    let beside = |name| program_beside(Path::new(env!("CARGO_BIN_EXE_sanitizer")), name).unwrap();
+    let scheduler = beside("sanitizer-scheduler");
+    let executor = beside("sanitizer-executor");
     let cluster = sandbox.cluster(ClusterOptions {
-        programs: Some((scheduler.into(), executor.into())),
+        programs: Some((scheduler.clone(), executor.clone())),
         ..ClusterOptions::default()
     });
     sandbox.succeed(&["run", "job.yaml", "--cluster", &cluster.url()]);
-    for (program, name) in [(scheduler, "scheduler"), (executor, "executor")] {
+    for (program, name) in [(&scheduler, "scheduler"), (&executor, "executor")] {
         let help = Command::new(program).arg("--help").output().unwrap();
         let own = String::from_utf8(help.stdout).unwrap();
         for line in sandbox.succeed(&[name, "--help"]).lines() {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use benchmarks::cluster::{ClusterOptions, LocalCluster};
+use benchmarks_harness::{ClusterOptions, LocalCluster};
 use rustix::process::Signal;
 
 use super::output::content;

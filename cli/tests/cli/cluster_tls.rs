@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use benchmarks::cluster::{ClusterOptions, ClusterTls, LocalCluster};
+use benchmarks_harness::{ClusterOptions, ClusterTls, LocalCluster};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     date_time_ymd,

@@ -1,6 +1,6 @@
 //! The same job gives the same bytes, however it is run.
 
-use benchmarks::generator::{CustomerGenerator, write_table};
+use benchmarks_generator::{CustomerGenerator, write_table};
 
 use super::output::{content, document, rows};
 use super::sandbox::Sandbox;

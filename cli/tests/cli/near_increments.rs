@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use benchmarks::cluster::ClusterOptions;
+use benchmarks_harness::ClusterOptions;
 
 use super::near_duplicates::{clusters, csv, people, precision_and_recall};
 use super::output::{content, document, rows};

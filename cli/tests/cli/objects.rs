@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use benchmarks::cluster::ClusterOptions;
-use benchmarks::generator::{CustomerGenerator, write_table};
-use benchmarks::object_server::ObjectServer;
+use benchmarks_generator::{CustomerGenerator, write_table};
+use benchmarks_harness::{ClusterOptions, ObjectServer};
 
 use super::output::content;
 use super::sandbox::{Sandbox, files_under};

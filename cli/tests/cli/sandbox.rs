@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use benchmarks::cluster::{ClusterOptions, LocalCluster};
-use benchmarks::generator::{CustomerGenerator, write_table};
-use benchmarks::standard_job::{StandardJob, conversion};
+use benchmarks_generator::{CustomerGenerator, StandardJob, conversion, write_table};
+use benchmarks_harness::{ClusterOptions, LocalCluster};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sanitizer");
 

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Output, Stdio};
 
-use benchmarks::cluster::ClusterOptions;
+use benchmarks_harness::ClusterOptions;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::sandbox::Sandbox;

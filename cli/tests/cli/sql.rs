@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Output, Stdio};
 
-use benchmarks::cluster::ClusterOptions;
+use benchmarks_harness::ClusterOptions;
 
 use super::sandbox::Sandbox;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use benchmarks::cluster::ClusterOptions;
+use benchmarks_harness::ClusterOptions;
 
 use super::output::content;
 use super::sandbox::Sandbox;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
-use benchmarks::generator::{CustomerGenerator, write_table};
+use benchmarks_generator::{CustomerGenerator, write_table};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use planner::cluster::ClusterAddress;
 use planner::run::JobRun;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use benchmarks::cluster::{ClusterOptions, LocalCluster};
+use benchmarks_harness::{ClusterOptions, LocalCluster};
 use futures::TryStreamExt;
 use planner::cluster::ClusterAddress;
 use sql::{Answer, Engine, EngineOptions, Error, Identity, Session};

@@ -7,9 +7,9 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use benchmarks_harness::peak_bytes;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::measure::peak_bytes;
 use crate::workspace::{BENCHMARK_SALT, Workspace};
 
 /// Time in which a service must be ready.

@@ -1,7 +1,7 @@
 //! Which rows are new customers, which repeat an earlier one, and which are broken.
 
-use super::alteration::Alteration;
-use super::random::{Purpose, Random};
+use crate::alteration::Alteration;
+use crate::random::{Purpose, Random};
 
 /// Rows in a thousand that repeat an earlier row byte for byte.
 const COPIES_PER_MILLE: u64 = 30;
@@ -41,7 +41,7 @@ impl RowKind {
     /// The kind of row `row`, found without looking at the rows before it except those that it repeats.
     ///
     /// Repetitions refer to any earlier row but the one just before, so a clean-up has to look at the whole table.
-    pub(super) fn of_row(seed: u64, near_per_mille: u64, row: u64) -> Self {
+    pub(crate) fn of_row(seed: u64, near_per_mille: u64, row: u64) -> Self {
         let (drawn, target) = draw(seed, near_per_mille, row);
         let (respelt, altered) = match drawn {
             Drawn::Original => return Self::Original,

@@ -1,29 +1,11 @@
-//! A table of customers with known dirt: the demo data, and what the tests and benchmarks measure against.
-//!
-//! Every row is a function of the seed and its row number alone. So a table of any size streams in constant memory,
-//! any row can be made again by itself, and the same rows can be cut into any number of files.
+//! The rows of the table: each a function of the seed and its number.
 
-mod alteration;
-mod cells;
-mod customer;
-mod damage;
-mod notation;
-mod random;
-mod sequence;
-mod write;
-
-mod vocabulary;
-
-pub use alteration::Alteration;
-pub use cells::Cells;
-pub use customer::STATUSES;
-pub use damage::MISSING_VALUES;
-pub use sequence::RowKind;
-pub use write::{Written, write_table};
-
-use customer::Customer;
-use damage::Damage;
-use random::{Purpose, Random};
+use crate::cells::Cells;
+use crate::customer::{self, Customer};
+use crate::damage::{self, Damage};
+use crate::notation;
+use crate::random::{Purpose, Random};
+use crate::sequence::RowKind;
 
 /// The columns of the table, in order.
 pub const COLUMNS: [&str; 9] = [
@@ -207,6 +189,3 @@ fn push_ragged(cells: &mut Cells, random: &mut Random, customer: &Customer, dama
         cells.push("moved");
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,6 +1,6 @@
 //! The cells of one row in one buffer, reused from row to row.
 
-use crate::csv_table::push_record;
+use crate::csv_line::push_record;
 
 /// The fields of one row, any number of them, kept in one text so that a row costs no allocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,19 +11,19 @@ pub struct Cells {
 
 impl Cells {
     /// Forgets all cells and keeps the memory.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.text.clear();
         self.ends.clear();
     }
 
     /// Adds the cell that `write` appends.
-    pub(super) fn push_with(&mut self, write: impl FnOnce(&mut String)) {
+    pub(crate) fn push_with(&mut self, write: impl FnOnce(&mut String)) {
         write(&mut self.text);
         self.ends.push(self.text.len());
     }
 
     /// Adds a cell.
-    pub(super) fn push(&mut self, cell: &str) {
+    pub(crate) fn push(&mut self, cell: &str) {
         self.push_with(|text| text.push_str(cell));
     }
 
@@ -51,7 +51,7 @@ impl Cells {
     }
 
     /// Appends the row as a line of CSV.
-    pub(super) fn write_csv(&self, line: &mut Vec<u8>) {
+    pub(crate) fn write_csv(&self, line: &mut Vec<u8>) {
         push_record(line, self.iter());
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use super::{Alteration, CustomerGenerator, RowKind, STATUSES, write_table};
+use crate::{Alteration, CustomerGenerator, RowKind, STATUSES, write_table};
 
 fn lines(paths: &[PathBuf]) -> Vec<String> {
     let rows = |path| {

@@ -2,7 +2,7 @@
 
 /// What a stream of random numbers is drawn for; streams of different purposes are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     /// Whether the row is new, a repetition or ragged.
     Kind = 1,
     /// The true values.
@@ -21,7 +21,7 @@ pub(super) enum Purpose {
 /// sampling of a general library may change with its versions. One state word also makes a fresh stream for every
 /// row and purpose cheaper than the row's shortest field.
 #[derive(Clone, Debug)]
-pub(super) struct Random {
+pub(crate) struct Random {
     state: u64,
 }
 
@@ -35,7 +35,7 @@ fn mix(mut z: u64) -> u64 {
 
 impl Random {
     /// The stream of one row for one purpose.
-    pub(super) fn for_row(seed: u64, row: u64, purpose: Purpose) -> Self {
+    pub(crate) fn for_row(seed: u64, row: u64, purpose: Purpose) -> Self {
         let row_state = mix(mix(seed.wrapping_add(GOLDEN_GAMMA)) ^ row.wrapping_mul(GOLDEN_GAMMA));
         Self {
             state: mix(row_state.wrapping_add(purpose as u64)),
@@ -43,29 +43,29 @@ impl Random {
     }
 
     /// The next 64 random bits.
-    pub(super) fn bits(&mut self) -> u64 {
+    pub(crate) fn bits(&mut self) -> u64 {
         self.state = self.state.wrapping_add(GOLDEN_GAMMA);
         mix(self.state)
     }
 
     /// A number in `0..bound`, by multiplication (Lemire 2019) without the rejection step: the bias is below
     /// `bound / 2^64`. A bound of 0 gives 0.
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.bits()) * u128::from(bound)) >> 64) as u64
     }
 
     /// A number in `low..=high`.
-    pub(super) fn between(&mut self, low: u64, high: u64) -> u64 {
+    pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high.saturating_sub(low) + 1)
     }
 
     /// True for `per_mille` of a thousand draws.
-    pub(super) fn chance(&mut self, per_mille: u64) -> bool {
+    pub(crate) fn chance(&mut self, per_mille: u64) -> bool {
         self.below(1000) < per_mille
     }
 
     /// One of the choices; the lists are constants that are never empty.
-    pub(super) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len() as u64) as usize]
     }
 }

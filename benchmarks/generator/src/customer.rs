@@ -1,7 +1,7 @@
 //! A customer as it is in truth, before any dirt.
 
-use super::random::{Purpose, Random};
-use super::vocabulary::{
+use crate::random::{Purpose, Random};
+use crate::vocabulary::{
     AREA_CODES, CITIES, FIRST_NAMES, LAST_NAMES, MAIL_DOMAINS, STREET_TYPES, STREETS, decomposed,
 };
 
@@ -13,35 +13,35 @@ const FIRST_ID: u64 = 100_000_000;
 
 /// A calendar day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Day {
-    pub(super) year: u16,
-    pub(super) month: u8,
-    pub(super) day: u8,
+pub(crate) struct Day {
+    pub(crate) year: u16,
+    pub(crate) month: u8,
+    pub(crate) day: u8,
 }
 
 /// The true values of one row, in the spelling that people would use.
 #[derive(Clone, Debug)]
-pub(super) struct Customer {
-    pub(super) customer_id: u64,
-    pub(super) full_name: String,
-    pub(super) email: String,
+pub(crate) struct Customer {
+    pub(crate) customer_id: u64,
+    pub(crate) full_name: String,
+    pub(crate) email: String,
     /// The ten digits of the national number.
-    pub(super) phone: u64,
-    pub(super) address: String,
-    pub(super) status: &'static str,
-    pub(super) signup_date: Day,
-    pub(super) age: u8,
-    pub(super) income_cents: u64,
+    pub(crate) phone: u64,
+    pub(crate) address: String,
+    pub(crate) status: &'static str,
+    pub(crate) signup_date: Day,
+    pub(crate) age: u8,
+    pub(crate) income_cents: u64,
 }
 
 impl Customer {
     /// The number that a customer gets who is written down in row `row`.
-    pub(super) fn id_of_row(row: u64) -> u64 {
+    pub(crate) fn id_of_row(row: u64) -> u64 {
         FIRST_ID.saturating_add(row)
     }
 
     /// The customer of row `row`: the same for the same seed, whatever was generated before.
-    pub(super) fn of_row(seed: u64, row: u64) -> Self {
+    pub(crate) fn of_row(seed: u64, row: u64) -> Self {
         let mut random = Random::for_row(seed, row, Purpose::Truth);
         let first = random.pick(FIRST_NAMES);
         let last = random.pick(LAST_NAMES);
@@ -169,12 +169,12 @@ fn income_cents(random: &mut Random) -> u64 {
 }
 
 /// Appends a number in decimal.
-pub(super) fn push_number(target: &mut String, number: u64) {
+pub(crate) fn push_number(target: &mut String, number: u64) {
     push_padded(target, number, 1);
 }
 
 /// Appends a number in decimal with leading zeros up to `width` (at most 20) digits.
-pub(super) fn push_padded(target: &mut String, mut number: u64, width: usize) {
+pub(crate) fn push_padded(target: &mut String, mut number: u64, width: usize) {
     let mut digits = [b'0'; 20];
     let mut start = digits.len();
     loop {

@@ -3,13 +3,13 @@
 //! Everything here can be normalised away without loss, so a customer that is written twice in different notations is
 //! a duplicate of itself after the clean-up.
 
-use super::customer::{Customer, Day, push_number, push_padded};
-use super::damage::{IncomeNotation, LetterCase};
-use super::random::Random;
-use super::vocabulary::decomposed;
+use crate::customer::{Customer, Day, push_number, push_padded};
+use crate::damage::{IncomeNotation, LetterCase};
+use crate::random::Random;
+use crate::vocabulary::decomposed;
 
 /// Appends a text with the given letter case, now and then with stray white space and decomposed accents (NFD).
-pub(super) fn push_text(target: &mut String, random: &mut Random, text: &str, case: LetterCase) {
+pub(crate) fn push_text(target: &mut String, random: &mut Random, text: &str, case: LetterCase) {
     let decompose = random.chance(80);
     let draw = random.below(1000);
     if draw < 60 {
@@ -56,7 +56,7 @@ fn push_letter(target: &mut String, letter: char, case: LetterCase, decompose: b
 }
 
 /// Appends an e-mail address as it was typed in.
-pub(super) fn push_email(target: &mut String, email: &str, case: LetterCase, without_at: bool) {
+pub(crate) fn push_email(target: &mut String, email: &str, case: LetterCase, without_at: bool) {
     for letter in email.chars() {
         if !(without_at && letter == '@') {
             push_letter(target, letter, case, false);
@@ -65,7 +65,7 @@ pub(super) fn push_email(target: &mut String, email: &str, case: LetterCase, wit
 }
 
 /// Appends a date in ISO 8601 order.
-pub(super) fn push_iso_date(target: &mut String, date: Day) {
+pub(crate) fn push_iso_date(target: &mut String, date: Day) {
     push_padded(target, u64::from(date.year), 4);
     target.push('-');
     push_padded(target, u64::from(date.month), 2);
@@ -74,7 +74,7 @@ pub(super) fn push_iso_date(target: &mut String, date: Day) {
 }
 
 /// Appends a date in one of the three notations: `%Y-%m-%d`, `%m/%d/%Y`, `%d.%m.%Y`.
-pub(super) fn push_date(target: &mut String, random: &mut Random, date: Day) {
+pub(crate) fn push_date(target: &mut String, random: &mut Random, date: Day) {
     let (first, second, mark) = match random.below(100) {
         0..60 => return push_iso_date(target, date),
         60..85 => (date.month, date.day, '/'),
@@ -88,13 +88,13 @@ pub(super) fn push_date(target: &mut String, random: &mut Random, date: Day) {
 }
 
 /// Appends a phone number in E.164.
-pub(super) fn push_e164(target: &mut String, national: u64) {
+pub(crate) fn push_e164(target: &mut String, national: u64) {
     target.push_str("+1");
     push_padded(target, national, 10);
 }
 
 /// Appends a phone number as people write it: `#` stands for the next digit.
-pub(super) fn push_phone(target: &mut String, random: &mut Random, national: u64) {
+pub(crate) fn push_phone(target: &mut String, random: &mut Random, national: u64) {
     let pattern = match random.below(100) {
         0..10 => "+1##########",
         10..35 => "(###) ###-####",
@@ -118,7 +118,7 @@ pub(super) fn push_phone(target: &mut String, random: &mut Random, national: u64
 }
 
 /// Appends an amount of money, without cents where there are none.
-pub(super) fn push_income(target: &mut String, cents: u64, notation: IncomeNotation) {
+pub(crate) fn push_income(target: &mut String, cents: u64, notation: IncomeNotation) {
     let whole = cents / 100;
     if notation == IncomeNotation::Currency {
         target.push('$');
@@ -137,6 +137,6 @@ pub(super) fn push_income(target: &mut String, cents: u64, notation: IncomeNotat
 }
 
 /// Appends the age of a customer.
-pub(super) fn push_age(target: &mut String, customer: &Customer) {
+pub(crate) fn push_age(target: &mut String, customer: &Customer) {
     push_number(target, u64::from(customer.age));
 }

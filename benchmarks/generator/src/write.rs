@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::{COLUMNS, CustomerGenerator, Row, RowKind, TRUTH_COLUMNS};
+use crate::generator::{COLUMNS, CustomerGenerator, Row, TRUTH_COLUMNS};
+use crate::sequence::RowKind;
 
 /// What was written.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::measure::peak_bytes;
+use crate::memory::peak_bytes;
 
 /// Time in which a process must be ready, on a machine that builds something else meanwhile.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -1,7 +1,7 @@
 //! What is lost or misspelt for good: the same in every repetition of a customer.
 
-use super::customer::Customer;
-use super::random::{Purpose, Random};
+use crate::customer::Customer;
+use crate::random::{Purpose, Random};
 
 /// How a missing value is written; the standard job declares these spellings.
 pub const MISSING_VALUES: [&str; 4] = ["", "N/A", "null", "-"];
@@ -29,7 +29,7 @@ const IMPOSSIBLE_PHONES: &[&str] = &[
 
 /// The letter case of a text that lost its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LetterCase {
+pub(crate) enum LetterCase {
     Kept,
     Upper,
     Lower,
@@ -37,7 +37,7 @@ pub(super) enum LetterCase {
 
 /// How an income is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum IncomeNotation {
+pub(crate) enum IncomeNotation {
     Plain,
     Thousands,
     Currency,
@@ -45,24 +45,24 @@ pub(super) enum IncomeNotation {
 
 /// The damage of one customer: for each value either what stands in its place, or nothing.
 #[derive(Clone, Debug)]
-pub(super) struct Damage {
-    pub(super) name: Option<&'static str>,
-    pub(super) name_case: LetterCase,
-    pub(super) email: Option<&'static str>,
-    pub(super) email_without_at: bool,
-    pub(super) email_case: LetterCase,
-    pub(super) phone: Option<&'static str>,
-    pub(super) address: Option<&'static str>,
-    pub(super) status: String,
-    pub(super) signup_date: Option<&'static str>,
-    pub(super) age: Option<&'static str>,
-    pub(super) income: Option<&'static str>,
-    pub(super) income_notation: IncomeNotation,
+pub(crate) struct Damage {
+    pub(crate) name: Option<&'static str>,
+    pub(crate) name_case: LetterCase,
+    pub(crate) email: Option<&'static str>,
+    pub(crate) email_without_at: bool,
+    pub(crate) email_case: LetterCase,
+    pub(crate) phone: Option<&'static str>,
+    pub(crate) address: Option<&'static str>,
+    pub(crate) status: String,
+    pub(crate) signup_date: Option<&'static str>,
+    pub(crate) age: Option<&'static str>,
+    pub(crate) income: Option<&'static str>,
+    pub(crate) income_notation: IncomeNotation,
 }
 
 impl Damage {
     /// The damage done to the customer whose first row is `row`.
-    pub(super) fn of_row(seed: u64, row: u64, customer: &Customer) -> Self {
+    pub(crate) fn of_row(seed: u64, row: u64, customer: &Customer) -> Self {
         let mut random = Random::for_row(seed, row, Purpose::Damage);
         let random = &mut random;
         Self {
@@ -91,7 +91,7 @@ fn one_of(random: &mut Random, per_mille: u64, choices: &[&'static str]) -> Opti
 }
 
 /// What stands in the place of a value that is missing.
-pub(super) fn missing_value(random: &mut Random) -> &'static str {
+pub(crate) fn missing_value(random: &mut Random) -> &'static str {
     random.pick(&MISSING_VALUES)
 }
 

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::generator::{MISSING_VALUES, STATUSES};
+use crate::customer::STATUSES;
+use crate::damage::MISSING_VALUES;
 
 /// What differs between the uses of the standard job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,8 +95,8 @@ options: {{seed: 42, memory_limit: {memory_limit}}}
     }
 }
 
-/// A text as a double-quoted YAML scalar: JSON's quoting is a part of YAML's.
-pub(crate) fn quoted(text: &str) -> String {
+/// Returns a text as a double-quoted YAML scalar: JSON's quoting is a part of YAML's.
+pub fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 

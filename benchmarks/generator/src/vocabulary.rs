@@ -1,7 +1,7 @@
 //! The words that customers are made of.
 
 /// Given names, some with accents.
-pub(super) const FIRST_NAMES: &[&str] = &[
+pub(crate) const FIRST_NAMES: &[&str] = &[
     "James",
     "Mary",
     "Robert",
@@ -83,7 +83,7 @@ pub(super) const FIRST_NAMES: &[&str] = &[
 ];
 
 /// Family names, some with accents, hyphens and apostrophes.
-pub(super) const LAST_NAMES: &[&str] = &[
+pub(crate) const LAST_NAMES: &[&str] = &[
     "Smith",
     "Johnson",
     "Williams",
@@ -151,7 +151,7 @@ pub(super) const LAST_NAMES: &[&str] = &[
 ];
 
 /// Names of streets without their type.
-pub(super) const STREETS: &[&str] = &[
+pub(crate) const STREETS: &[&str] = &[
     "Main",
     "Oak",
     "Pine",
@@ -188,7 +188,7 @@ pub(super) const STREETS: &[&str] = &[
 ];
 
 /// Types of streets.
-pub(super) const STREET_TYPES: &[&str] = &[
+pub(crate) const STREET_TYPES: &[&str] = &[
     "Street",
     "Avenue",
     "Road",
@@ -200,7 +200,7 @@ pub(super) const STREET_TYPES: &[&str] = &[
 ];
 
 /// Cities with the abbreviation of their state.
-pub(super) const CITIES: &[&str] = &[
+pub(crate) const CITIES: &[&str] = &[
     "Springfield IL",
     "Portland OR",
     "Austin TX",
@@ -232,7 +232,7 @@ pub(super) const CITIES: &[&str] = &[
 ];
 
 /// Domains reserved for examples (RFC 2606), so that no address belongs to anyone.
-pub(super) const MAIL_DOMAINS: &[&str] = &[
+pub(crate) const MAIL_DOMAINS: &[&str] = &[
     "example.com",
     "example.org",
     "example.net",
@@ -241,7 +241,7 @@ pub(super) const MAIL_DOMAINS: &[&str] = &[
 ];
 
 /// Area codes of the United States in service (North American Numbering Plan).
-pub(super) const AREA_CODES: &[u16] = &[
+pub(crate) const AREA_CODES: &[u16] = &[
     201, 202, 203, 205, 206, 207, 208, 209, 210, 212, 213, 214, 215, 216, 217, 218, 219, 224, 225,
     228, 229, 231, 234, 239, 240, 248, 251, 252, 253, 254, 256, 260, 262, 267, 269, 270, 276, 281,
     301, 302, 303, 304, 305, 307, 308, 309, 310, 312, 313, 314, 315, 316, 317, 318, 319, 320, 321,
@@ -260,7 +260,7 @@ pub(super) const AREA_CODES: &[u16] = &[
 
 /// The letter without its accent and the combining mark, for the accented letters of this vocabulary
 /// (Unicode's canonical decomposition); `None` for every other letter.
-pub(super) fn decomposed(letter: char) -> Option<(char, char)> {
+pub(crate) fn decomposed(letter: char) -> Option<(char, char)> {
     const GRAVE: char = '\u{300}';
     const ACUTE: char = '\u{301}';
     const TILDE: char = '\u{303}';

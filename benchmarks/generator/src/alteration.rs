@@ -1,8 +1,8 @@
 //! How a customer who is written down a second time, by another hand, differs from the first: near duplicates.
 
-use super::customer::{Customer, Day};
-use super::damage::{Damage, missing_value};
-use super::random::Random;
+use crate::customer::{Customer, Day};
+use crate::damage::{Damage, missing_value};
+use crate::random::Random;
 
 /// What makes a near duplicate differ from the row that it repeats. Its number is its own in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,7 +31,7 @@ impl Alteration {
         }
     }
 
-    pub(super) fn apply(self, random: &mut Random, customer: &mut Customer, damage: &mut Damage) {
+    pub(crate) fn apply(self, random: &mut Random, customer: &mut Customer, damage: &mut Damage) {
         match self {
             Self::Typo => mistype(random, customer),
             Self::Abbreviation => abbreviate(random, customer),
