@@ -16,25 +16,6 @@ const KNOWN: &[(&str, &[&str])] = &[
     ),
     ("planner/source", &["fetch", "options", "stage"]),
     ("planner/storage", &["file", "place", "read", "write"]),
-    (
-        "sql",
-        &[
-            "audit",
-            "catalog",
-            "engine",
-            "error",
-            "front",
-            "grants",
-            "names",
-            "served",
-            "session",
-            "settings",
-            "statement",
-            "store",
-            "table",
-            "usage",
-        ],
-    ),
 ];
 
 type Graph = BTreeMap<String, BTreeSet<String>>;

@@ -31,7 +31,7 @@ pub enum Error {
     TooLong(std::time::Duration),
     /// The audit log cannot be written; nothing runs without its record.
     #[error("the audit log cannot be written: {0}")]
-    Audit(#[source] crate::audit::AuditError),
+    Audit(#[source] AuditError),
     /// Cleaning failed.
     #[error(transparent)]
     Planner(#[from] planner::Error),
@@ -56,6 +56,9 @@ pub enum Error {
     #[error("internal error: {0}")]
     Bug(&'static str),
 }
+
+/// Why an event could not be recorded.
+pub type AuditError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Result of planning or running a statement.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::identifiers::PUBLIC;
 
 /// Something that a login may do, or not. The names are those of the REST API, where it has the same
 /// action.
@@ -176,7 +177,7 @@ impl Grants {
 /// The name under which grants list a table.
 pub(crate) fn dataset_of(schema: &str, table: &str) -> String {
     match schema {
-        crate::catalog::PUBLIC => table.to_owned(),
+        PUBLIC => table.to_owned(),
         schema => format!("{schema}.{table}"),
     }
 }

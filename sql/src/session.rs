@@ -4,25 +4,21 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::catalog::CatalogProvider;
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as Parsed;
-use datafusion::sql::sqlparser::ast::{Ident, ObjectName};
+use datafusion::sql::sqlparser::ast::ObjectName;
 use planner::session::session_in;
 use udfs::scalar::pii_hash::PiiHashFunction;
 
-use crate::audit::{self, Described};
 use crate::catalog::{
-    CATALOG, CatalogStore, Guarded, GuardedCatalog, JOBS, JobsCatalog, PUBLIC, TenantCatalog,
-    TenantLocations, decode_schema,
+    CatalogStore, Guarded, GuardedCatalog, JobsCatalog, TenantCatalog, TenantLocations,
 };
-use crate::engine::{Engine, Identity};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::grants::{Action, dataset_of};
-use crate::served::{Served, check_length};
-use crate::statement::{
-    Answer, INGESTED, Scope, Statement, append, check_target, conform, file_table, store_rows,
-};
+use crate::identifiers::{CATALOG, JOBS, PUBLIC, parts};
+use crate::identity::Identity;
+use crate::served::Served;
 use crate::usage::Share;
 
 /// Statements that a session keeps prepared.
@@ -48,37 +44,21 @@ struct Prepared {
     _share: Option<(Share, Share)>,
 }
 
-/// Rows that a client sends for a table.
-pub struct Ingest {
-    /// Name of the table.
-    pub table: String,
-    /// Schema of the catalog that the table lies in; the session's when none.
-    pub schema: Option<String>,
-    /// What becomes of a table that is there, or is not.
-    pub mode: IngestMode,
-    /// The rows.
-    pub rows: SendableRecordBatchStream,
-}
-
-/// What becomes of the table that rows are sent for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IngestMode {
-    /// It is made; that it is there is an error.
-    Create,
-    /// It is there, and gets the rows; that it is not there is an error.
-    Append,
-    /// It is made anew, whether it is there or not.
-    Replace,
-    /// It gets the rows, and is made where it is not there.
-    CreateAppend,
+impl Engine {
+    /// Opens a session that may do everything within its tenant.
+    ///
+    /// # Errors
+    /// When a root of the tenant is not a location, or the folder of its tables cannot be created.
+    pub fn session(&self, identity: Identity) -> Result<Session> {
+        Session::with(self.clone(), identity, None)
+    }
 }
 
 impl Session {
-    pub(crate) fn new(engine: Engine, identity: Identity) -> Result<Self> {
-        Self::with(engine, identity, None)
-    }
-
-    /// A session of the service, for a login that may do what its grants say.
+    /// Opens a session of the service, for a login that may do what its grants say.
+    ///
+    /// # Errors
+    /// When a root of the tenant is not a location, or the folder of its tables cannot be created.
     pub(crate) fn of_service(engine: Engine, identity: Identity, served: Served) -> Result<Self> {
         Self::with(engine, identity, Some(Arc::new(served)))
     }
@@ -135,18 +115,21 @@ impl Session {
         &self.identity
     }
 
-    /// The engine.
+    /// Returns the engine that the session belongs to.
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// The engine's session: catalogs, functions and settings.
+    /// Returns DataFusion's session: catalogs, functions and settings.
     pub fn context(&self) -> &SessionContext {
         &self.context
     }
 
     /// Looks the catalog's names up anew, as every statement does; what [`Session::context`] lists is
     /// what they were then.
+    ///
+    /// # Errors
+    /// When the catalog's database cannot be read.
     pub async fn refresh(&self) -> Result<()> {
         let mut snapshot = self.store.load().await?;
         if let Some(served) = &self.served {
@@ -165,28 +148,12 @@ impl Session {
         Ok(())
     }
 
-    /// Names of the stored specs.
+    /// Returns the names of the stored specs.
     pub fn spec_names(&self) -> Vec<String> {
         self.catalog.snapshot().specs.keys().cloned().collect()
     }
 
-    /// Parses a text of one statement.
-    pub fn statement(&self, sql: &str) -> Result<Statement> {
-        if self.served.is_some() {
-            check_length(sql)?;
-        }
-        let mut statements = Statement::parse(self, sql)?;
-        match (statements.pop(), statements.len()) {
-            (Some(statement), 0) => Ok(statement),
-            (None, _) => Err(Error::Invalid("a statement is expected".to_owned())),
-            (Some(_), others) => Err(Error::Invalid(format!(
-                "one statement is expected, not {}",
-                others + 1
-            ))),
-        }
-    }
-
-    /// What a session of the service has; none for a session of this process.
+    /// Returns what a session of the service has; none for a session of this process.
     pub(crate) fn served(&self) -> Option<&Served> {
         self.served.as_deref()
     }
@@ -199,94 +166,31 @@ impl Session {
         }
     }
 
-    /// Parses a text of any number of statements.
-    pub fn statements(&self, sql: &str) -> Result<Vec<Statement>> {
-        Statement::parse(self, sql)
-    }
-
-    /// Parses, plans and runs one statement.
-    pub async fn execute(&self, sql: &str) -> Result<Answer> {
-        self.statement(sql)?.plan().await?.run(&[]).await
-    }
-
-    /// Puts rows into a table; gives their number.
-    pub async fn ingest(&self, ingest: Ingest) -> Result<u64> {
-        self.refresh().await?;
-        let schema = match &ingest.schema {
-            Some(schema) => schema.clone(),
-            None => self.default_schema(),
-        };
-        let name = (schema, ingest.table.clone());
-        let dataset = dataset_of(&name.0, &name.1);
-        let described = Described {
-            kind: INGESTED.name,
-            tables: audit::names([dataset.clone()]),
-            shape: String::new(),
-        };
-        if let Some(served) = &self.served {
-            let checked = INGESTED.check(&served.grants);
-            let checked = checked.and_then(|()| check_target(&served.grants, &dataset));
-            if let Err(error) = checked {
-                audit::refused(self, described, &error).await;
-                return Err(error);
-            }
-        }
-        let running = audit::begin(self, described).await?;
-        let written = self.ingest_rows(ingest, name).await;
-        let answer = written.map(Answer::Written);
-        match running {
-            Some(running) => running.follow(answer).await?,
-            None => answer?,
-        }
-        .rows_written()
-    }
-
-    async fn ingest_rows(&self, ingest: Ingest, name: (String, String)) -> Result<u64> {
-        let exists = file_table(self, &name.0, &name.1);
-        let exists = match exists {
-            Err(Error::NotFound(_)) => None,
-            other => Some(other?),
-        };
-        let scope = Scope::of_session(self);
-        match (ingest.mode, exists) {
-            (IngestMode::Append | IngestMode::CreateAppend, Some(table)) => {
-                let schema = decode_schema(&table.schema)?;
-                let rows = conform(ingest.rows, &schema, &name.1)?;
-                append(&scope, &table, rows).await
-            }
-            (IngestMode::Append, None) => {
-                Err(Error::NotFound(format!("there is no table {}", name.1)))
-            }
-            (IngestMode::Create, Some(_)) => Err(Error::Conflict(format!(
-                "there is a table {} already",
-                name.1
-            ))),
-            (mode, _) => {
-                let replace = mode == IngestMode::Replace;
-                store_rows(&scope, &name, vec![ingest.rows], (replace, false)).await
-            }
-        }
-    }
-
-    /// Which files the session's tenant reaches.
+    /// Returns which files the session's tenant reaches.
     pub(crate) fn locations(&self) -> &TenantLocations {
         self.catalog.locations()
     }
 
+    /// Returns the catalog of the tenant's tables.
     pub(crate) fn catalog(&self) -> &Arc<TenantCatalog> {
         &self.catalog
     }
 
+    /// Returns where the tenant's names last.
     pub(crate) fn store(&self) -> &CatalogStore {
         &self.store
     }
 
-    fn default_schema(&self) -> String {
+    /// Returns the schema in which unqualified names are looked up.
+    pub(crate) fn default_schema(&self) -> String {
         let state = self.context.state();
         state.config_options().catalog.default_schema.clone()
     }
 
-    /// Schema and name of a table of the catalog's own, which a statement makes, fills or drops.
+    /// Returns schema and name of a table of the catalog's own, which a statement creates, fills or drops.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the name is one of another catalog, or none.
     pub(crate) fn own_table(&self, name: &ObjectName) -> Result<(String, String)> {
         let parts = parts(name)?;
         match parts.as_slice() {
@@ -299,7 +203,10 @@ impl Session {
         }
     }
 
-    /// Name of a schema of the catalog's own.
+    /// Returns the name of a schema of the catalog's own.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the name is one of another catalog, or none.
     pub(crate) fn own_schema(&self, name: &ObjectName) -> Result<String> {
         let parts = parts(name)?;
         match parts.as_slice() {
@@ -309,13 +216,6 @@ impl Session {
                 "{name} is not a schema of the catalog {CATALOG}"
             ))),
         }
-    }
-
-    /// The last part of a name.
-    pub(crate) fn last_part(&self, name: &ObjectName) -> Result<String> {
-        parts(name)?
-            .pop()
-            .ok_or_else(|| Error::Invalid("a name is expected".to_owned()))
     }
 
     /// Keeps a statement under a name.
@@ -358,24 +258,6 @@ impl Session {
             ))),
         }
     }
-}
-
-/// The parts of a name: as written where they stand in quotation marks, else in small letters.
-fn parts(name: &ObjectName) -> Result<Vec<String>> {
-    let parts = name.0.iter().map(|part| match part.as_ident() {
-        Some(Ident {
-            value,
-            quote_style: Some(_),
-            ..
-        }) => Ok(value.clone()),
-        Some(ident) => Ok(ident.value.to_lowercase()),
-        None => Err(Error::Invalid(format!("{name} is no name of a table"))),
-    });
-    let parts = parts.collect::<Result<Vec<_>>>()?;
-    if parts.iter().any(String::is_empty) {
-        return Err(Error::Invalid("an empty name".to_owned()));
-    }
-    Ok(parts)
 }
 
 impl std::fmt::Debug for Session {

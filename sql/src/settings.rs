@@ -4,6 +4,7 @@
 //! listed here is refused, so a setting that a later version of the engine adds is closed.
 
 use crate::error::{Error, Result};
+use crate::identifiers::{CATALOG, JOBS};
 
 /// What a value must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +37,7 @@ const VALUE_BYTES: usize = 256;
 pub(crate) const CLIENT_SETTINGS: &[Setting] = &[
     Setting {
         name: "datafusion.catalog.default_catalog",
-        values: Values::OneOf(&[crate::catalog::CATALOG, crate::catalog::JOBS]),
+        values: Values::OneOf(&[CATALOG, JOBS]),
         meaning: "Catalog in which unqualified names are looked up",
     },
     Setting {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use crate::engine::Identity;
 use crate::error::{Error, Result};
+use crate::identity::Identity;
 
 /// Most that one user holds at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,9 +10,10 @@ use sha2::{Digest, Sha256};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqlitePool};
 
-use crate::engine::{Engine, Identity};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::grants::Grants;
+use crate::identity::Identity;
 use crate::password;
 
 /// What every API key begins with.

@@ -11,7 +11,7 @@ use datafusion::error::{DataFusionError, Result as EngineResult};
 use planner::spec::{Locations, Secret, SourceSpec};
 use planner::storage::{LocationPolicy, Place};
 
-use super::TenantCatalog;
+use super::{CatalogStore, TenantCatalog};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::table::FileTable;
@@ -80,6 +80,28 @@ impl FinishedOutput {
             credentials,
             files: tables,
         }
+    }
+}
+
+impl Engine {
+    /// Remembers the output of a job that has finished: its tables are `jobs.<name>.data` and so on.
+    /// The files are those that the manifest names.
+    ///
+    /// # Errors
+    /// When the catalog's database cannot be written.
+    pub async fn remember_job(
+        &self,
+        tenant: &str,
+        name: &str,
+        output: &Place,
+        credentials: Option<Secret>,
+        files: impl IntoIterator<Item = String>,
+    ) -> Result<()> {
+        let output = FinishedOutput::of(output, credentials, files);
+        let store = CatalogStore::new(self.shared.store.clone(), tenant);
+        store
+            .finish_job(name, &serde_json::to_string(&output)?)
+            .await
     }
 }
 

@@ -10,11 +10,11 @@ use datafusion::error::{DataFusionError, Result as EngineResult};
 use planner::source::Format;
 use planner::spec::{Locations, SourceSpec};
 
-use super::view::StoredView;
-use super::{Definition, PUBLIC, Snapshot, TenantLocations, decode_schema};
+use super::{Definition, Snapshot, TenantLocations, decode_schema};
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::table::FileTable;
+use crate::identifiers::PUBLIC;
+use crate::table::{FileTable, StoredView};
 
 /// The catalog of a tenant.
 #[derive(Debug)]
@@ -141,7 +141,10 @@ pub(super) fn provider(
             let source = (file.source.clone(), locations.of_table(file).clone());
             Arc::new(FileTable::new(engine, source, schema, file.declared))
         }
-        Definition::View(view) => Arc::new(StoredView::new(view)?),
+        Definition::View(view) => {
+            let schema = decode_schema(&view.schema)?;
+            Arc::new(StoredView::new(view.query.clone(), schema))
+        }
     })
 }
 

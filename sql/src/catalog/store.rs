@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use sqlx::SqlitePool;
 
-use super::{Definition, PUBLIC};
+use super::Definition;
 use crate::error::{Error, Result};
+use crate::identifiers::PUBLIC;
 
 /// All that a tenant has named.
 #[derive(Debug, Clone, Default)]

@@ -21,7 +21,8 @@ use tonic::Status;
 
 use super::status::unreadable;
 use crate::error::Error;
-use crate::session::{Ingest, IngestMode, Session};
+use crate::session::Session;
+use crate::statement::{Ingest, IngestMode};
 
 /// The batches that a client sends; none, and no schema, where it sends no more than a command.
 pub(super) struct Sent {

@@ -1,4 +1,5 @@
-//! From text to plans: parsing within limits, `sanitize(...)` as a relation, the steps as relations.
+//! From text to statements as the engine plans them: parsing within limits, `sanitize(...)` rewritten as a relation,
+//! arguments, parameters.
 
 pub(crate) mod argument;
 pub(crate) mod bind;

@@ -12,12 +12,9 @@ use datafusion::sql::sqlparser::ast::{
     WildcardAdditionalOptions,
 };
 
-use super::relation;
+use super::relation::{self, SANITIZE};
 use super::walk::walk_mut;
 use crate::error::{Error, Result};
-
-/// The name of the relation.
-pub(crate) const SANITIZE: &str = "sanitize";
 
 /// Rewrites every `sanitize(...)` of a statement.
 pub(crate) fn rewrite(statement: &mut Parsed) -> Result<()> {

@@ -13,38 +13,43 @@ use futures::future::BoxFuture;
 use planner::spec::JobSpec;
 use serde_json::json;
 
-use super::{Answer, Scope, copy, create, insert, kind};
-use crate::catalog::{Definition, PUBLIC};
+use super::context::StatementContext;
+use super::{Answer, copy, create, insert, kind};
+use crate::catalog::Definition;
 use crate::error::{Error, Result};
 use crate::front::parse::Command;
+use crate::identifiers::PUBLIC;
 use crate::session::Session;
 use crate::settings::check_set;
 
 /// Runs a statement that changes something.
-pub(super) fn run(scope: Arc<Scope>, statement: Parsed) -> BoxFuture<'static, Result<Answer>> {
-    Box::pin(async move { run_parsed(&scope, statement).await })
+pub(super) fn run(
+    context: Arc<StatementContext>,
+    statement: Parsed,
+) -> BoxFuture<'static, Result<Answer>> {
+    Box::pin(async move { run_parsed(&context, statement).await })
 }
 
-async fn run_parsed(scope: &Arc<Scope>, statement: Parsed) -> Result<Answer> {
+async fn run_parsed(context: &Arc<StatementContext>, statement: Parsed) -> Result<Answer> {
     match statement {
-        Parsed::CreateExternalTable(table) => create::external_table(scope, table).await,
-        Parsed::CopyTo(order) => copy::copy(scope, order).await,
-        Parsed::Reset(_) => engine_statement(scope, statement).await,
+        Parsed::CreateExternalTable(table) => create::external_table(context, table).await,
+        Parsed::CopyTo(order) => copy::copy(context, order).await,
+        Parsed::Reset(_) => engine_statement(context, statement).await,
         Parsed::Explain(_) => Err(Error::Bug("an explanation that changes something")),
-        Parsed::Statement(sql) => run_sql(scope, *sql).await,
+        Parsed::Statement(sql) => run_sql(context, *sql).await,
     }
 }
 
-async fn run_sql(scope: &Arc<Scope>, sql: Sql) -> Result<Answer> {
+async fn run_sql(context: &Arc<StatementContext>, sql: Sql) -> Result<Answer> {
     match sql {
-        Sql::CreateTable(table) => create::table(scope, table).await,
-        Sql::CreateView(view) => create::view(scope, view).await,
-        Sql::Insert(insert) => insert::insert(scope, insert).await,
+        Sql::CreateTable(table) => create::table(context, table).await,
+        Sql::CreateView(view) => create::view(context, view).await,
+        Sql::Insert(insert) => insert::insert(context, insert).await,
         Sql::CreateSchema {
             schema_name,
             if_not_exists,
             ..
-        } => create_schema(scope, &schema_name, if_not_exists).await,
+        } => create_schema(context, &schema_name, if_not_exists).await,
         Sql::Drop {
             object_type,
             if_exists,
@@ -53,7 +58,7 @@ async fn run_sql(scope: &Arc<Scope>, sql: Sql) -> Result<Answer> {
             ..
         } => {
             for name in &names {
-                drop_one(scope, &object_type, name, (if_exists, cascade)).await?;
+                drop_one(context, &object_type, name, (if_exists, cascade)).await?;
             }
             Ok(Answer::Done)
         }
@@ -61,14 +66,14 @@ async fn run_sql(scope: &Arc<Scope>, sql: Sql) -> Result<Answer> {
             name, statement, ..
         } => {
             let parsed = Parsed::Statement(statement);
-            scope.session.prepare(&name.value, parsed)?;
+            context.session.prepare(&name.value, parsed)?;
             Ok(Answer::Done)
         }
         Sql::Deallocate { name, .. } => {
-            scope.session.deallocate(&name.value)?;
+            context.session.deallocate(&name.value)?;
             Ok(Answer::Done)
         }
-        Sql::Set(_) => engine_statement(scope, Parsed::Statement(Box::new(sql))).await,
+        Sql::Set(_) => engine_statement(context, Parsed::Statement(Box::new(sql))).await,
         Sql::Execute { .. } => Err(Error::Invalid(
             "EXECUTE needs the name of a prepared statement".to_owned(),
         )),
@@ -77,11 +82,11 @@ async fn run_sql(scope: &Arc<Scope>, sql: Sql) -> Result<Answer> {
 }
 
 /// SET and RESET, which the engine keeps in the session.
-async fn engine_statement(scope: &Arc<Scope>, statement: Parsed) -> Result<Answer> {
-    let context = scope.session.context();
-    let plan = context.state().statement_to_plan(statement).await?;
-    if scope.session.served().is_some() {
-        let threads = scope.session.engine().options().threads;
+async fn engine_statement(context: &Arc<StatementContext>, statement: Parsed) -> Result<Answer> {
+    let engine = context.session.context();
+    let plan = engine.state().statement_to_plan(statement).await?;
+    if context.session.served().is_some() {
+        let threads = context.session.engine().options().threads;
         match &plan {
             LogicalPlan::Statement(PlannedStatement::SetVariable(set)) => {
                 check_set(&set.variable, Some(&set.value), threads)?;
@@ -93,17 +98,21 @@ async fn engine_statement(scope: &Arc<Scope>, statement: Parsed) -> Result<Answe
         }
     }
     // A setting that is not known, or a value that is none, is the author's mistake.
-    let set = context.execute_logical_plan(plan).await;
+    let set = engine.execute_logical_plan(plan).await;
     set.map_err(|error| Error::Invalid(Error::from(error).to_string()))?;
     Ok(Answer::Done)
 }
 
-async fn create_schema(scope: &Scope, name: &SchemaName, if_not_exists: bool) -> Result<Answer> {
+async fn create_schema(
+    context: &StatementContext,
+    name: &SchemaName,
+    if_not_exists: bool,
+) -> Result<Answer> {
     let SchemaName::Simple(name) = name else {
         return Err(Error::Invalid("CREATE SCHEMA name is expected".to_owned()));
     };
-    let name = scope.session.own_schema(name)?;
-    let made = name != PUBLIC && scope.session.store().create_schema(&name).await?;
+    let name = context.session.own_schema(name)?;
+    let made = name != PUBLIC && context.session.store().create_schema(&name).await?;
     if made || if_not_exists {
         return Ok(Answer::Done);
     }
@@ -111,23 +120,23 @@ async fn create_schema(scope: &Scope, name: &SchemaName, if_not_exists: bool) ->
 }
 
 async fn drop_one(
-    scope: &Scope,
+    context: &StatementContext,
     object: &ObjectType,
     name: &ObjectName,
     (if_exists, cascade): (bool, bool),
 ) -> Result<()> {
-    let store = scope.session.store();
+    let store = context.session.store();
     let gone = match object {
         ObjectType::Schema => {
-            let name = scope.session.own_schema(name)?;
+            let name = context.session.own_schema(name)?;
             if name == PUBLIC {
                 return Err(Error::Invalid("the schema public stays".to_owned()));
             }
             store.drop_schema(&name, cascade).await?
         }
         ObjectType::Table | ObjectType::View => {
-            let (schema, table) = scope.session.own_table(name)?;
-            let snapshot = scope.session.catalog().snapshot();
+            let (schema, table) = context.session.own_table(name)?;
+            let snapshot = context.session.catalog().snapshot();
             let known = snapshot
                 .schemas
                 .get(&schema)
@@ -147,7 +156,7 @@ async fn drop_one(
             if let Some(Definition::File(file)) = &dropped
                 && file.managed
             {
-                scope.session.locations().forget(file);
+                context.session.locations().forget(file);
             }
             dropped.is_some()
         }

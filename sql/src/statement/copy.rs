@@ -8,21 +8,25 @@ use planner::source::Format;
 use planner::spec::Secret;
 use planner::storage::Place;
 
-use super::{Answer, Scope, plan};
+use super::context::StatementContext;
+use super::{Answer, plan};
 use crate::catalog::{RowFormat, SingleFile, write_file};
 use crate::error::{Error, Result};
 
 /// Runs COPY … TO.
-pub(super) async fn copy(scope: &Arc<Scope>, order: CopyToStatement) -> Result<Answer> {
+pub(super) async fn copy(
+    context: &Arc<StatementContext>,
+    order: CopyToStatement,
+) -> Result<Answer> {
     if !order.partitioned_by.is_empty() {
         return Err(Error::Invalid(
             "COPY … PARTITIONED BY is not supported".to_owned(),
         ));
     }
     let mut options = CopyOptions::read(&order)?;
-    let engine = scope.session.engine().options();
+    let engine = context.session.engine().options();
     engine.check_secret(options.credentials.as_ref())?;
-    let place = scope
+    let place = context
         .session
         .locations()
         .place(&order.target, options.credentials.as_ref())?;
@@ -43,7 +47,7 @@ pub(super) async fn copy(scope: &Arc<Scope>, order: CopyToStatement) -> Result<A
                 .ok_or(Error::Bug("a query that is none"))?
         }
     };
-    let rows = plan::plan(scope, query).await?.run().await?;
+    let rows = plan::plan(context, query).await?.run().await?;
     Ok(Answer::Written(
         write_file(SingleFile { place, format }, rows).await?,
     ))

@@ -13,14 +13,15 @@ use planner::source::Format;
 use planner::spec::{DocumentLimits, Locations, SourceFormat, SourceSpec};
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Scope, plan};
+use super::context::StatementContext;
+use super::{Answer, plan};
 use crate::catalog::{Definition, FileDefinition, ViewDefinition, encode_schema, write_parts};
 use crate::error::{Error, Result};
 use crate::table::FileTable;
 
 /// CREATE EXTERNAL TABLE: names files.
 pub(super) async fn external_table(
-    scope: &Arc<Scope>,
+    context: &Arc<StatementContext>,
     order: CreateExternalTable,
 ) -> Result<Answer> {
     if order.unbounded || order.temporary || !order.order_exprs.is_empty() {
@@ -28,16 +29,16 @@ pub(super) async fn external_table(
             "UNBOUNDED, TEMPORARY and WITH ORDER are not supported".to_owned(),
         ));
     }
-    let name = scope.session.own_table(&order.name)?;
+    let name = context.session.own_table(&order.name)?;
     let source = source_spec(&order)?;
-    let state = scope.state()?;
-    let engine = scope.session.engine();
-    let locations = scope.session.locations().named().clone();
+    let state = context.state()?;
+    let engine = context.session.engine();
+    let locations = context.session.locations().named().clone();
     let table = FileTable::discover(engine, (source.clone(), locations), &state).await?;
     let found = datafusion::datasource::TableProvider::schema(&table);
     let declared = !order.columns.is_empty();
     let schema = if declared {
-        let schema = declared_schema(scope, order.columns).await?;
+        let schema = declared_schema(context, order.columns).await?;
         check_declared(&schema, &found)?;
         schema
     } else {
@@ -51,7 +52,7 @@ pub(super) async fn external_table(
     };
     let definition = Definition::File(Box::new(definition));
     define(
-        scope,
+        context,
         &name,
         &definition,
         (order.or_replace, order.if_not_exists),
@@ -61,14 +62,17 @@ pub(super) async fn external_table(
 }
 
 /// The columns that a statement declares.
-async fn declared_schema(scope: &Arc<Scope>, columns: Vec<ColumnDef>) -> Result<SchemaRef> {
+async fn declared_schema(
+    context: &Arc<StatementContext>,
+    columns: Vec<ColumnDef>,
+) -> Result<SchemaRef> {
     let columns: Vec<String> = columns.iter().map(ToString::to_string).collect();
     let empty = format!("CREATE TABLE declared ({})", columns.join(", "));
     let mut parsed = DFParser::parse_sql(&empty)?;
     let parsed = parsed
         .pop_front()
         .ok_or(Error::Bug("a table that is none"))?;
-    match scope.state()?.statement_to_plan(parsed).await? {
+    match context.state()?.statement_to_plan(parsed).await? {
         LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(table)) => {
             let schema = table.input.schema().as_arrow();
             let fields = schema.fields().iter();
@@ -157,14 +161,14 @@ fn option_value(value: &Literal) -> Result<Value> {
 }
 
 /// CREATE TABLE, with columns or from a query.
-pub(super) async fn table(scope: &Arc<Scope>, order: CreateTable) -> Result<Answer> {
+pub(super) async fn table(context: &Arc<StatementContext>, order: CreateTable) -> Result<Answer> {
     if order.temporary || order.like.is_some() || order.clone.is_some() {
         return Err(Error::Invalid(
             "CREATE TABLE name (columns) or CREATE TABLE name AS SELECT … is expected".to_owned(),
         ));
     }
-    let name = scope.session.own_table(&order.name)?;
-    let exists = exists(scope, &name);
+    let name = context.session.own_table(&order.name)?;
+    let exists = exists(context, &name);
     if exists && order.if_not_exists {
         return Ok(Answer::Done);
     }
@@ -178,16 +182,16 @@ pub(super) async fn table(scope: &Arc<Scope>, order: CreateTable) -> Result<Answ
                 .to_owned(),
         )),
         Some(query) => {
-            let rows = table_as(scope, &name, *query, how).await?;
+            let rows = table_as(context, &name, *query, how).await?;
             Ok(Answer::Written(rows))
         }
         None if order.columns.is_empty() => Err(Error::Invalid(
             "a table needs columns: CREATE TABLE name (column type, …)".to_owned(),
         )),
         None => {
-            let schema = declared_schema(scope, order.columns).await?;
+            let schema = declared_schema(context, order.columns).await?;
             let empty = Box::pin(EmptyRecordBatchStream::new(schema));
-            store_rows(scope, &name, vec![empty], how).await?;
+            store_rows(context, &name, vec![empty], how).await?;
             Ok(Answer::Done)
         }
     }
@@ -195,19 +199,19 @@ pub(super) async fn table(scope: &Arc<Scope>, order: CreateTable) -> Result<Answ
 
 /// A table of the rows of a query; gives their number.
 async fn table_as(
-    scope: &Arc<Scope>,
+    context: &Arc<StatementContext>,
     name: &(String, String),
     query: Query,
     how: (bool, bool),
 ) -> Result<u64> {
     let query = Parsed::Statement(Box::new(Sql::Query(Box::new(query))));
-    let rows = plan::plan(scope, query).await?.run().await?;
-    store_rows(scope, name, vec![rows], how).await
+    let rows = plan::plan(context, query).await?.run().await?;
+    store_rows(context, name, vec![rows], how).await
 }
 
 /// A table of the catalog's own with these rows, which all have the schema of the first.
-pub(crate) async fn store_rows(
-    scope: &Arc<Scope>,
+pub(super) async fn store_rows(
+    context: &Arc<StatementContext>,
     name: &(String, String),
     parts: Vec<datafusion::execution::SendableRecordBatchStream>,
     how: (bool, bool),
@@ -218,9 +222,9 @@ pub(crate) async fn store_rows(
         return Err(Error::Invalid("a table needs a column".to_owned()));
     }
     check_unique(&schema)?;
-    let engine = scope.session.engine();
+    let engine = context.session.engine();
     let table = uuid::Uuid::now_v7().simple().to_string();
-    let folder = scope.session.locations().made(&table)?;
+    let folder = context.session.locations().made(&table)?;
     let written = write_parts(&folder, parts, engine.options().threads).await;
     let definition = FileDefinition {
         source: SourceSpec {
@@ -235,12 +239,12 @@ pub(crate) async fn store_rows(
     let named = match written {
         Ok(rows) => {
             let wrapped = Definition::File(Box::new(definition.clone()));
-            define(scope, name, &wrapped, how).await.map(|()| rows)
+            define(context, name, &wrapped, how).await.map(|()| rows)
         }
         Err(error) => Err(error),
     };
     if named.is_err() {
-        scope.session.locations().forget(&definition);
+        context.session.locations().forget(&definition);
     }
     named
 }
@@ -258,27 +262,27 @@ fn check_unique(schema: &Schema) -> Result<()> {
 }
 
 /// CREATE VIEW: names a query.
-pub(super) async fn view(scope: &Arc<Scope>, order: CreateView) -> Result<Answer> {
+pub(super) async fn view(context: &Arc<StatementContext>, order: CreateView) -> Result<Answer> {
     if order.materialized || order.temporary || !order.columns.is_empty() {
         return Err(Error::Invalid(
             "CREATE [OR REPLACE] VIEW name AS SELECT … is expected; name columns with AS in the query"
                 .to_owned(),
         ));
     }
-    let name = scope.session.own_table(&order.name)?;
-    if exists(scope, &name) && !order.or_replace && order.if_not_exists {
+    let name = context.session.own_table(&order.name)?;
+    if exists(context, &name) && !order.or_replace && order.if_not_exists {
         return Ok(Answer::Done);
     }
     let query = order.query.to_string();
     let parsed = Parsed::Statement(Box::new(Sql::Query(order.query)));
-    let schema = plan::plan(scope, parsed).await?.schema();
+    let schema = plan::plan(context, parsed).await?.schema();
     check_unique(&schema)?;
     let definition = Definition::View(ViewDefinition {
         query,
         schema: encode_schema(&schema),
     });
     define(
-        scope,
+        context,
         &name,
         &definition,
         (order.or_replace, order.if_not_exists),
@@ -287,8 +291,8 @@ pub(super) async fn view(scope: &Arc<Scope>, order: CreateView) -> Result<Answer
     Ok(Answer::Done)
 }
 
-fn exists(scope: &Scope, (schema, name): &(String, String)) -> bool {
-    let snapshot = scope.session.catalog().snapshot();
+fn exists(context: &StatementContext, (schema, name): &(String, String)) -> bool {
+    let snapshot = context.session.catalog().snapshot();
     let tables = snapshot.schemas.get(schema);
     tables.is_some_and(|tables| tables.contains_key(name))
 }
@@ -301,17 +305,17 @@ fn taken((_, name): &(String, String)) -> Error {
 
 /// Stores what a name stands for. The files of a replaced table of the catalog's own go.
 async fn define(
-    scope: &Scope,
+    context: &StatementContext,
     (schema, name): &(String, String),
     definition: &Definition,
     (or_replace, if_not_exists): (bool, bool),
 ) -> Result<()> {
-    let snapshot = scope.session.catalog().snapshot();
+    let snapshot = context.session.catalog().snapshot();
     let before = snapshot
         .schemas
         .get(schema)
         .and_then(|tables| tables.get(name));
-    let store = scope.session.store();
+    let store = context.session.store();
     if !store
         .create_table((schema, name), definition, or_replace)
         .await?
@@ -322,7 +326,7 @@ async fn define(
     if let Some(Definition::File(file)) = before.filter(|_| or_replace)
         && file.managed
     {
-        scope.session.locations().forget(file);
+        context.session.locations().forget(file);
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use planner::cluster::Cluster;
 use planner::run::Progress;
 
-use super::Scope;
+use super::context::StatementContext;
 use crate::error::{Error, Result};
 
 /// Batches of a partition that wait for their reader.
@@ -35,43 +35,43 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// The rows of a plan, its partitions one after the other.
 pub(super) async fn rows(
-    scope: &Arc<Scope>,
+    context: &Arc<StatementContext>,
     plan: Arc<dyn ExecutionPlan>,
     state: &SessionState,
 ) -> Result<SendableRecordBatchStream> {
     let schema = plan.schema();
-    let rows = if for_cluster(scope, &plan) {
-        on_cluster(scope, plan).await?.boxed()
+    let rows = if for_cluster(context, &plan) {
+        on_cluster(context, plan).await?.boxed()
     } else {
-        let threads = scope.session.engine().options().threads.max(1);
-        let context = state.task_ctx();
+        let threads = context.session.engine().options().threads.max(1);
+        let task = state.task_ctx();
         let partitions = 0..plan.output_partitioning().partition_count();
         // A partition is begun when one of the earlier ones has ended, and waits for its turn.
         let parts = partitions.map(move |at| {
-            let (plan, context) = (Arc::clone(&plan), Arc::clone(&context));
-            async move { ahead(&plan, at, &context) }
+            let (plan, task) = (Arc::clone(&plan), Arc::clone(&task));
+            async move { ahead(&plan, at, &task) }
         });
         let parts = futures::stream::iter(parts).buffered(threads);
         parts.try_flatten().boxed()
     };
-    let rows = cancellable(rows, Arc::clone(scope));
+    let rows = cancellable(rows, Arc::clone(context));
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
 }
 
 /// The rows of a plan, a stream for each partition.
 pub(super) async fn parts(
-    scope: &Arc<Scope>,
+    context: &Arc<StatementContext>,
     plan: Arc<dyn ExecutionPlan>,
     state: &SessionState,
 ) -> Result<Vec<SendableRecordBatchStream>> {
-    if for_cluster(scope, &plan) {
-        return Ok(vec![rows(scope, plan, state).await?]);
+    if for_cluster(context, &plan) {
+        return Ok(vec![rows(context, plan, state).await?]);
     }
-    let context = state.task_ctx();
+    let task = state.task_ctx();
     let partitions = 0..plan.output_partitioning().partition_count();
     let parts = partitions.map(|at| {
-        let rows = ahead(&plan, at, &context)?;
-        let rows = cancellable(rows, Arc::clone(scope));
+        let rows = ahead(&plan, at, &task)?;
+        let rows = cancellable(rows, Arc::clone(context));
         let rows = RecordBatchStreamAdapter::new(plan.schema(), rows);
         Ok(Box::pin(rows) as SendableRecordBatchStream)
     });
@@ -83,10 +83,10 @@ pub(super) async fn parts(
 fn ahead(
     plan: &Arc<dyn ExecutionPlan>,
     partition: usize,
-    context: &Arc<TaskContext>,
+    task: &Arc<TaskContext>,
 ) -> EngineResult<SendableRecordBatchStream> {
     let mut builder = RecordBatchReceiverStreamBuilder::new(plan.schema(), AHEAD);
-    let mut rows = plan.execute(partition, Arc::clone(context))?;
+    let mut rows = plan.execute(partition, Arc::clone(task))?;
     let reader = builder.tx();
     builder.spawn(async move {
         while let Some(batch) = rows.next().await {
@@ -103,23 +103,23 @@ fn ahead(
 /// The rows until somebody cancels; what the statement needs lasts as long as they do.
 fn cancellable(
     rows: impl Stream<Item = EngineResult<RecordBatch>> + Send + 'static,
-    scope: Arc<Scope>,
+    context: Arc<StatementContext>,
 ) -> impl Stream<Item = EngineResult<RecordBatch>> + Send {
     let rows = Box::pin(rows);
-    futures::stream::unfold(Some((rows, scope)), |state| async move {
-        let (mut rows, scope) = state?;
+    futures::stream::unfold(Some((rows, context)), |state| async move {
+        let (mut rows, context) = state?;
         // Rows that are always there leave no time to look.
-        let next = match scope.progress.check() {
+        let next = match context.scope.progress.check() {
             Err(error) => Err(error.into()),
             Ok(()) => tokio::select! {
                 next = rows.next() => next?,
-                error = cancelled(&scope.progress) => Err(error.into()),
+                error = cancelled(&context.scope.progress) => Err(error.into()),
             },
         };
         match next {
             Ok(batch) => {
-                scope.progress.add_rows(batch.num_rows() as u64);
-                Some((Ok(batch), Some((rows, scope))))
+                context.scope.progress.add_rows(batch.num_rows() as u64);
+                Some((Ok(batch), Some((rows, context))))
             }
             Err(error) => Some((Err(error), None)),
         }
@@ -138,8 +138,8 @@ async fn cancelled(progress: &Progress) -> planner::Error {
 
 /// Whether executors run a plan: where there are some, and the plan reads what they can reach. What
 /// only this process knows, such as the catalog, it reads by itself.
-fn for_cluster(scope: &Scope, plan: &Arc<dyn ExecutionPlan>) -> bool {
-    if scope.session.engine().options().cluster.is_none() {
+fn for_cluster(context: &StatementContext, plan: &Arc<dyn ExecutionPlan>) -> bool {
+    if context.session.engine().options().cluster.is_none() {
         return false;
     }
     let mut reads = false;
@@ -170,13 +170,13 @@ fn travels(plan: &Arc<dyn ExecutionPlan>, reads: &mut bool) -> bool {
 }
 
 async fn on_cluster(
-    scope: &Arc<Scope>,
+    context: &Arc<StatementContext>,
     plan: Arc<dyn ExecutionPlan>,
 ) -> Result<impl Stream<Item = EngineResult<RecordBatch>> + Send + use<>> {
-    let address = scope.session.engine().options().cluster.as_ref();
+    let address = context.session.engine().options().cluster.as_ref();
     let address = address.ok_or(Error::Bug("a cluster without an address"))?;
     let cluster = Cluster::connect(address).await?;
-    let progress = Arc::clone(&scope.progress);
+    let progress = Arc::clone(&context.scope.progress);
     let schema = plan.schema();
     let rows = cluster.query(without_views(plan)?, progress).await?;
     Ok(rows.map(move |batch| {

@@ -15,15 +15,17 @@ use planner::source::Format;
 use planner::spec::{CompressionSpec, SourceFormat};
 use planner::storage::Place;
 
-use super::{Answer, Scope, plan};
+use super::context::StatementContext;
+use super::{Answer, plan};
 use crate::catalog::{
     Definition, FileDefinition, RowFormat, SingleFile, decode_schema, write_file,
 };
 use crate::error::{Error, Result};
+use crate::identifiers::last_part;
 use crate::session::Session;
 
 /// Runs INSERT INTO.
-pub(super) async fn insert(scope: &Arc<Scope>, order: Insert) -> Result<Answer> {
+pub(super) async fn insert(context: &Arc<StatementContext>, order: Insert) -> Result<Answer> {
     let TableObject::TableName(name) = &order.table else {
         return Err(Error::Invalid("INSERT INTO table is expected".to_owned()));
     };
@@ -39,8 +41,8 @@ pub(super) async fn insert(scope: &Arc<Scope>, order: Insert) -> Result<Answer> 
                 .to_owned(),
         ));
     }
-    let (schema_name, table_name) = scope.session.own_table(name)?;
-    let file = file_table(&scope.session, &schema_name, &table_name)?;
+    let (schema_name, table_name) = context.session.own_table(name)?;
+    let file = file_table(&context.session, &schema_name, &table_name)?;
     let table = decode_schema(&file.schema)?;
     let Some(query) = order.source else {
         return Err(Error::Invalid(
@@ -48,13 +50,10 @@ pub(super) async fn insert(scope: &Arc<Scope>, order: Insert) -> Result<Answer> 
         ));
     };
     let literal = matches!(query.body.as_ref(), SetExpr::Values(_));
-    let listed = order
-        .columns
-        .iter()
-        .map(|name| scope.session.last_part(name));
+    let listed = order.columns.iter().map(last_part);
     let listed = listed.collect::<Result<Vec<String>>>()?;
     let parsed = Parsed::Statement(Box::new(Sql::Query(query)));
-    let rows = plan::plan(scope, parsed).await?;
+    let rows = plan::plan(context, parsed).await?;
     let given = rows.schema();
     let targets = match (listed.is_empty(), literal) {
         // Values have no names but those of the list, or of the table.
@@ -83,11 +82,11 @@ pub(super) async fn insert(scope: &Arc<Scope>, order: Insert) -> Result<Answer> 
         Ok(LogicalPlanBuilder::from(input).project(exprs)?.build()?)
     })?;
     let rows = rows.run().await?;
-    Ok(Answer::Written(append(scope, &file, rows).await?))
+    Ok(Answer::Written(append(context, &file, rows).await?))
 }
 
 /// The table of files of a name.
-pub(crate) fn file_table(session: &Session, schema: &str, name: &str) -> Result<FileDefinition> {
+pub(super) fn file_table(session: &Session, schema: &str, name: &str) -> Result<FileDefinition> {
     let snapshot = session.catalog().snapshot();
     let tables = snapshot.schemas.get(schema);
     match tables.and_then(|tables| tables.get(name)) {
@@ -228,12 +227,12 @@ fn digits(data_type: &DataType) -> Option<i16> {
 }
 
 /// Adds rows, which have the table's columns, as one more file of the table.
-pub(crate) async fn append(
-    scope: &Arc<Scope>,
+pub(super) async fn append(
+    context: &Arc<StatementContext>,
     table: &FileDefinition,
     rows: SendableRecordBatchStream,
 ) -> Result<u64> {
-    let (folder, format) = folder_of(&scope.session, table)?;
+    let (folder, format) = folder_of(&context.session, table)?;
     let name = format!("part-{}.{}", uuid::Uuid::now_v7().simple(), format.ending());
     let place = folder.join(&name);
     write_file(SingleFile { place, format }, rows).await
@@ -301,7 +300,7 @@ fn format_of_files(folder: &Place) -> Option<SourceFormat> {
 }
 
 /// Rows that a client sends, in the columns and types of a table.
-pub(crate) fn conform(
+pub(super) fn conform(
     rows: SendableRecordBatchStream,
     table: &SchemaRef,
     name: &str,

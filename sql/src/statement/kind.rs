@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::{
     ObjectName, ObjectType, SetExpr, Statement as Sql, TableObject, Visitor,
 };
 
-use crate::audit::{self, Described};
+use super::record::{self, Described};
 use crate::error::{Error, Result};
 use crate::front::parse::Command;
 use crate::front::walk::walk;
@@ -105,7 +105,7 @@ kinds! {
 }
 
 /// Rows that a client sends for a table.
-pub(crate) const INGESTED: &Kind = INGEST;
+pub(super) const INGESTED: &Kind = INGEST;
 
 /// Returns the kind of a statement.
 ///
@@ -260,7 +260,7 @@ pub(super) fn check(session: &Session, command: &Command) -> Result<&'static Kin
 
 /// Refuses to change a table, view or spec that the login does not see. Whether it is there cannot be
 /// told from the answer.
-pub(crate) fn check_target(grants: &Grants, dataset: &str) -> Result<()> {
+pub(super) fn check_target(grants: &Grants, dataset: &str) -> Result<()> {
     if grants.may_touch(dataset) {
         return Ok(());
     }
@@ -308,8 +308,8 @@ pub(super) fn describe(command: &Command, sql: &str) -> Described {
     };
     Described {
         kind,
-        tables: audit::names(tables),
-        shape: audit::shape(sql),
+        tables: record::names(tables),
+        shape: record::shape(sql),
     }
 }
 

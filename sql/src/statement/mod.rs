@@ -1,13 +1,16 @@
 //! A statement on its way: parsed, planned, run.
 
 mod change;
+mod context;
 mod copy;
 mod create;
 mod execute;
+mod ingest;
 mod insert;
 mod kind;
 mod plan;
-mod scope;
+mod record;
+mod relation_planner;
 
 use std::sync::Arc;
 
@@ -20,16 +23,15 @@ use futures::future::BoxFuture;
 use planner::run::Progress;
 use tokio::sync::Mutex;
 
-pub(crate) use create::store_rows;
-pub(crate) use insert::{append, conform, file_table};
-pub(crate) use kind::{Datasets, INGESTED, KINDS, check_target};
-pub(crate) use scope::Scope;
+pub use ingest::{Ingest, IngestMode};
+pub(crate) use kind::{Datasets, KINDS};
 
-use crate::audit;
 use crate::error::{Error, Result};
 use crate::front::bind::{bind, literal, parameter_count};
 use crate::front::parse::{Command, parse_all};
+use crate::served::check_length;
 use crate::session::Session;
+use context::StatementContext;
 use plan::QueryPlan;
 
 /// A statement that was parsed.
@@ -81,9 +83,46 @@ impl std::fmt::Debug for Answer {
     }
 }
 
+impl Session {
+    /// Parses a text of one statement.
+    ///
+    /// # Errors
+    /// When the text is not one statement, or too long.
+    pub fn statement(&self, sql: &str) -> Result<Statement> {
+        if self.served().is_some() {
+            check_length(sql)?;
+        }
+        let mut statements = Statement::parse(self, sql)?;
+        match (statements.pop(), statements.len()) {
+            (Some(statement), 0) => Ok(statement),
+            (None, _) => Err(Error::Invalid("a statement is expected".to_owned())),
+            (Some(_), others) => Err(Error::Invalid(format!(
+                "one statement is expected, not {}",
+                others + 1
+            ))),
+        }
+    }
+
+    /// Parses a text of any number of statements.
+    ///
+    /// # Errors
+    /// When a part of the text is not a statement, or the text is too long.
+    pub fn statements(&self, sql: &str) -> Result<Vec<Statement>> {
+        Statement::parse(self, sql)
+    }
+
+    /// Parses, plans and runs one statement.
+    ///
+    /// # Errors
+    /// When the statement is wrong, is refused, or fails.
+    pub async fn execute(&self, sql: &str) -> Result<Answer> {
+        self.statement(sql)?.plan().await?.run(&[]).await
+    }
+}
+
 impl Statement {
     /// Parses a text of any number of statements.
-    pub(crate) fn parse(session: &Session, sql: &str) -> Result<Vec<Self>> {
+    fn parse(session: &Session, sql: &str) -> Result<Vec<Self>> {
         let commands = parse_all(sql)?.into_iter();
         let statements = commands.map(|(sql, command)| Self {
             session: session.clone(),
@@ -124,7 +163,7 @@ impl Statement {
         let session = self.session.clone();
         let planned = self.plan_checked().await;
         if let (Err(error), Some(described)) = (&planned, described) {
-            audit::refused(&session, described, error).await;
+            record::refused(&session, described, error).await;
         }
         planned
     }
@@ -154,9 +193,9 @@ impl Statement {
                 None,
             ));
         }
-        let scope = Scope::new(&statement.session, &statement.progress, parsed);
+        let context = StatementContext::new(&statement.session, &statement.progress, parsed);
         if parameters == 0 {
-            let query = plan::plan(&scope, (**parsed).clone()).await?;
+            let query = plan::plan(&context, (**parsed).clone()).await?;
             let schema = query.schema();
             return Ok(Planned::new(
                 statement,
@@ -165,7 +204,7 @@ impl Statement {
                 Some(query),
             ));
         }
-        let (schema, parameters) = plan::describe(&scope, parsed, parameters).await?;
+        let (schema, parameters) = plan::describe(&context, parsed, parameters).await?;
         Ok(Planned::new(statement, schema, parameters, None))
     }
 
@@ -242,7 +281,7 @@ impl Planned {
             return self.answer(parameters).await;
         }
         let described = kind::describe(&self.statement.command, &self.statement.sql);
-        match audit::begin(session, described).await? {
+        match record::begin(session, described).await? {
             Some(running) => running.follow(self.answer(parameters).await).await,
             None => self.answer(parameters).await,
         }
@@ -270,11 +309,11 @@ impl Planned {
             let values = parameters.iter().map(literal).collect::<Result<Vec<_>>>()?;
             bind(&mut parsed, &values)?;
         }
-        let scope = Scope::new(&statement.session, &statement.progress, &parsed);
+        let context = StatementContext::new(&statement.session, &statement.progress, &parsed);
         if plan::gives_rows(&parsed) {
-            let query = plan::plan(&scope, parsed).await?;
+            let query = plan::plan(&context, parsed).await?;
             return query.run().await.map(Answer::Rows);
         }
-        change::run(scope, parsed).await
+        change::run(context, parsed).await
     }
 }

@@ -12,7 +12,8 @@ use datafusion::sql::sqlparser::ast::{Expr, Statement as Sql, Value};
 use futures::StreamExt;
 use planner::ErrorKind;
 
-use super::{Scope, execute};
+use super::context::StatementContext;
+use super::execute;
 use crate::error::{Error, Result};
 use crate::front::bind::bind;
 use crate::front::parse::{Command, parse_all};
@@ -22,7 +23,7 @@ use crate::names::PathNames;
 /// A plan that is ready to run.
 #[derive(Debug)]
 pub(super) struct QueryPlan {
-    scope: Arc<Scope>,
+    context: Arc<StatementContext>,
     state: SessionState,
     plan: LogicalPlan,
 }
@@ -60,15 +61,18 @@ pub(super) fn only_explains(statement: &Parsed) -> bool {
 }
 
 /// Plans a statement that gives rows.
-pub(super) async fn plan(scope: &Arc<Scope>, mut statement: Parsed) -> Result<QueryPlan> {
+pub(super) async fn plan(
+    context: &Arc<StatementContext>,
+    mut statement: Parsed,
+) -> Result<QueryPlan> {
     rewrite(&mut statement)?;
     check_explained(&statement)?;
-    let state = scope.state()?;
+    let state = context.state()?;
     let plan = state.statement_to_plan(statement).await;
     let plan = plan.map_err(wrong_statement)?;
     check(&plan)?;
     Ok(QueryPlan {
-        scope: Arc::clone(scope),
+        context: Arc::clone(context),
         state,
         plan,
     })
@@ -98,11 +102,11 @@ pub(super) async fn plan_query(query: &str, state: &SessionState) -> Result<Logi
 
 /// Schema of the rows, and the parameters, of a statement with so many parameters.
 pub(super) async fn describe(
-    scope: &Arc<Scope>,
+    context: &Arc<StatementContext>,
     statement: &Parsed,
     count: usize,
 ) -> Result<(SchemaRef, Schema)> {
-    if let Ok(query) = plan(scope, statement.clone()).await
+    if let Ok(query) = plan(context, statement.clone()).await
         && let Ok(found) = query.plan.get_parameter_fields()
     {
         let fields = (1..=count).map(|number| {
@@ -119,7 +123,7 @@ pub(super) async fn describe(
         &mut statement,
         &vec![Expr::Value(Value::Null.into()); count],
     )?;
-    let query = plan(scope, statement).await?;
+    let query = plan(context, statement).await?;
     Ok((query.schema(), super::open_parameters(count)))
 }
 
@@ -177,11 +181,11 @@ impl QueryPlan {
     /// Runs the plan.
     pub(super) async fn run(self) -> Result<SendableRecordBatchStream> {
         let schema = self.schema();
-        let physical = self.scope.physical(&self.plan, &self.state).await;
+        let physical = self.context.physical(&self.plan, &self.state).await;
         let physical = physical.map_err(wrong_statement)?;
-        let rows = execute::rows(&self.scope, physical, &self.state).await?;
+        let rows = execute::rows(&self.context, physical, &self.state).await?;
         let rows = advertised(rows, schema);
-        Ok(match (&self.plan, self.scope.session.served()) {
+        Ok(match (&self.plan, self.context.session.served()) {
             (LogicalPlan::Explain(_) | LogicalPlan::Analyze(_), Some(served)) => {
                 with_names(rows, Arc::clone(&served.names))
             }

@@ -15,16 +15,16 @@ use planner::run::{JobRun, LearnedRelation, Relation};
 use planner::source::Source;
 use tokio::sync::OnceCell;
 
-use super::{project, split_groups};
+use super::{Scope, project, split_groups};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::statement::Scope;
 
 /// The cleaned rows of a source. What all rows must tell first is learned when the rows are asked for,
 /// once for a statement.
 pub(crate) struct CleanTable {
     relation: Relation,
     learned: OnceCell<(tempfile::TempDir, LearnedRelation)>,
-    home: crate::engine::Engine,
+    engine: Engine,
 }
 
 impl CleanTable {
@@ -33,14 +33,14 @@ impl CleanTable {
         run: JobRun,
         source: Arc<Source>,
         implied: ImpliedSteps,
-        scope: Arc<Scope>,
+        engine: Engine,
     ) -> Result<Self> {
         let planning = move || Relation::plan(run, source, implied);
         let planned = tokio::task::spawn_blocking(planning).await;
         Ok(Self {
             relation: planned.map_err(|_| Error::Bug("planning a relation panicked"))??,
             learned: OnceCell::new(),
-            home: scope.session.engine().clone(),
+            engine,
         })
     }
 
@@ -54,7 +54,7 @@ impl CleanTable {
 
     async fn learned(&self) -> Result<&LearnedRelation> {
         let learned = self.learned.get_or_try_init(|| async {
-            let folder = self.home.options().staging_folder()?;
+            let folder = self.engine.options().staging_folder()?;
             let learned = self
                 .relation
                 .learn(&planner::storage::Place::own(folder.path()))
@@ -100,7 +100,7 @@ impl TableProvider for CleanTable {
             self.relation.unlearned()
         } else {
             let single = state.config().target_partitions() == 1;
-            let cluster = self.home.options().cluster.is_some();
+            let cluster = self.engine.options().cluster.is_some();
             let groups = split_groups(splits, single, cluster);
             self.learned().await?.scan(&groups)
         };

@@ -21,10 +21,9 @@ use planner::source::{Format, Source};
 use planner::spec::{ColumnType, SourceSpec};
 use planner::storage::{LocationPolicy, rooted_url};
 
-use super::{Opened, project, split_groups};
-use crate::engine::{Engine, Shared};
+use super::{Scope, project, split_groups};
+use crate::engine::{Engine, Opened, Shared};
 use crate::error::{Error, Result};
-use crate::statement::Scope;
 
 /// A table of files. Rows that cannot be read are left out; `sanitize` accounts for them.
 #[derive(Debug, Clone)]

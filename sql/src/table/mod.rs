@@ -1,12 +1,14 @@
-//! Tables as the engine reads them: files, and the cleaned rows of a source.
+//! Tables as the engine reads them: files, the cleaned rows of a source, and stored views.
 
 mod clean;
 mod file;
-mod opened;
+mod scope;
+mod view;
 
 pub(crate) use clean::CleanTable;
 pub(crate) use file::FileTable;
-pub(crate) use opened::{Opened, OpenedSources};
+pub(crate) use scope::Scope;
+pub(crate) use view::{StoredView, ViewPlanner, Views};
 
 use std::sync::Arc;
 
@@ -68,7 +70,7 @@ fn typed(
 }
 
 /// The columns of `schema` that are wanted, by name, of what a plan gives, in the types of `schema`.
-pub(crate) fn project(
+fn project(
     plan: Arc<dyn ExecutionPlan>,
     schema: &Schema,
     wanted: impl Iterator<Item = usize>,

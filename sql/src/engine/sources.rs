@@ -8,8 +8,8 @@ use planner::source::Source;
 use planner::spec::SourceSpec;
 use planner::storage::{LocationPolicy, Place};
 
-use crate::engine::{Access, EngineOptions};
-use crate::error::{Error, Result};
+use super::{Access, EngineOptions};
+use crate::error::Result;
 
 /// Indexes that are kept.
 const KEPT: usize = 64;
@@ -23,7 +23,7 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// The source with these of its columns.
+    /// Returns the source with these of its columns.
     pub(crate) fn select(&self, columns: &[usize]) -> Arc<Source> {
         let all = columns.iter().copied().eq(0..self.source.columns.len());
         if all {
@@ -38,7 +38,10 @@ impl Opened {
 pub(crate) struct OpenedSources(Mutex<HashMap<String, (String, Arc<Opened>)>>);
 
 impl OpenedSources {
-    /// Opens the source of a spec, or gives the one opened before if its files are the same. Blocks.
+    /// Opens the source of a spec, or returns the one opened before if its files are the same. Blocks.
+    ///
+    /// # Errors
+    /// When the source cannot be read, or names what it may not.
     pub(crate) fn open(
         &self,
         spec: &SourceSpec,
@@ -83,13 +86,4 @@ fn bounded(spec: &SourceSpec, options: &EngineOptions) -> SourceSpec {
     let mut spec = spec.clone();
     spec.options.strict |= !matches!(options.access, Access::All);
     spec
-}
-
-impl EngineOptions {
-    /// A folder for what a statement or a source needs for a while.
-    pub(crate) fn staging_folder(&self) -> Result<tempfile::TempDir> {
-        let folder = self.home.join("staging");
-        planner::private::folder(&folder).map_err(|error| Error::io(&folder, error))?;
-        tempfile::tempdir_in(&folder).map_err(|error| Error::io(folder, error))
-    }
 }

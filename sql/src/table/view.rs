@@ -10,10 +10,25 @@ use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
 
-use super::{ViewDefinition, decode_schema};
+use super::project;
 use crate::error::{Error, Result};
-use crate::statement::Scope;
-use crate::table::project;
+
+/// Plans the queries of views, on behalf of the statement that reads them.
+#[async_trait]
+pub(crate) trait ViewPlanner: Send + Sync {
+    /// Returns the physical plan of a view's query. `state` is that of the query which reads the view.
+    ///
+    /// # Errors
+    /// When the query cannot be planned, or views are nested too deep.
+    async fn plan_view(
+        self: Arc<Self>,
+        query: &str,
+        state: &dyn Session,
+    ) -> Result<Arc<dyn ExecutionPlan>>;
+}
+
+/// The planner of a statement's views. States of the engine carry it as an extension.
+pub(crate) struct Views(pub(crate) Arc<dyn ViewPlanner>);
 
 /// A stored view.
 #[derive(Debug)]
@@ -23,11 +38,9 @@ pub(crate) struct StoredView {
 }
 
 impl StoredView {
-    pub(crate) fn new(definition: &ViewDefinition) -> Result<Self> {
-        Ok(Self {
-            query: definition.query.clone(),
-            schema: decode_schema(&definition.schema)?,
-        })
+    /// Makes the table of a query that gives the columns of `schema`.
+    pub(crate) fn new(query: String, schema: SchemaRef) -> Self {
+        Self { query, schema }
     }
 }
 
@@ -52,8 +65,10 @@ impl TableProvider for StoredView {
         _: &[Expr],
         _: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let scope = Scope::of(state).ok_or(Error::Bug("a view outside of a statement"))?;
-        let plan = scope.plan_view(&self.query, state).await?;
+        let views = state.config().get_extension::<Views>();
+        let views = views.ok_or(Error::Bug("a view outside of a statement"))?;
+        let planner = Arc::clone(&views.0);
+        let plan = planner.plan_view(&self.query, state).await?;
         let given = plan.schema();
         let wanted: Vec<usize> = match projection {
             Some(wanted) => wanted.clone(),
