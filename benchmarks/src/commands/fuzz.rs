@@ -167,6 +167,10 @@ fn work(args: &FuzzArgs, target: Target, folder: &Path, time: Duration) -> Resul
 }
 
 /// Ends the process when an input takes too long.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the thread that is stuck cannot be asked to return"
+)]
 fn watch(begun: Instant, since: Arc<AtomicU64>) {
     std::thread::spawn(move || {
         loop {
