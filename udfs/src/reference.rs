@@ -15,7 +15,7 @@ gives a null, unless something else is said. A function gives the same on every 
 the rows are divided into.
 ";
 
-/// The whole page, in Markdown.
+/// Returns the whole page, in Markdown.
 pub fn reference() -> String {
     let mut page = INTRODUCTION.to_owned();
     let (scalar, aggregate, window) = (
@@ -69,7 +69,7 @@ fn heading(section: &DocSection) -> String {
     heading
 }
 
-/// What the reference says of one function, in Markdown, under a heading of the third level.
+/// Returns what the reference says of one function, in Markdown, under a heading of the third level.
 pub fn entry(name: &str, documentation: &Documentation) -> String {
     let mut entry = format!(
         "\n### {name}\n\n```sql\n{}\n```\n\n{}\n",

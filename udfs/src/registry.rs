@@ -12,7 +12,7 @@ use crate::scalar::row_hash::RowHashFunction;
 use crate::scalar::{addresses, dates, personal_data, quantities, similarity, texts};
 use crate::window::impute;
 
-/// Every scalar function, in the order of the reference documentation.
+/// Returns every scalar function, in the order of the reference documentation.
 pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     let cell_functions: Vec<CellFunction> = vec![
         texts::normalize_text(),
@@ -44,12 +44,12 @@ pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         .collect()
 }
 
-/// Every aggregate function, in the order of the reference documentation.
+/// Returns every aggregate function, in the order of the reference documentation.
 pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     vec![Arc::new(AggregateUDF::from(ModeFunction::default()))]
 }
 
-/// Every window function, in the order of the reference documentation.
+/// Returns every window function, in the order of the reference documentation.
 pub fn window_functions() -> Vec<Arc<WindowUDF>> {
     [impute::impute_median(), impute::impute_mode()]
         .map(|function| Arc::new(WindowUDF::from(function)))
@@ -124,7 +124,10 @@ mod tests {
             ),
             ("normalize_date('x', '%Q')", "unknown specifier \"%Q\""),
             ("normalize_number('1', ';')", "'.' or ','"),
-            ("normalize_currency('$5', 'dollars')", "no code of ISO 4217"),
+            (
+                "normalize_currency('$5', 'dollars')",
+                "not an ISO 4217 code",
+            ),
         ] {
             let error = ask(&format!("select {call}")).await.unwrap_err();
             assert!(error.contains(says), "{call}: {error}");

@@ -9,7 +9,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::registry::{aggregate_functions, scalar_functions, window_functions};
 
-/// A session of small batches and several partitions, so that partial results meet.
+/// Returns a session of small batches and several partitions, so that partial results are merged.
 pub fn session() -> SessionContext {
     let config = SessionConfig::new()
         .with_batch_size(3)
@@ -27,12 +27,18 @@ pub fn session() -> SessionContext {
     session
 }
 
-/// The rows that a statement gives, a line each; or its error.
+/// Returns the rows of a statement, one line each.
+///
+/// # Errors
+/// The message of the statement's error.
 pub async fn ask(statement: &str) -> Result<Vec<String>, String> {
     ask_in(&session(), statement).await
 }
 
-/// The same in a session that has tables.
+/// Returns the rows of a statement in a session that has tables.
+///
+/// # Errors
+/// The message of the statement's error.
 pub async fn ask_in(session: &SessionContext, statement: &str) -> Result<Vec<String>, String> {
     let text = |error: datafusion::error::DataFusionError| error.to_string();
     let table = session.sql(statement).await.map_err(text)?;

@@ -55,7 +55,7 @@ impl Serialize for ByteSize {
     }
 }
 
-/// A number or a text, as YAML may give either for the same thing.
+/// A number or a text: YAML may represent the same value as either.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub enum NumberOrText {

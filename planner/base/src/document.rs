@@ -1,8 +1,8 @@
-//! Documents that somebody else wrote: job specs, rules and contracts, in JSON or YAML, read within bounds.
+//! Bounded parsing of untrusted documents: job specs, rules and contracts, in JSON or YAML.
 //!
-//! The bounds that can be checked on the text are checked before a parser sees it, in one pass over its bytes and
-//! without recursion. What aliases expand to is counted while a first pass walks over the document and keeps nothing
-//! of it; only a document within its bounds is built.
+//! Bounds that can be checked on the text are checked before a parser runs, in one pass over its bytes and without
+//! recursion. The size of expanded aliases is counted in a first pass over the document that builds nothing; only a
+//! document within its bounds is built.
 
 use std::fmt;
 
@@ -14,23 +14,23 @@ use serde_json::Value;
 /// Bounds of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DocumentLimits {
-    /// Most bytes of a JSON document.
+    /// Maximum number of bytes of a JSON document.
     pub json_bytes: usize,
-    /// Most bytes of a YAML document.
+    /// Maximum number of bytes of a YAML document.
     pub yaml_bytes: usize,
-    /// Most objects and lists within each other.
+    /// Maximum nesting depth of objects and lists.
     pub depth: usize,
-    /// Most `[` and `{` of a YAML document, wherever they stand: the time of a YAML parser grows with the product of
-    /// open brackets and tokens.
+    /// Maximum number of `[` and `{` in a YAML document: the time of a YAML parser grows with the product of open
+    /// brackets and tokens.
     pub yaml_brackets: usize,
-    /// Most values and names, those that aliases repeat included.
+    /// Maximum number of values and names, expanded aliases included.
     pub nodes: usize,
-    /// Most bytes of all texts and names, those that aliases repeat included.
+    /// Maximum number of bytes of all texts and names, expanded aliases included.
     pub text_bytes: usize,
 }
 
 impl DocumentLimits {
-    /// Of documents that come over the network or in SQL.
+    /// Bounds of documents from the network or from SQL.
     pub const WIRE: Self = Self {
         json_bytes: 1 << 20,
         yaml_bytes: 64 << 10,
@@ -40,7 +40,7 @@ impl DocumentLimits {
         text_bytes: 1 << 20,
     };
 
-    /// Of files of the machine itself, whose owner is trusted.
+    /// Bounds of files of the machine itself, whose owner is trusted.
     pub const LOCAL: Self = Self {
         json_bytes: 64 << 20,
         yaml_bytes: 16 << 20,
@@ -50,14 +50,14 @@ impl DocumentLimits {
         text_bytes: 64 << 20,
     };
 
-    /// Reads a JSON document.
+    /// Parses a JSON document.
     ///
     /// # Errors
-    /// What is wrong with it, or which bound it breaks.
+    /// When it is malformed or exceeds a bound; the message says which.
     pub fn json(&self, text: &str) -> Result<Value, String> {
         if text.len() > self.json_bytes {
             return Err(format!(
-                "a JSON document may have {} bytes",
+                "a JSON document may have at most {} bytes",
                 self.json_bytes
             ));
         }
@@ -72,21 +72,21 @@ impl DocumentLimits {
         serde_json::from_str(text).map_err(|error| error.to_string())
     }
 
-    /// Reads a YAML document.
+    /// Parses a YAML document.
     ///
     /// # Errors
-    /// What is wrong with it, or which bound it breaks.
+    /// When it is malformed or exceeds a bound; the message says which.
     pub fn yaml(&self, text: &str) -> Result<Value, String> {
         if text.len() > self.yaml_bytes {
             return Err(format!(
-                "a YAML document may have {} bytes; JSON may have {}",
+                "a YAML document may have at most {} bytes; JSON at most {}",
                 self.yaml_bytes, self.json_bytes
             ));
         }
         let brackets = memchr::memchr2_iter(b'[', b'{', text.as_bytes()).count();
         if brackets > self.yaml_brackets {
             return Err(format!(
-                "a YAML document may have {} brackets; use block style or JSON",
+                "a YAML document may have at most {} brackets; use block style or JSON",
                 self.yaml_brackets
             ));
         }
@@ -97,10 +97,10 @@ impl DocumentLimits {
         serde_norway::from_str(text).map_err(|error| error.to_string())
     }
 
-    /// Reads a document in JSON or YAML, whichever it is.
+    /// Parses a document in JSON or YAML, detecting which.
     ///
     /// # Errors
-    /// What is wrong with it, or which bound it breaks.
+    /// When it is malformed or exceeds a bound; the message says which.
     pub fn json_or_yaml(&self, text: &str) -> Result<Value, String> {
         // JSON is YAML, but its own parser knows the line of a mistake better.
         match text.trim_start().starts_with('{') {
@@ -110,12 +110,12 @@ impl DocumentLimits {
     }
 
     fn too_deep(&self) -> String {
-        format!("more than {} levels within each other", self.depth)
+        format!("nested more than {} levels deep", self.depth)
     }
 }
 
-/// The most brackets of a JSON text that are open at the same time, strings left out. Of a text that is not JSON it is
-/// an upper bound of what a parser reaches before it finds the mistake.
+/// Returns the maximum nesting depth of a JSON text, ignoring strings. For malformed JSON it is an upper bound of the
+/// depth that a parser reaches before it fails.
 fn json_depth(text: &[u8]) -> usize {
     let (mut open, mut deepest) = (0_usize, 0);
     let mut at = 0;
@@ -136,7 +136,8 @@ fn json_depth(text: &[u8]) -> usize {
     deepest
 }
 
-/// The place of the quote that closes a string whose content begins at `from`; the end of the text when there is none.
+/// Returns the position of the quote that closes a string whose content starts at `from`; the end of the text if there
+/// is none.
 fn string_end(text: &[u8], from: usize) -> usize {
     let mut at = from;
     while let Some(rest) = text.get(at..)
@@ -152,7 +153,7 @@ fn string_end(text: &[u8], from: usize) -> usize {
     text.len()
 }
 
-/// What a document may still have.
+/// The remaining budget of a document.
 struct Budget {
     nodes: usize,
     text: usize,
@@ -169,7 +170,7 @@ impl Budget {
     }
 }
 
-/// Walks over a value and takes it off the budget.
+/// Visits a value and subtracts it from the budget.
 struct Counted<'a> {
     budget: &'a mut Budget,
     depth: usize,
@@ -297,7 +298,7 @@ impl<'de> Visitor<'de> for Counted<'_> {
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<(), A::Error> {
-        Err(A::Error::custom("tags have no meaning here"))
+        Err(A::Error::custom("tags are not supported"))
     }
 }
 
@@ -406,7 +407,7 @@ mod tests {
         }
     }
 
-    /// What is within the bounds comes out as it stands, and as its own parser reads it.
+    /// A document within the bounds is parsed as its own parser does.
     #[test]
     fn what_is_within_bounds_stays() {
         let text = "version: 1\nname: ü\nlist: [1, -2, 3.5, true, ~, 'a: b']\ndeep: {a: {b: [{c: 1}]}}\n1: x\n";

@@ -1,5 +1,5 @@
-//! What every other part of the planner needs: names of secrets, sizes, files for their owner alone, networks of addresses,
-//! and threads.
+//! Basics of all other crates of the planner: names of secrets, sizes, owner-only files, networks of addresses, and
+//! threads.
 
 mod byte_size;
 mod document;

@@ -1,12 +1,12 @@
-//! Who is at the other end of a connection, as far as limits are concerned.
+//! Identity of a peer for limits by address.
 
 use std::net::IpAddr;
 
-/// Bytes of an IPv6 address that tell one customer of a provider from another (RFC 6177).
+/// Bytes of an IPv6 address that identify a customer of a provider (RFC 6177).
 const NETWORK: usize = 8;
 
-/// Returns what stands for all addresses that count as one: an IPv4 address itself, of an IPv6 address its network of
-/// 64 bits, whose addresses one sender may have at will.
+/// Returns the address by which limits count a peer: an IPv4 address itself, or the 64-bit network of an IPv6 address,
+/// because one sender may use all addresses of its network.
 #[must_use]
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {

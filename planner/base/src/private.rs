@@ -1,7 +1,7 @@
-//! Files and folders that nobody but the user of the process reads: mode 0600 and 0700.
+//! Files and folders that only the user of the process may access: modes 0600 and 0700.
 //!
-//! What the program keeps for itself (its home, databases, keys, uploads, staged rows) is made here; an output of
-//! `sanitizer run` is its user's, and follows the umask.
+//! The program's own files (its home, databases, keys, uploads, staged rows) are created here; the output of `sanitizer
+//! run` belongs to its user and follows the umask.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
@@ -11,27 +11,27 @@ use std::path::{Path, PathBuf};
 const FILE: u32 = 0o600;
 const FOLDER: u32 = 0o700;
 
-/// Bits of everybody but the owner.
+/// Permission bits of group and others.
 const OTHERS: u32 = 0o077;
 
-/// Marks a folder that everybody shares, such as `/tmp`.
+/// Sticky bit of a shared folder, such as `/tmp`.
 const STICKY: u32 = 0o1000;
 
-/// Makes a folder, and those above it that are missing, for its owner alone; one that is there already is closed to
-/// others, unless it belongs to somebody else or is one that everybody shares.
+/// Creates a folder and its missing parents with mode 0700. An existing folder loses the permissions of others, unless
+/// it has another owner or is shared.
 ///
 /// # Errors
-/// When it cannot be made.
+/// When it cannot be created.
 pub fn folder(path: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true).mode(FOLDER).create(path)?;
     close(path, FOLDER)
 }
 
-/// Makes a file, or empties it, for its owner alone.
+/// Creates or truncates a file with mode 0600.
 ///
 /// # Errors
-/// When it cannot be made.
+/// When it cannot be created.
 pub fn file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let options = options.write(true).create(true).truncate(true);
@@ -40,11 +40,11 @@ pub fn file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Makes the file of a SQLite database before SQLite does, for its owner alone; SQLite gives the same mode to the
-/// files beside it. Those of a database that is there already are closed to others.
+/// Creates the file of a SQLite database with mode 0600 before SQLite opens it; SQLite gives its other files the same
+/// mode. Files of an existing database lose the permissions of others.
 ///
 /// # Errors
-/// When it cannot be made.
+/// When it cannot be created.
 pub fn database(path: &Path) -> io::Result<()> {
     if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
         folder(parent)?;
@@ -67,7 +67,7 @@ pub fn database(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes a file or folder from everybody but its owner.
+/// Removes the permissions of group and others.
 fn close(path: &Path, mode: u32) -> io::Result<()> {
     let found = std::fs::metadata(path)?.permissions().mode();
     if found & OTHERS == 0 || found & STICKY != 0 {

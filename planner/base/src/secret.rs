@@ -1,4 +1,4 @@
-//! Secrets are named in a spec, never written in it.
+//! References to secrets: a spec names a secret and never holds it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,19 +8,19 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use udfs::scalar::secret::SecretReference;
 
-/// Where a secret is found when it is needed: `env:NAME` or `file:PATH`, or `tenant:NAME:` before one of these for
-/// the secret that a service derives from it for a tenant.
+/// Reference to a secret that is resolved when it is needed: `env:NAME` or `file:PATH`, or `tenant:NAME:` before one of
+/// these for the secret that a service derives from it for a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Secret {
     /// An environment variable of the process.
     Env(String),
-    /// A file; one line break at its end does not belong to the secret.
+    /// A file; one line break at its end is not part of the secret.
     File(PathBuf),
-    /// The secret of a tenant of a service, derived from one of the service's.
+    /// The secret of a tenant, derived from one of the service.
     Tenant {
         /// Name of the tenant.
         tenant: String,
-        /// The secret that it is derived from; not that of a tenant.
+        /// The secret that it is derived from, which is not derived itself.
         root: Box<Secret>,
     },
 }
@@ -32,7 +32,7 @@ impl Default for Secret {
 }
 
 impl Secret {
-    /// The secret that a service derives from this one for a tenant; that of a tenant is derived anew from its root.
+    /// Returns the reference that a service derives from this one for a tenant; for a derived reference, from its root.
     #[must_use]
     pub fn of_tenant(&self, tenant: &str) -> Self {
         Self::Tenant {
@@ -41,7 +41,7 @@ impl Secret {
         }
     }
 
-    /// The secret that this one is derived from; itself when it is not that of a tenant.
+    /// Returns the reference that this one is derived from, or itself.
     pub fn root(&self) -> &Self {
         match self {
             Self::Tenant { root, .. } => root,
@@ -49,7 +49,7 @@ impl Secret {
         }
     }
 
-    /// Where the key of tokens is found unless a spec says otherwise.
+    /// Returns the default reference of the token key.
     pub fn token_key() -> Self {
         Self::Env("SANITIZER_TOKEN_KEY".to_owned())
     }

@@ -1,14 +1,14 @@
-//! Work that a few threads share.
+//! Parallel work on a few threads.
 
-/// A thread has died before its work was done.
+/// A worker thread panicked before its work was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a thread died")]
+#[error("a worker thread panicked")]
 pub struct ThreadDied;
 
-/// Runs `work` over the items in so many threads; the answers come in the order of the items.
+/// Runs `work` over the items on this number of threads and returns the results in the order of the items.
 ///
 /// # Errors
-/// The first error of `work` that is met, or [`ThreadDied`].
+/// The first error of `work`, or [`ThreadDied`] when a thread panics.
 pub fn in_threads<T: Send, A: Send, E: Send + From<ThreadDied>>(
     threads: usize,
     items: Vec<T>,

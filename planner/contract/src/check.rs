@@ -1,4 +1,4 @@
-//! What can be wrong with a contract by itself, or with its column names against the data.
+//! Checks of a contract by itself, and of its column names against the data.
 
 use std::collections::HashSet;
 
@@ -10,14 +10,14 @@ use crate::{
     PATTERN_BYTES, PiiStrategy, RangeRule, rule_regex,
 };
 
-/// The columns that a contract declares, in whichever of the two shapes, and their path.
+/// Returns the columns that a contract declares, in either of the two shapes, and their path.
 pub(super) fn declared_columns(
     spec: &DatasetSpec,
 ) -> Result<(&[ColumnSpec], &'static str), ContractError> {
     match &spec.schema {
         Some(_) if !spec.columns.is_empty() => Err(ContractError::new(
             "dataset.schema",
-            "the columns are given twice: in dataset.columns and in dataset.schema.columns; keep one",
+            "the columns are declared twice: in dataset.columns and in dataset.schema.columns; keep one",
         )),
         Some(schema) => Ok((&schema.columns, "dataset.schema.columns")),
         None => Ok((&spec.columns, "dataset.columns")),
@@ -60,7 +60,7 @@ pub(super) fn check_names(
     }
 }
 
-/// The column whose name needs the fewest edits, unless that is more than half of the name.
+/// Returns the column with the smallest edit distance, unless that exceeds half of the name's length.
 fn nearest<'a>(name: &str, columns: &'a [(String, DataType)]) -> Option<&'a str> {
     // Longer names are not typos, and the distance takes the square of their length.
     let short = |text: &str| text.len() <= 200;
@@ -73,7 +73,7 @@ fn nearest<'a>(name: &str, columns: &'a [(String, DataType)]) -> Option<&'a str>
         .map(|(_, other)| other.as_str())
 }
 
-/// Insertions, deletions and substitutions between two texts (Levenshtein 1966).
+/// Returns the Levenshtein distance between two texts (1966).
 fn edits(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();
@@ -89,7 +89,7 @@ fn edits(one: &str, other: &str) -> usize {
     row[other.len()]
 }
 
-/// Checks what a column's declaration says by itself.
+/// Checks the declaration of a column by itself.
 pub(super) fn check_column(column: &ColumnSpec, path: &str) -> Result<(), ContractError> {
     if let Some(precision) = column.precision
         && !(1..=38).contains(&precision)
@@ -123,7 +123,7 @@ fn check_formats(column: &ColumnSpec, path: &str) -> Result<(), ContractError> {
     if formats.is_empty() || formats.iter().any(|format| format.trim().is_empty()) {
         return Err(ContractError::new(
             field,
-            "a format is empty; leave formats out for the usual ones",
+            "a format is empty; omit formats for the default ones",
         ));
     }
     match column.column_type {
@@ -131,7 +131,7 @@ fn check_formats(column: &ColumnSpec, path: &str) -> Result<(), ContractError> {
         Some(other) => Err(ContractError::new(
             field,
             format!(
-                "belongs to date and timestamp columns; this one is {}",
+                "applies to date and timestamp columns only; this one is {}",
                 other.word()
             ),
         )),
@@ -143,7 +143,7 @@ fn check_pii(column: &ColumnSpec, path: &str) -> Result<(), ContractError> {
         // To keep what is no personal data is what happens anyway.
         (Some(false), Some(strategy)) if strategy != PiiStrategy::Keep => Err(ContractError::new(
             format!("{path}.pii_strategy"),
-            "the column has pii: false; leave the strategy out, or say pii: true",
+            "the column has pii: false; omit the strategy, or set pii: true",
         )),
         _ => Ok(()),
     }
@@ -158,7 +158,7 @@ fn check_rule(rule: &BusinessRule, column: &ColumnSpec, path: &str) -> Result<()
             if values.is_none_or(Vec::is_empty) {
                 return fail(
                     "one_of",
-                    "names no values, and the column has no canonical_values".to_owned(),
+                    "has no values, and the column has no canonical_values".to_owned(),
                 );
             }
             Ok(())
@@ -170,7 +170,7 @@ fn check_rule(rule: &BusinessRule, column: &ColumnSpec, path: &str) -> Result<()
             Err(problem) => fail(
                 "regex",
                 format!(
-                    "{pattern:?} is no regular expression: {}",
+                    "{pattern:?} is not a regular expression: {}",
                     last_line(&problem)
                 ),
             ),
@@ -185,7 +185,7 @@ fn check_rule(rule: &BusinessRule, column: &ColumnSpec, path: &str) -> Result<()
         },
         BusinessRule::Expression(sql) if sql.len() > CONDITION_BYTES => fail(
             "expression",
-            format!("a condition may have {CONDITION_BYTES} bytes"),
+            format!("a condition may have at most {CONDITION_BYTES} bytes"),
         ),
         BusinessRule::Expression(sql) if sql.trim().is_empty() => {
             fail("expression", "the condition is empty".to_owned())
@@ -199,7 +199,7 @@ fn check_rule(rule: &BusinessRule, column: &ColumnSpec, path: &str) -> Result<()
             ) => fail(
                 "non_negative",
                 format!(
-                    "belongs to columns of numbers; this one is {}",
+                    "applies to number columns only; this one is {}",
                     other.word()
                 ),
             ),
@@ -245,7 +245,7 @@ fn check_range(range: &RangeRule, column: &ColumnSpec, path: &str) -> Result<(),
     Ok(())
 }
 
-/// Whether both texts begin as an ISO date does.
+/// Returns whether both texts begin like an ISO date.
 fn same_form(one: &str, other: &str) -> bool {
     let iso = |text: &str| {
         let bytes = text.as_bytes();

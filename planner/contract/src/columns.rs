@@ -1,4 +1,4 @@
-//! Which columns a step works on.
+//! The columns that a step works on.
 
 use std::borrow::Cow;
 use std::fmt;

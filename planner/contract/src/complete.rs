@@ -1,4 +1,4 @@
-//! The person's contract, completed: what it says holds, what it leaves out is inferred.
+//! Completes the declared contract: declarations hold, the rest is inferred.
 
 use arrow::datatypes::DataType;
 
@@ -8,11 +8,14 @@ use super::infer::{Reading, native_reading};
 use super::{ColumnEvidence, Contract, ContractColumn, default_missing_values};
 use crate::{ColumnSpec, ColumnType, DatasetSpec, PiiStrategy};
 
-/// Precision and scale of a decimal for which neither is declared nor seen.
+/// Precision and scale of a decimal for which neither is declared nor observed.
 const USUAL_DECIMAL: (u8, i8) = (38, 10);
 
-/// Completes the contract of a dataset with these columns. Without `evidence` (one for each
-/// column), columns of no declared type are text.
+/// Completes the contract of a dataset with these columns. Without `evidence` (one for each column), columns of
+/// undeclared type are text.
+///
+/// # Errors
+/// When the declarations contradict each other or do not fit the columns.
 pub fn complete(
     spec: &DatasetSpec,
     columns: &[(String, DataType)],
@@ -52,7 +55,7 @@ pub fn complete(
     })
 }
 
-/// Whether the values have to be looked at because the type of some column is not declared.
+/// Returns whether the values must be read, because the type of a column is not declared.
 pub fn needs_evidence(spec: &DatasetSpec, columns: &[(String, DataType)]) -> bool {
     let Ok((declared, _)) = declared_columns(spec) else {
         return false;
@@ -65,7 +68,7 @@ pub fn needs_evidence(spec: &DatasetSpec, columns: &[(String, DataType)]) -> boo
     })
 }
 
-/// Whether a column of the source is text, so that its type is open.
+/// Returns whether a column of the source is text, so that its type must be inferred.
 fn is_text(data_type: &DataType) -> bool {
     matches!(
         data_type,
@@ -124,7 +127,7 @@ impl SourceColumn<'_> {
         })
     }
 
-    /// A column that has a type from the start keeps it, or becomes text.
+    /// Checks the declared type of a column that is typed in the source: it keeps its type, or becomes text.
     fn check_native(
         &self,
         wanted: ColumnType,
@@ -147,7 +150,7 @@ impl SourceColumn<'_> {
         Err(ContractError::new(
             format!("{path}.type"),
             format!(
-                "the source gives the column the type {}; {} was declared",
+                "the column has the type {} in the source; {} was declared",
                 is.word(),
                 wanted.word()
             ),
@@ -182,7 +185,7 @@ fn decimal(
                     "scale"
                 };
                 let message = format!(
-                    "belongs to decimal columns; this one is {}",
+                    "applies to decimal columns only; this one is {}",
                     column_type.word()
                 );
                 Err(ContractError::new(format!("{path}.{field}"), message))
@@ -203,9 +206,7 @@ fn decimal(
         (Some(precision), Some(scale)) => (precision, scale),
     };
     if scale > 0 && scale.unsigned_abs() > precision {
-        let message = format!(
-            "{scale} digits behind the point are more than the {precision} digits of the precision"
-        );
+        let message = format!("the scale {scale} exceeds the precision {precision}");
         return Err(ContractError::new(format!("{path}.scale"), message));
     }
     Ok(Some((precision, scale)))

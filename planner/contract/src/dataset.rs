@@ -1,4 +1,4 @@
-//! The dataset contract as a person writes it: what each column is, and what must hold of it.
+//! The dataset contract as declared by its author: type, treatment and rules of each column.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ pub struct DatasetSpec {
     /// True: a column that the contract does not name, or a missing one, fails the job.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub strict_schema: bool,
-    /// What becomes of the columns with `pii: true` that name no strategy of their own.
+    /// Treatment of columns with `pii: true` that have no strategy of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pii_strategy: Option<PiiStrategy>,
     /// Whether personal data that is found, but not declared here, is treated as declared.
@@ -62,7 +62,7 @@ pub struct SchemaSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnSpec {
-    /// Name as it stands in the header.
+    /// Name in the header.
     pub name: String,
     /// Type of the clean column; inferred when left out.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
@@ -82,7 +82,7 @@ pub struct ColumnSpec {
     /// Whether the column holds personal data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pii: Option<bool>,
-    /// What becomes of the personal data.
+    /// Treatment of the personal data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pii_strategy: Option<PiiStrategy>,
     /// The values that the column may take.
@@ -97,7 +97,7 @@ pub struct ColumnSpec {
 }
 
 impl ColumnSpec {
-    /// A column of which nothing but the name is said.
+    /// Creates a column of which only the name is declared.
     pub fn named(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -136,7 +136,7 @@ pub enum ColumnType {
 }
 
 impl ColumnType {
-    /// The name of the type in specs.
+    /// Returns the name of the type in specs.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Integer => "integer",
@@ -150,17 +150,17 @@ impl ColumnType {
     }
 }
 
-/// What becomes of personal data.
+/// Treatment of personal data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PiiStrategy {
-    /// A keyed hash: equal values stay equal, nothing else can be told.
+    /// A keyed hash: equal values have equal hashes; not reversible.
     Hash,
     /// The placeholder of the kind of data, such as `<EMAIL>`.
     Redact,
     /// The column is left out of the output.
     Exclude,
-    /// A token, equal for equal values; those who hold the key can turn it back.
+    /// A token: equal values have equal tokens, and holders of the key can recover the value.
     Tokenize,
     /// The value is left as it is.
     Keep,

@@ -1,4 +1,4 @@
-//! Values that look like values but often mean that there is none.
+//! Values that often mean that there is none.
 
 use std::sync::LazyLock;
 
@@ -27,7 +27,7 @@ const WORDS: &[&str] = &[
     "xxx",
 ];
 
-/// Numbers that stand for "not known" where a field must be filled.
+/// Numbers that mean "not known" where a field is mandatory.
 pub(super) const NUMBERS: &[&str] = &[
     "999",
     "9999",
@@ -50,7 +50,7 @@ pub(super) const NUMBERS: &[&str] = &[
     "-9999.0",
 ];
 
-/// Days that stand for "not known": where calendars and clocks of computers begin or end.
+/// Days that mean "not known": where calendars and clocks of computers begin or end.
 pub(super) const DAYS: &[&str] = &[
     "1900-01-01",
     "1970-01-01",

@@ -1,10 +1,10 @@
-//! Which kind of personal data a column holds, for its placeholder.
+//! The kind of personal data in a column, for its placeholder.
 
 use udfs::kernels::pii::entity::Entity;
 
 use super::ContractColumn;
 
-/// Words of column names and what they announce.
+/// Words of column names, and the kind that they indicate.
 const WORDS: &[(&[&str], Entity)] = &[
     (&["email", "mail"], Entity::Email),
     (
@@ -34,8 +34,7 @@ const WORDS: &[(&[&str], Entity)] = &[
 ];
 
 impl ContractColumn {
-    /// What the column holds: what was found in it, what its name says, or personal data of an
-    /// unknown kind.
+    /// Returns the kind of personal data in the column: as detected, as its name indicates, or unknown.
     pub fn entity(&self) -> Entity {
         let found = self.inferred.as_ref().and_then(|seen| seen.pii.as_ref());
         found
@@ -45,7 +44,7 @@ impl ContractColumn {
     }
 }
 
-/// What the words of a column's name announce: `customer_email`, `HomePhone`.
+/// Returns the kind that the words of a column's name indicate: `customer_email`, `HomePhone`.
 fn entity_of_name(name: &str) -> Option<Entity> {
     let mut words: Vec<String> = Vec::new();
     let mut lower = false;

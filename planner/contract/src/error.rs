@@ -1,6 +1,6 @@
-//! What is wrong with a contract.
+//! Errors of contracts.
 
-/// A contract that cannot be kept, or does not fit the data.
+/// A contract that contradicts itself or does not fit the data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct ContractError {

@@ -1,7 +1,7 @@
-//! What the values of a column were.
+//! Statistics of the values of a column, from which its type is inferred.
 //!
-//! Everything here is a sum, a set or a bound over the values (or, for the order of values, over
-//! neighbours), so that it is the same for any division of the rows among batches and threads.
+//! Everything here is a sum, a set or a bound over the values (or, for the order of values, over neighbours), so that
+//! it is the same for any division of the rows among batches and threads.
 
 use std::sync::LazyLock;
 
@@ -19,28 +19,28 @@ use super::tally::Tally;
 use super::unique::{Mixed, Uniqueness};
 use planner_profile::{Distinct, hash_text, hash_values, mix};
 
-/// Most different values that are counted one by one.
+/// Maximum number of different values that are counted one by one.
 const COUNTED_VALUES: usize = 1_000;
 
 /// Longest value that is counted, in bytes.
 const COUNTED_BYTES: usize = 100;
 
-/// Rows at the start of the source in which personal data is looked for.
+/// Rows at the start of the source that are searched for personal data.
 const PII_FIRST_ROWS: u64 = 20_000;
 
-/// One in so many of the other rows is looked at, too.
+/// Of the other rows, one in this many is searched too.
 const PII_ONE_IN: u64 = 1_024;
 
-/// Bytes of a cell in which personal data is looked for.
+/// Bytes of a cell that are searched for personal data.
 const PII_BYTES: usize = 4_096;
 
 static DETECTOR: LazyLock<Detector> = LazyLock::new(Detector::new);
 
-/// What all values of a column were: enough to tell its type, and a few other things.
+/// Statistics of all values of a column, sufficient to infer its type.
 #[derive(Debug, Clone)]
 pub struct ColumnEvidence {
     missing_values: MissingValues,
-    /// Type of a column that is no text.
+    /// Type of a column that is not text.
     pub(super) native: Option<DataType>,
     pub(super) rows: u64,
     pub(super) missing: u64,
@@ -66,7 +66,7 @@ pub(super) struct CountedValue {
 }
 
 impl ColumnEvidence {
-    /// Evidence of no values yet. Cells that spell one of `missing` count as missing.
+    /// Creates empty statistics. Cells that spell one of `missing` count as missing.
     pub fn new(missing: &MissingValues) -> Self {
         Self {
             missing_values: missing.clone(),
@@ -83,7 +83,7 @@ impl ColumnEvidence {
         }
     }
 
-    /// Looks at the values of consecutive rows, the first of which has this number in the source.
+    /// Observes the values of consecutive rows, the first of which has this number in the source.
     pub fn observe(&mut self, array: &ArrayRef, first_row: u64) {
         self.rows += array.len() as u64;
         match array.as_string_view_opt() {
@@ -160,7 +160,7 @@ impl ColumnEvidence {
         self.unique.insert(hash);
     }
 
-    /// Gives up counting values one by one.
+    /// Stops counting individual values.
     fn spill(&mut self) {
         for (hash, value) in self.values.take().into_iter().flatten() {
             self.tally.add(&value.shape, value.count);
@@ -175,7 +175,7 @@ impl ColumnEvidence {
         }
     }
 
-    /// Adds the evidence of rows that come later in the source.
+    /// Merges the statistics of rows that come later in the source.
     pub fn merge(&mut self, mut later: Self) {
         self.rows += later.rows;
         self.missing += later.missing;
@@ -196,7 +196,7 @@ impl ColumnEvidence {
         self.personal.merge(&later.personal);
     }
 
-    /// Adds the values counted one by one; `false` when they are too many for that together.
+    /// Merges the counts of individual values; returns `false` when there are too many together.
     fn merge_values(&mut self, later: &mut Self) -> bool {
         let (Some(values), Some(others)) = (&mut self.values, &mut later.values) else {
             return false;
@@ -224,12 +224,12 @@ impl ColumnEvidence {
         true
     }
 
-    /// Number of cells with a value.
+    /// Returns the number of cells with a value.
     pub(super) fn present(&self) -> u64 {
         self.rows - self.missing
     }
 
-    /// The shapes of all cells with a value.
+    /// Returns the shapes of all cells with a value.
     pub(super) fn shapes(&self) -> Tally {
         let mut tally = self.tally.clone();
         for value in self.values.iter().flat_map(HashMap::values) {
@@ -238,7 +238,7 @@ impl ColumnEvidence {
         tally
     }
 
-    /// The texts of `DISGUISED` that occur, with their counts.
+    /// Returns the texts of `DISGUISED` that occur, with their counts.
     pub(super) fn disguised(&self) -> Vec<(&'static str, u64)> {
         let mut counts = self.disguised.clone();
         for value in self.values.iter().flat_map(HashMap::values) {
@@ -253,7 +253,7 @@ impl ColumnEvidence {
             .collect()
     }
 
-    /// The spellings of missing values that occur, most frequent first.
+    /// Returns the spellings of missing values that occur, most frequent first.
     pub(super) fn spelt_missing(&self) -> Vec<(String, u64)> {
         let spellings = self.missing_values.values().zip(&self.spellings);
         let mut seen: Vec<(String, u64)> = spellings
@@ -264,7 +264,7 @@ impl ColumnEvidence {
         seen
     }
 
-    /// Whether every value is known to occur once.
+    /// Returns whether every value is known to occur once.
     pub(super) fn is_unique(&self) -> bool {
         match &self.values {
             Some(values) => !values.is_empty() && values.values().all(|value| value.count == 1),
@@ -272,7 +272,7 @@ impl ColumnEvidence {
         }
     }
 
-    /// Number of different values; exact where there are few or all differ.
+    /// Returns the number of different values; exact where there are few or all differ.
     pub(super) fn distinct(&self) -> u64 {
         match &self.values {
             Some(values) => values.len() as u64,

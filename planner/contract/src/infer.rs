@@ -1,4 +1,4 @@
-//! From the values of a column to what it is: its type first of all.
+//! Inference of a column's type, and of other properties, from its values.
 
 use arrow::datatypes::DataType;
 
@@ -12,33 +12,33 @@ use super::tally::{DigitRange, Tally};
 use super::{Inferred, PiiFound};
 use crate::ColumnType;
 
-/// In columns of at least so many values, one in a thousand may be unreadable.
+/// In columns of at least this many values, one in a thousand may be unreadable.
 const MANY_VALUES: u64 = 1_000;
 
-/// Most digits that a double keeps whatever they are.
+/// Number of digits that a double always preserves.
 const EXACT_DIGITS: u8 = 15;
 
-/// Most digits that a double is ever written with.
+/// Maximum number of digits that the shortest notation of a double has.
 const WRITTEN_DIGITS: u8 = 17;
 
-/// Most digits of a decimal.
+/// Maximum number of digits of a decimal.
 const DECIMAL_DIGITS: u8 = 38;
 
-/// Most categories that are listed.
+/// Maximum number of categories that are listed.
 const CATEGORIES: usize = 100;
 
-/// How the values of a column are to be read.
+/// How to read the values of a column.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Reading {
     /// Type; none where there is no value.
     pub(super) column_type: Option<ColumnType>,
     /// Total digits and digits behind the point, of a decimal.
     pub(super) decimal: Option<(u8, i8)>,
-    /// The day stands before the month.
+    /// The day precedes the month.
     pub(super) day_first: bool,
     /// A comma is the decimal separator.
     pub(super) decimal_comma: bool,
-    /// Values that can be read so.
+    /// Number of values that can be read in this way.
     readable: u64,
     remarks: Vec<String>,
 }
@@ -54,7 +54,7 @@ impl Reading {
 }
 
 impl ColumnEvidence {
-    /// What the values suggest for a column of this name.
+    /// Returns what the values suggest for a column of this name.
     pub fn infer(&self, name: &str) -> Inferred {
         let present = self.present();
         let mut reading = self.reading();
@@ -100,7 +100,7 @@ impl ColumnEvidence {
         }
     }
 
-    /// How the values are to be read.
+    /// Returns how to read the values.
     pub(super) fn reading(&self) -> Reading {
         let present = self.present();
         if let Some(native) = &self.native {
@@ -160,7 +160,7 @@ impl ColumnEvidence {
     }
 }
 
-/// All values, or of many values all but one in a thousand.
+/// Returns whether all values are readable, or of many values all but one in a thousand.
 fn suffices(readable: u64, present: u64) -> bool {
     let lost = present - readable;
     lost == 0 || (present >= MANY_VALUES && lost.saturating_mul(1_000) <= present)
@@ -178,7 +178,7 @@ fn name_of(reading: &Reading) -> &'static str {
     }
 }
 
-/// Text, with a remark where it nearly was something else.
+/// Text, with a remark where another type nearly fits.
 fn text(best: Option<Reading>, identifiers: u64, present: u64) -> Reading {
     let mut reading = Reading::new(ColumnType::String, present);
     let Some(best) = best else {
@@ -187,11 +187,11 @@ fn text(best: Option<Reading>, identifiers: u64, present: u64) -> Reading {
     let share = (best.readable + identifiers).min(present) as f64 / present as f64;
     if identifiers > 0 && share > 0.99 && best.readable > 0 {
         reading.remarks.push(format!(
-            "{identifiers} values have zeros in front, the form of a telephone number, or more digits than an integer holds: kept as text"
+            "{identifiers} values have leading zeros, the form of a telephone number, or more digits than an integer holds: kept as text"
         ));
     } else if identifiers == 0 && best.readable as f64 / present as f64 >= 0.8 {
         reading.remarks.push(format!(
-            "{} of {present} values can be read as {}; the others cannot, so that the column stays text",
+            "{} of {present} values can be read as {}; the others cannot, so the column stays text",
             best.readable,
             name_of(&best)
         ));
@@ -220,7 +220,7 @@ fn numbers(shapes: &Tally) -> Option<Reading> {
         } else if digits.total > WRITTEN_DIGITS && !digits.scaled {
             let total = digits.total;
             reading.remarks.push(format!(
-                "some values have {total} digits, more than a float keeps"
+                "some values have {total} digits, more than a float preserves"
             ));
         }
     }
@@ -228,7 +228,7 @@ fn numbers(shapes: &Tally) -> Option<Reading> {
     let doubtful = shapes.with(EITHER_SEPARATOR);
     if doubtful > 0 && point == comma {
         reading.remarks.push(format!(
-            "in {doubtful} values the separator may divide thousands or be the decimal one, and no value tells which: a point is taken for the decimal one, a comma for that of thousands"
+            "in {doubtful} values the separator may be that of thousands or of decimals, and no value decides which: a point is read as the decimal separator, a comma as that of thousands"
         ));
     }
     Some(reading)
@@ -270,11 +270,11 @@ fn moments(shapes: &Tally) -> Option<Reading> {
     let first = if reading.day_first { "day" } else { "month" };
     if day > 0 && month > 0 {
         reading.remarks.push(format!(
-            "{day} dates have the day before the month and {month} the month before the day; in {doubtful} others, which leave it open, the {first} is taken to come first"
+            "{day} dates have the day before the month and {month} the month before the day; in {doubtful} others, which are ambiguous, the {first} is taken to come first"
         ));
     } else if doubtful > 0 && day == 0 && month == 0 {
         reading.remarks.push(format!(
-            "in {doubtful} dates the day may stand before or behind the month, and no value tells which: the month is taken to come first; declare formats such as \"%d/%m/%Y\" if it does not"
+            "{doubtful} dates are ambiguous in the order of day and month, and no value decides which: the month is taken to come first; declare formats such as \"%d/%m/%Y\" if it does not"
         ));
     }
     Some(reading)
@@ -287,7 +287,7 @@ fn booleans(shapes: &Tally) -> Option<Reading> {
     sure.then(|| Reading::new(ColumnType::Boolean, shapes.with(BOOLEAN)))
 }
 
-/// The type of a column that has one from the start.
+/// Returns the reading of a column that is typed in the source.
 pub(super) fn native_reading(data_type: &DataType) -> Reading {
     let column_type = match data_type {
         DataType::Boolean => ColumnType::Boolean,

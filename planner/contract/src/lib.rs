@@ -1,4 +1,4 @@
-//! The contract a job runs under: what the person declared, completed by what the data shows.
+//! The contract of a job: declared by its author, completed by inference from the data.
 
 mod check;
 mod columns;
@@ -59,7 +59,7 @@ pub struct Contract {
 /// One column of a complete contract.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ContractColumn {
-    /// Name as it stands in the header.
+    /// Name in the header.
     pub name: String,
     /// Type of the clean column.
     #[serde(rename = "type")]
@@ -80,7 +80,7 @@ pub struct ContractColumn {
     pub nullable: bool,
     /// Whether the column holds personal data.
     pub pii: bool,
-    /// What becomes of the personal data.
+    /// Treatment of the personal data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pii_strategy: Option<PiiStrategy>,
     /// The values that the column may take.
@@ -92,22 +92,22 @@ pub struct ContractColumn {
     /// Where the column comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// Whether the type was declared by the person or the file format, and not inferred.
+    /// Whether the type was declared by the author or the file format, and not inferred.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub declared: bool,
-    /// What the data shows; none when the column was declared in full and not looked at.
+    /// Inferred properties; `None` when the column was declared in full and its values were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inferred: Option<Inferred>,
 }
 
-/// What the values of a column suggest. Suggestions change nothing by themselves.
+/// Properties suggested by the values of a column. Suggestions change nothing by themselves.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Inferred {
     /// Type that the values have.
     pub column_type: Option<ColumnType>,
     /// Share of the present values that can be read as that type.
     pub type_confidence: f64,
-    /// Number of values seen, missing ones included.
+    /// Number of values observed, missing ones included.
     pub rows: u64,
     /// Number of missing values.
     pub missing: u64,
@@ -121,7 +121,7 @@ pub struct Inferred {
     pub categories: Vec<String>,
     /// Kind of personal data that the column seems to hold, such as `EMAIL`.
     pub pii: Option<PiiFound>,
-    /// What a person should look at, such as dates that may be day first or month first.
+    /// Remarks for review, such as dates that may be day first or month first.
     pub remarks: Vec<String>,
 }
 
@@ -134,6 +134,6 @@ pub struct PiiFound {
     pub confidence: f64,
     /// Share of the present values that hold it.
     pub hit_rate: f64,
-    /// Whether it stands inside longer text.
+    /// Whether it occurs within longer text.
     pub free_text: bool,
 }

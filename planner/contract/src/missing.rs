@@ -5,7 +5,7 @@ const DEFAULT: [&str; 14] = [
     "", "N/A", "n/a", "NA", "#N/A", "<NA>", "NULL", "null", "Null", "NaN", "nan", "None", "-", "--",
 ];
 
-/// The texts that mean "no value" where the contract names none.
+/// Returns the texts that mean "no value" where the contract names none.
 pub fn default_missing_values() -> Vec<String> {
     DEFAULT.iter().map(|text| (*text).to_owned()).collect()
 }
@@ -29,7 +29,7 @@ impl Default for MissingValues {
 }
 
 impl MissingValues {
-    /// The set of these texts, themselves trimmed.
+    /// Creates the set of these texts, after trimming them.
     pub fn new<T: AsRef<str>>(values: &[T]) -> Self {
         let mut set = Self {
             values: Vec::with_capacity(values.len()),
@@ -56,24 +56,24 @@ impl MissingValues {
         set
     }
 
-    /// Whether a cell means "no value".
+    /// Returns whether a cell means "no value".
     #[inline]
     pub fn is_missing(&self, cell: &str) -> bool {
         self.position(trim(cell)).is_some()
     }
 
-    /// Whether a cell that begins with this byte may mean "no value".
+    /// Returns whether a cell that begins with this byte may mean "no value".
     #[inline]
     pub fn may_begin_with(&self, byte: u8) -> bool {
         self.candidates[usize::from(byte >> 6)] & (1 << (byte & 63)) != 0
     }
 
-    /// The texts, trimmed, in the order given.
+    /// Returns the texts, trimmed, in the given order.
     pub fn values(&self) -> impl Iterator<Item = &str> {
         self.values.iter().map(AsRef::as_ref)
     }
 
-    /// Which of the texts a trimmed cell is.
+    /// Returns the index of the text that a trimmed cell equals.
     #[inline]
     pub fn position(&self, trimmed: &str) -> Option<usize> {
         // Nearly all cells end here: no value has their length, or none their first byte.
@@ -94,7 +94,7 @@ fn length_bit(bytes: usize) -> u64 {
     1 << bytes.min(63)
 }
 
-/// `cell.trim()`, without a look at most cells: visible ASCII at both ends needs none.
+/// `cell.trim()` with a fast path: visible ASCII at both ends needs no trimming.
 #[inline]
 pub fn trim(cell: &str) -> &str {
     let visible = |byte: Option<&u8>| byte.is_some_and(|byte| (0x21..0x7f).contains(byte));
@@ -136,7 +136,7 @@ mod tests {
     }
 
     proptest! {
-        /// The gates never change the answer of a plain search.
+        /// The filters never change the result of a plain search.
         #[test]
         fn the_gates_change_nothing(values in prop::collection::vec("[ a-cü]{0,3}", 0..6), cell in "[ a-cü]{0,4}") {
             let plain = values.iter().any(|value| value.trim() == cell.trim());

@@ -1,10 +1,10 @@
-//! Days and times of day in digits: which of the two orders of day and month can be meant.
+//! Dates and times in digits: whether day-first, month-first or both readings are possible.
 
 use udfs::kernels::date::{OrderEvidence, evidence};
 
 use super::readings::{DATE, DAY_FIRST, EITHER_ORDER, MOMENT, MONTH_FIRST};
 
-/// How a date or timestamp can be read; 0 when it is none.
+/// Returns how a date or timestamp can be read; 0 when it is none.
 pub(super) fn moment_readings(text: &str) -> u32 {
     if let Some(readings) = in_digits(text.as_bytes()) {
         return readings;
@@ -72,7 +72,7 @@ fn number(text: &[u8]) -> Option<(u32, usize, &[u8])> {
     Some((value, length, &text[length..]))
 }
 
-/// What a date tells of the order of day and month, if it is one.
+/// Returns the possible orders of day and month, if the numbers are a date.
 fn date_order(numbers: &Numbers) -> Option<u32> {
     let [first, second, third] = numbers.value;
     match numbers.length {
@@ -178,7 +178,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is called a date is one for the kernel that will read it.
+        /// Every text classified as a date is one for the kernel that parses it.
         #[test]
         fn what_is_called_a_date_is_read(text in "[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}([T ][0-2][0-9]:[0-5][0-9](:[0-5][0-9](\\.[0-9]{1,9})?)?(Z|[+-]0[0-9]:[0-5][0-9])?)?") {
             let readings = moment_readings(&text);

@@ -1,4 +1,4 @@
-//! What a column has that a person should look at.
+//! Remarks on columns that need review.
 
 use super::disguised::{DAYS, NUMBERS};
 use super::evidence::ColumnEvidence;
@@ -27,7 +27,7 @@ pub(super) fn disguised_remarks(evidence: &ColumnEvidence, shapes: &Tally) -> Ve
         .into_iter()
         .filter(|(text, count)| suspicious(text, *count));
     seen.map(|(text, count)| {
-        format!("{text:?} stands in {count} cells and may mean that there is no value; if so, add it to missing_values")
+        format!("{text:?} occurs in {count} cells and may mean that there is no value; if so, add it to missing_values")
     })
     .collect()
 }

@@ -23,11 +23,11 @@ const COMPILED_BYTES: usize = 1 << 20;
 /// Compiles the regular expression of a rule, which matches whole values.
 ///
 /// # Errors
-/// The text is no regular expression, or a larger one than rules may have.
+/// When the text is not a regular expression, or exceeds a size limit.
 pub fn rule_regex(pattern: &str) -> Result<Regex, String> {
     if pattern.len() > PATTERN_BYTES {
         return Err(format!(
-            "a regular expression may have {PATTERN_BYTES} bytes"
+            "a regular expression may have at most {PATTERN_BYTES} bytes"
         ));
     }
     // By itself first: a message shows the pattern as it was written, and a parenthesis cannot close the group below.
@@ -127,7 +127,7 @@ enum ParameterRule {
     Expression(String),
 }
 
-/// Both spellings, as they stand in a document.
+/// A rule in either notation.
 #[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
 enum WrittenRule {
@@ -136,7 +136,7 @@ enum WrittenRule {
 }
 
 impl BusinessRule {
-    /// The rule's name in specs, reports and quarantine reasons.
+    /// Returns the name of the rule in specs, reports and quarantine reasons.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Unique => "unique",

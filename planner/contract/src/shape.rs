@@ -1,4 +1,4 @@
-//! What a cell can be read as, mostly from one look at its bytes.
+//! Classification of a cell by its possible readings, mostly in one pass over its bytes.
 
 use udfs::kernels::boolean::parse_boolean;
 use udfs::kernels::number::{NumberFormat, parse_float_with, parse_integer_with};
@@ -21,10 +21,10 @@ const COMMA: NumberFormat = NumberFormat {
     thousands: Some(b'.'),
 };
 
-/// Longer cells are text: no number, date or truth value that people write is.
+/// Longer cells are text: no number, date or boolean is that long in practice.
 const LONGEST: usize = 64;
 
-/// Most digits of an integer: any such number fits 64 bits.
+/// Maximum number of digits of an integer: any such number fits 64 bits.
 const INTEGER_DIGITS: usize = 18;
 
 /// Digits of the shortest telephone number with a country's prefix.
@@ -35,14 +35,14 @@ const PHONE_DIGITS: usize = 7;
 pub(super) struct Digits {
     pub(super) whole: u8,
     pub(super) fraction: u8,
-    /// Written with an exponent or in hundredths: the digits do not tell the size.
+    /// Has an exponent or is a percentage: the digits do not determine the magnitude.
     pub(super) scaled: bool,
 }
 
-/// What a cell can be read as.
+/// Possible readings of a cell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Shape {
-    /// The constants of this module, added.
+    /// The constants of `readings`, combined.
     pub(super) readings: u32,
     /// Digits where it is a number with a decimal point.
     pub(super) point: Digits,
@@ -51,7 +51,7 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// The shape of a trimmed cell.
+    /// Classifies a trimmed cell.
     pub(super) fn of(text: &str) -> Self {
         let bytes = text.as_bytes();
         if bytes.is_empty() || bytes.len() > LONGEST {
@@ -68,7 +68,7 @@ impl Shape {
     }
 }
 
-/// Digits with a minus or without, and at most one point within: nearly all numbers.
+/// Digits with an optional minus and at most one point: nearly all numbers.
 fn plain_number(bytes: &[u8]) -> Option<Shape> {
     let digits = bytes.strip_prefix(b"-").unwrap_or(bytes);
     let whole = digits_at_start(digits);
@@ -132,7 +132,7 @@ fn digits_at_start(bytes: &[u8]) -> usize {
         .count()
 }
 
-/// Everything that is no plain number.
+/// Everything that is not a plain number.
 fn rare(text: &str) -> Shape {
     let (mut digits, mut letters, mut first_digit) = (0_usize, 0_usize, None);
     for (at, byte) in text.bytes().enumerate() {
@@ -168,8 +168,8 @@ fn truth_word(text: &str) -> Shape {
     Shape::readings(BOOLEAN | word | if plain { PLAIN_TRUTH } else { 0 })
 }
 
-/// Whether digits that would be read as a number are better left alone: telephone numbers and
-/// numbers of things, in which a zero in front, a plus or the blanks have their meaning.
+/// Returns whether a number should stay text: telephone numbers and identifiers, in which a leading zero, a plus or
+/// spaces are significant.
 fn is_identifier(text: &str, digits: usize, first_digit: usize) -> bool {
     let after = text.as_bytes().get(first_digit + 1);
     let idle_zero = text.as_bytes()[first_digit] == b'0'
@@ -271,7 +271,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is called a number is one for the parser that will read it.
+        /// Every text classified as a number is one for the kernel that parses it.
         #[test]
         fn what_is_called_a_number_is_read(text in "[-+(]?[0-9€ ]{0,5}[.,]?[0-9]{0,4}[.,]?[0-9]{0,4}[%)]?|\\PC{0,12}") {
             let text = text.trim();

@@ -1,4 +1,4 @@
-//! How many cells have which shape.
+//! Counts of cells by shape.
 
 use std::collections::BTreeMap;
 
@@ -98,7 +98,7 @@ impl Tally {
         self.comma.merge(other.comma);
     }
 
-    /// Number of cells that have all of these readings.
+    /// Returns the number of cells that have all of these readings.
     pub(super) fn with(&self, readings: u32) -> u64 {
         let fits = |seen: u32| seen & readings == readings;
         let counted = self

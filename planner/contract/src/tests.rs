@@ -89,7 +89,7 @@ fn columns_and_their_types() {
     );
 }
 
-/// One unreadable value in a thousand, of many, is told and not silently lost; two are too many.
+/// One unreadable value in a thousand is reported, and not lost silently; two are too many.
 #[test]
 fn few_unreadable_values_among_many() {
     let numbers: Vec<String> = (0..2_998)
@@ -147,8 +147,7 @@ fn unique_columns() {
     );
 }
 
-/// Spellings of missing values are counted, categories listed, and what may be a disguised
-/// missing value is told.
+/// Spellings of missing values are counted, categories listed, and possibly disguised missing values reported.
 #[test]
 fn spellings_categories_and_disguises() {
     let mut cells = Vec::new();
@@ -163,7 +162,7 @@ fn spellings_categories_and_disguises() {
     );
     assert_eq!(inferred.categories, ["active", "closed", "unknown"]);
     assert!(
-        inferred.remarks[0].contains("\"unknown\" stands in 2 cells"),
+        inferred.remarks[0].contains("\"unknown\" occurs in 2 cells"),
         "{:?}",
         inferred.remarks
     );
@@ -198,7 +197,7 @@ fn spec(json: serde_json::Value) -> DatasetSpec {
     serde_json::from_value(json).unwrap()
 }
 
-/// Contracts that cannot be kept, and what is said of them.
+/// Invalid contracts, and their error messages.
 #[test]
 fn contracts_that_are_refused() {
     let of = |column: serde_json::Value| serde_json::json!({"columns": [column]});
@@ -220,7 +219,7 @@ fn contracts_that_are_refused() {
         ),
         (
             serde_json::json!({"columns": [{"name": "id"}], "schema": {"columns": []}}),
-            "dataset.schema: the columns are given twice",
+            "dataset.schema: the columns are declared twice",
         ),
         (
             serde_json::json!({"strict_schema": true, "columns": [{"name": "id"}]}),
@@ -234,15 +233,15 @@ fn contracts_that_are_refused() {
             of(
                 serde_json::json!({"name": "amount", "type": "decimal", "precision": 4, "scale": 5}),
             ),
-            "dataset.columns[0].scale: 5 digits",
+            "dataset.columns[0].scale: the scale 5 exceeds",
         ),
         (
             of(serde_json::json!({"name": "amount", "type": "float", "scale": 2})),
-            "dataset.columns[0].scale: belongs to decimal",
+            "dataset.columns[0].scale: applies to decimal",
         ),
         (
             of(serde_json::json!({"name": "id", "type": "boolean"})),
-            "dataset.columns[0].type: the source gives",
+            "dataset.columns[0].type: the column has the type",
         ),
         (
             of(serde_json::json!({"name": "id", "pii": false, "pii_strategy": "hash"})),
@@ -250,15 +249,15 @@ fn contracts_that_are_refused() {
         ),
         (
             of(serde_json::json!({"name": "id", "type": "integer", "formats": ["%Y"]})),
-            "dataset.columns[0].formats: belongs to",
+            "dataset.columns[0].formats: applies to",
         ),
         (
             rule("one_of".into()),
-            "dataset.columns[0].business_rules[0].one_of: names no values",
+            "dataset.columns[0].business_rules[0].one_of: has no values",
         ),
         (
             rule(serde_json::json!({"regex": "(a"})),
-            "dataset.columns[0].business_rules[0].regex: \"(a\" is no regular expression: unclosed group",
+            "dataset.columns[0].business_rules[0].regex: \"(a\" is not a regular expression: unclosed group",
         ),
         (
             rule(serde_json::json!({"range": {"min": 2, "max": 1}})),
@@ -281,7 +280,7 @@ fn contracts_that_are_refused() {
     }
 }
 
-/// What the person says wins; the rest comes from the source's types and the values.
+/// Declarations take precedence; the rest comes from the source's types and the values.
 #[test]
 fn contracts_that_are_completed() {
     let seen = vec![

@@ -1,10 +1,10 @@
-//! Whether every value occurs once.
+//! Uniqueness of the values of a column.
 
 use hashbrown::HashSet;
 
 use planner_profile::mix;
 
-/// Most values whose hashes are kept.
+/// Maximum number of values whose hashes are kept.
 const KEPT: usize = 1 << 20;
 
 /// Proof that all values differ, as far as there is one: either each value is larger than the one
@@ -30,7 +30,7 @@ impl std::hash::BuildHasher for Mixed {
     }
 }
 
-/// Takes a number for its own hash.
+/// A hasher that returns a number as its own hash.
 #[derive(Debug)]
 pub(super) struct MixedHasher(u64);
 
@@ -66,7 +66,7 @@ impl Uniqueness {
         self.hashes = HashSet::default();
     }
 
-    /// Looks whether the values still ascend, in the order of their length and then of their bytes.
+    /// Checks whether the values still ascend, ordered by length and then by bytes.
     #[inline]
     pub(super) fn follow(&mut self, text: &str) {
         if self.out_of_order {
@@ -110,7 +110,7 @@ impl Uniqueness {
         }
     }
 
-    /// Whether all values are known to differ.
+    /// Returns whether all values are known to differ.
     pub(super) fn proven(&self) -> bool {
         !self.unproven || !self.out_of_order
     }

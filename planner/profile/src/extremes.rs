@@ -41,7 +41,7 @@ pub(super) enum Extremes {
 }
 
 impl Extremes {
-    /// The extremes of an array.
+    /// Returns the extremes of an array.
     pub(super) fn of(array: &ArrayRef) -> Self {
         let found = match array.data_type() {
             DataType::Int64 => array.as_primitive_opt::<Int64Type>().and_then(integers),

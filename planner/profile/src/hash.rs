@@ -10,13 +10,13 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::sample::mix;
 
-/// Hash of a text.
+/// Returns the hash of a text.
 #[inline]
 pub fn hash_text(text: &str) -> u64 {
     xxh3_64(text.as_bytes())
 }
 
-/// Hands the hash of every value of `array`, in row order, to `take`; missing values are passed over.
+/// Passes the hash of every value of `array` to `take`, in row order; missing values are skipped.
 pub fn hash_values(array: &ArrayRef, mut take: impl FnMut(u64)) {
     match array.data_type() {
         DataType::Utf8View => {

@@ -43,7 +43,7 @@ impl HyperLogLog {
         }
     }
 
-    /// Number of different values, about.
+    /// Returns the number of different values, about.
     pub(crate) fn estimate(&self) -> u64 {
         let mut counts = [0_u32; MOST + 1];
         for register in self.registers.iter() {
@@ -98,7 +98,7 @@ fn tau(mut x: f64) -> f64 {
     }
 }
 
-/// Most different values that are counted exactly.
+/// Maximum number of different values that are counted exactly.
 const EXACT: usize = 256;
 
 /// Slots of the exact set: at most half of them are taken.
@@ -182,7 +182,7 @@ impl Distinct {
         }
     }
 
-    /// Number of different values, and whether it is exact.
+    /// Returns the number of different values, and whether it is exact.
     pub fn count(&self) -> (u64, bool) {
         match &self.0 {
             Counter::Few { len, .. } => (*len as u64, true),

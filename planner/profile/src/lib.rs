@@ -1,4 +1,4 @@
-//! What a column looks like: counts, distribution and samples, before and after cleaning.
+//! Profiles of columns: counts, distribution and samples, before and after cleaning.
 
 mod extremes;
 mod float_bits;
@@ -22,7 +22,7 @@ pub use sketch::ColumnSketch;
 
 use serde::{Deserialize, Serialize};
 
-/// A column, described. Values are text in the notation of the output.
+/// Profile of a column. Values are text in the notation of the output.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ColumnProfile {
@@ -31,7 +31,7 @@ pub struct ColumnProfile {
     /// Type: a name of `ColumnType`.
     #[serde(rename = "type")]
     pub column_type: String,
-    /// Rows looked at.
+    /// Number of rows profiled.
     pub rows: u64,
     /// Rows without a value; exact.
     pub nulls: u64,
@@ -69,7 +69,7 @@ pub struct ColumnProfile {
     /// A few values; empty for columns with personal data.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<String>,
-    /// Number of rows that the sampled figures rest on.
+    /// Number of rows that the sampled figures are computed from.
     pub sampled_rows: u64,
 }
 

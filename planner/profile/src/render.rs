@@ -8,10 +8,9 @@ use arrow::datatypes::{
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::{DateTime, Days, NaiveDate};
 
-/// The value of a row as text: dates and timestamps as ISO 8601 has them (`2024-01-31`,
-/// `2024-01-31T23:59:59.5Z` where the time zone is UTC), floats with as few digits as give the
-/// same value back, decimals with all digits of their scale. Empty for a missing value and for a
-/// row that is not there.
+/// Returns the value of a row as text: dates and timestamps as ISO 8601 has them (`2024-01-31`,
+/// `2024-01-31T23:59:59.5Z` where the time zone is UTC), floats with as few digits as give the same value back,
+/// decimals with all digits of their scale. Empty for a missing value and for a row that is not there.
 pub fn render_value(array: &dyn Array, row: usize) -> String {
     if row >= array.len() || array.is_null(row) {
         return String::new();
@@ -52,7 +51,7 @@ fn formatted(array: &dyn Array, row: usize) -> String {
         .unwrap_or_default()
 }
 
-/// The shortest text that reads back as the value; very large and very small ones with an exponent.
+/// Returns the shortest text that reads back as the value; very large and very small ones with an exponent.
 pub(crate) fn render_float(value: f64) -> String {
     let size = value.abs();
     if size != 0.0 && !(1e-5..1e16).contains(&size) && value.is_finite() {
@@ -62,7 +61,7 @@ pub(crate) fn render_float(value: f64) -> String {
     format!("{value:?}")
 }
 
-/// A day as `2024-01-31`, from its number of days since 1970.
+/// Returns a day as `2024-01-31`, from its number of days since 1970.
 pub(crate) fn render_date(days: i64) -> String {
     let epoch = NaiveDate::default();
     let distance = Days::new(days.unsigned_abs());
@@ -77,8 +76,8 @@ pub(crate) fn render_date(days: i64) -> String {
     )
 }
 
-/// A moment as `2024-01-31T23:59:59`, from its microseconds since 1970; with a fraction where it
-/// has one and a `Z` where it is in UTC.
+/// Returns a moment as `2024-01-31T23:59:59`, from its microseconds since 1970; with a fraction where it has one and a
+/// `Z` where it is in UTC.
 pub(crate) fn render_timestamp(micros: i64, utc: bool) -> String {
     let Some(moment) = DateTime::from_timestamp_micros(micros) else {
         return format!("{micros} microseconds since 1970-01-01");
@@ -94,7 +93,7 @@ pub(crate) fn render_timestamp(micros: i64, utc: bool) -> String {
     text
 }
 
-/// A decimal with all digits of its scale.
+/// Returns a decimal with all digits of its scale.
 pub(crate) fn render_decimal(value: i128, scale: i8) -> String {
     let places = usize::from(scale.unsigned_abs());
     let digits = value.unsigned_abs().to_string();
@@ -108,10 +107,10 @@ pub(crate) fn render_decimal(value: i128, scale: i8) -> String {
     format!("{sign}{whole}.{fraction}")
 }
 
-/// Most characters of a value that a profile shows.
+/// Maximum number of characters of a value in a profile.
 const SHOWN: usize = 120;
 
-/// A text as a profile shows it: cut, where it is long.
+/// Returns a text as a profile shows it: cut, where it is long.
 pub(crate) fn shorten(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -1,17 +1,17 @@
-//! Which rows the figures of a profile rest on.
+//! Selection of the rows that a profile samples.
 
-/// A sample of rows that depends on the row numbers and a seed alone, so that it is the same
-/// however the rows are divided among batches, threads and machines.
+/// A sample of rows that depends only on row numbers and a seed, so that it is the same for any division of the rows
+/// among batches, threads and machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RowSample {
-    /// What tells one sample from another.
+    /// Seed of the sample.
     pub seed: u64,
-    /// A row belongs to the sample when its hash is no larger.
+    /// Largest hash of a row in the sample.
     pub threshold: u64,
 }
 
 impl RowSample {
-    /// About `wanted` of `total_rows` rows; all rows where there are no more than that.
+    /// Returns a sample of about `wanted` of `total_rows` rows; all rows where there are no more than that.
     pub fn of(total_rows: u64, wanted: u64, seed: u64) -> Self {
         let threshold = if wanted >= total_rows {
             u64::MAX
@@ -22,13 +22,13 @@ impl RowSample {
         Self { seed, threshold }
     }
 
-    /// Whether the row belongs to the sample.
+    /// Returns whether the row belongs to the sample.
     #[inline]
     pub fn contains(&self, row_id: u64) -> bool {
         self.rank(row_id) <= self.threshold
     }
 
-    /// The row's hash: rows of small rank are in every sample of the seed.
+    /// Returns the hash of the row: rows of small rank are in every sample of the seed.
     #[inline]
     pub fn rank(&self, row_id: u64) -> u64 {
         // Seeds that differ by one must not give samples shifted by one row.
@@ -36,8 +36,8 @@ impl RowSample {
     }
 }
 
-/// Finaliser of SplitMix64 (Steele, Lea, Flood 2014, with Stafford's constants): a bijection whose
-/// every output bit depends on every input bit.
+/// Mixes the bits of a number with the finaliser of SplitMix64 (Steele, Lea, Flood 2014, with Stafford's constants): a
+/// bijection whose every output bit depends on every input bit.
 #[inline]
 pub fn mix(number: u64) -> u64 {
     let mut bits = number.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -1,4 +1,4 @@
-//! A column, summed up batch by batch.
+//! A mergeable profile of a column.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use super::{ColumnProfile, RowSample};
 /// Values that are shown as samples.
 const SAMPLES: usize = 8;
 
-/// A column, summed up batch by batch: the same for any division of the rows into batches.
+/// A mergeable profile of a column: the same for any division of the rows into batches.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ColumnSketch {
     #[serde(with = "super::type_text")]
@@ -35,7 +35,7 @@ pub struct ColumnSketch {
 }
 
 impl ColumnSketch {
-    /// A sketch of no rows. A `private` one keeps and shows counts only, no value.
+    /// Creates an empty sketch. A `private` one keeps counts only and no values.
     pub fn new(data_type: &DataType, private: bool) -> Self {
         let values = if private {
             SampledValues::Nothing
@@ -55,8 +55,7 @@ impl ColumnSketch {
         }
     }
 
-    /// Looks at consecutive rows, the first of which has this number in the source, and of them
-    /// only at the live ones.
+    /// Observes consecutive rows, the first of which has this number in the source; rows that are not live are skipped.
     pub fn observe(
         &mut self,
         array: &ArrayRef,
@@ -102,7 +101,7 @@ impl ColumnSketch {
         self.values.add(present, &sampled);
     }
 
-    /// Keeps a value if its row is among those of the smallest ranks, each value once.
+    /// Keeps a value if its row has one of the smallest ranks, each value once.
     fn offer_sample(&mut self, rank: u64, text: impl FnOnce() -> String) {
         let full = self.samples.len() >= SAMPLES;
         if full && self.samples.last().is_some_and(|(last, _)| *last <= rank) {
@@ -120,7 +119,7 @@ impl ColumnSketch {
         self.samples.truncate(SAMPLES);
     }
 
-    /// Adds the sketch of rows that come later in the source.
+    /// Merges the sketch of rows that come later in the source.
     pub fn merge(&mut self, later: Self) {
         self.rows += later.rows;
         self.nulls += later.nulls;
@@ -143,7 +142,7 @@ impl ColumnSketch {
         }
     }
 
-    /// The profile of a column of this name and type.
+    /// Returns the profile of a column of this name and type.
     pub fn finish(&self, name: &str, column_type: &str) -> ColumnProfile {
         let (distinct, distinct_exact) = self.distinct.count();
         let mut profile = ColumnProfile {
@@ -165,7 +164,7 @@ impl ColumnSketch {
     }
 }
 
-/// The array with the values of rows that are not live missing; nothing but the mask is copied.
+/// Returns the array with the values of rows that are not live masked as missing; only the mask is copied.
 fn present_values(array: &ArrayRef, live: Option<&BooleanBuffer>) -> ArrayRef {
     let Some(live) = live.filter(|live| live.count_set_bits() < live.len()) else {
         return Arc::clone(array);

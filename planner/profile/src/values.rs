@@ -1,4 +1,4 @@
-//! The values of the sampled rows, and the figures that rest on them.
+//! Values of the sampled rows, and the figures computed from them.
 
 use std::collections::HashMap;
 
@@ -13,10 +13,10 @@ use super::hash::hash_text;
 use super::render::{render_date, render_decimal, render_float, render_timestamp, shorten};
 use super::{ColumnProfile, Histogram};
 
-/// Most bins of a histogram.
+/// Maximum number of bins of a histogram.
 const BINS: usize = 30;
 
-/// Most values that are listed as frequent.
+/// Maximum number of values that are listed as frequent.
 const TOP: usize = 10;
 
 /// Shares of the values at which quantiles are given.
@@ -25,7 +25,7 @@ const QUANTILES: [f64; 6] = [0.01, 0.05, 0.25, 0.75, 0.95, 0.99];
 /// Values of sampled rows, in a form that depends on which they are alone.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum SampledValues {
-    /// Of a private column: none.
+    /// Of a private column: nothing is kept.
     Nothing,
     Floats(#[serde(with = "super::float_bits")] Vec<f64>),
     /// Integers, days, microseconds.

@@ -30,7 +30,7 @@ pub(super) enum Scale {
 const MICROSECONDS_A_DAY: f64 = 86_400e6;
 
 impl Scale {
-    /// The scale of a column type.
+    /// Returns the scale of a column type.
     pub(super) fn of(column_type: &str) -> Self {
         match column_type {
             "date" => Self::Date,
@@ -39,7 +39,7 @@ impl Scale {
         }
     }
 
-    /// The number of a value as profiles write it.
+    /// Returns the number of a value as profiles write it.
     pub(super) fn parse(self, text: &str) -> Option<f64> {
         let days = |text: &str| {
             let date: NaiveDate = text.get(..10)?.parse().ok()?;
@@ -63,7 +63,7 @@ pub(super) struct Domain {
 }
 
 impl Domain {
-    /// The domain between two finite numbers, widened if they are the same.
+    /// Returns the domain between two finite numbers, widened if they are the same.
     pub(super) fn new(low: f64, high: f64) -> Self {
         if high > low {
             return Self { low, high };
@@ -81,7 +81,7 @@ impl Domain {
         (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0)
     }
 
-    /// A label at a number.
+    /// Returns a label at a number.
     pub(super) fn tick(self, value: f64, label: String) -> Tick {
         let place = self.place(value).clamp(0.0, 1.0);
         let anchor = match place {
@@ -96,7 +96,7 @@ impl Domain {
         }
     }
 
-    /// A few round labels inside the domain.
+    /// Returns a few round labels inside the domain.
     pub(super) fn ticks(self, scale: Scale) -> Vec<Tick> {
         let ticks = match scale {
             Scale::Number => self.number_ticks(),

@@ -11,7 +11,7 @@ use super::format::{count, cut, figure, figure_text, percent, percent_of, plural
 use super::model::ColumnReport;
 use planner_profile::{ColumnProfile, Histogram};
 
-/// Most values of a column that are compared.
+/// Maximum number of values of a column that are compared.
 const MOST_VALUES: usize = 8;
 
 /// The distributions of a column before and after, above each other on the same scales.
@@ -21,11 +21,11 @@ pub(super) struct Distribution {
     pub(super) panels: Vec<Panel>,
     /// Labels of the axis.
     pub(super) ticks: Vec<Tick>,
-    /// What lies outside the axis and is not drawn.
+    /// Number of values outside the axis, which are not drawn.
     pub(super) outside: Option<String>,
 }
 
-/// One distribution. Areas, not heights, stand for numbers of rows: bins may differ in width.
+/// One distribution. Areas, not heights, represent numbers of rows: bins may differ in width.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Panel {
     /// `Before` or `After`.
@@ -36,7 +36,7 @@ pub(super) struct Panel {
     pub(super) peak: Option<Tick>,
     /// The median.
     pub(super) median: Option<Tick>,
-    /// The panel in words, for those who do not see it.
+    /// Description of the panel for screen readers.
     pub(super) description: String,
 }
 
@@ -168,7 +168,7 @@ impl<'a> Bins<'a> {
     }
 }
 
-/// The distributions of a column, if it has any.
+/// Returns the distributions of a column, if it has any.
 pub(super) fn distribution(column: &ColumnReport) -> Option<Distribution> {
     let before = Bins::new(&column.before);
     let after = column.after.as_ref().and_then(Bins::new);
@@ -210,9 +210,8 @@ pub(super) fn distribution(column: &ColumnReport) -> Option<Distribution> {
     })
 }
 
-/// The range of both distributions; only that of the cleaned data where it is a small part of
-/// the whole and few values lie outside, so that mended outliers do not squeeze everything else
-/// into one bar.
+/// Returns the range of both distributions; only that of the cleaned data where it is a small part of the whole and few
+/// values are outside, so that removed outliers do not compress everything else into one bar.
 fn common_domain(before: Option<&Bins<'_>>, after: Option<&Bins<'_>>) -> Option<Domain> {
     let (before, after) = match (before, after) {
         (None, None) => return None,
@@ -253,7 +252,7 @@ pub(super) struct ShareBar {
     pub(super) width: String,
 }
 
-/// The most frequent values of a column, before and after, on the same scale.
+/// Returns the most frequent values of a column, before and after, on the same scale.
 pub(super) fn frequent_values(column: &ColumnReport) -> Vec<ValueRow> {
     let none: &[(String, u64)] = &[];
     let before = column.before.top.as_slice();
@@ -319,7 +318,7 @@ pub(super) struct FlowPart {
     pub(super) wide: bool,
 }
 
-/// What became of the rows of the source. `parts` are kinds, labels and numbers of rows.
+/// Returns what became of the rows of the source. `parts` are kinds, labels and numbers of rows.
 pub(super) fn row_flow(parts: &[(&'static str, &'static str, u64)]) -> Vec<FlowPart> {
     let total = parts
         .iter()
@@ -335,7 +334,7 @@ pub(super) fn row_flow(parts: &[(&'static str, &'static str, u64)]) -> Vec<FlowP
     parts.iter().filter(|part| part.2 > 0).map(part).collect()
 }
 
-/// A figure of a column that is a number, for tables.
+/// Returns a figure of a column that is a number, for tables.
 pub(super) fn optional_figure(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), figure)
 }

@@ -7,8 +7,8 @@ use super::format::cut;
 /// Longer values are cut before they are compared.
 const LONGEST: usize = 160;
 
-/// Values that share less of the longer one than this are marked as a whole: marks on scattered
-/// characters that happen to agree help nobody.
+/// Values that share less than this part of the longer one are marked as a whole: marks on scattered common characters
+/// are not helpful.
 const LEAST_COMMON: f64 = 0.6;
 
 /// A piece of a value.
@@ -20,7 +20,7 @@ pub(super) struct Piece {
     pub(super) changed: bool,
 }
 
-/// The pieces of both values.
+/// Returns the pieces of both values.
 pub(super) fn mark_changes(original: &str, cleaned: &str) -> (Vec<Piece>, Vec<Piece>) {
     let left = shown(original);
     let right = shown(cleaned);

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use chrono::{DateTime, NaiveDate};
 
-/// A number with thousands separators.
+/// Returns a number with thousands separators.
 pub(super) fn count(number: u64) -> String {
     group_digits(&number.to_string())
 }
@@ -15,8 +15,7 @@ pub(super) fn plural(number: u64, noun: &str) -> String {
     format!("{} {noun}{ending}", count(number))
 }
 
-/// A part of a whole in per cent. What is not nothing is not shown as 0, what is not all is not
-/// shown as 100.
+/// Returns a part of a whole in per cent. What is not nothing is not shown as 0, what is not all is not shown as 100.
 pub(super) fn percent_of(part: u64, whole: u64) -> String {
     if whole == 0 {
         return "–".to_owned();
@@ -24,7 +23,7 @@ pub(super) fn percent_of(part: u64, whole: u64) -> String {
     percent(part as f64 / whole as f64)
 }
 
-/// A share, 0 to 1, in per cent; see [`percent_of`].
+/// Formats a share from 0 to 1 as a percentage; see [`percent_of`].
 pub(super) fn percent(share: f64) -> String {
     let value = share * 100.0;
     if !value.is_finite() || value.abs() > 1e6 {
@@ -40,7 +39,7 @@ pub(super) fn percent(share: f64) -> String {
     }
 }
 
-/// A share, 0 to 1, as the width of a bar.
+/// Returns a share, 0 to 1, as the width of a bar.
 pub(super) fn width(share: f64) -> String {
     let share = if share.is_finite() {
         share.clamp(0.0, 1.0)
@@ -50,7 +49,7 @@ pub(super) fn width(share: f64) -> String {
     format!("{:.2}%", share * 100.0)
 }
 
-/// A figure such as a mean, to about five digits.
+/// Returns a figure such as a mean, to about five digits.
 pub(super) fn figure(value: f64) -> String {
     let size = value.abs();
     if !value.is_finite() {
@@ -74,7 +73,7 @@ pub(super) fn figure(value: f64) -> String {
     }
 }
 
-/// The text of a number with thousands separators; any other text as it is, cut.
+/// Returns the text of a number with thousands separators; any other text as it is, cut.
 pub(super) fn figure_text(text: &str) -> String {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
@@ -103,7 +102,7 @@ fn group_digits(number: &str) -> String {
     text
 }
 
-/// A size in bytes, in decimal units.
+/// Returns a size in bytes, in decimal units.
 pub fn bytes(size: u64) -> String {
     let units = [("GB", 1e9), ("MB", 1e6), ("kB", 1e3)];
     for (unit, factor) in units {
@@ -114,7 +113,7 @@ pub fn bytes(size: u64) -> String {
     plural(size, "byte")
 }
 
-/// A time in seconds.
+/// Returns a time in seconds.
 pub(super) fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         "–".to_owned()
@@ -133,8 +132,8 @@ pub(super) fn duration(seconds: f64) -> String {
     }
 }
 
-/// At most `longest` characters of a text, with what cannot be seen made visible: control
-/// characters would garble a terminal, directional overrides would garble a page.
+/// Cuts a text to `longest` characters and makes invisible characters visible: control characters would corrupt a
+/// terminal, directional overrides a page.
 pub(super) fn cut(text: &str, longest: usize) -> String {
     let mut shown = String::with_capacity(text.len().min(longest * 4));
     for (place, character) in text.chars().enumerate() {
@@ -184,12 +183,12 @@ pub(super) fn name_list(names: &[String], most: usize) -> String {
     }
 }
 
-/// A name of a spec (`set_null`) as words.
+/// Returns a name of a spec (`set_null`) as words.
 pub(super) fn words(name: &str) -> String {
     cut(&name.replace('_', " "), 80)
 }
 
-/// The same text with a capital at its start.
+/// Returns the same text with a capital at its start.
 pub(super) fn capital(text: &str) -> String {
     let mut characters = text.chars();
     match characters.next() {
@@ -241,7 +240,7 @@ fn push_json(text: &mut String, value: &serde_json::Value, depth: usize) {
     }
 }
 
-/// A day, from its number since 1970.
+/// Returns a day, from its number since 1970.
 pub(super) fn day(days: f64) -> Option<NaiveDate> {
     let seconds = (days.is_finite() && days.abs() < 1e8).then(|| days.floor() as i64 * 86_400)?;
     DateTime::from_timestamp(seconds, 0).map(|moment| moment.date_naive())

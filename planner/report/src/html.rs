@@ -12,7 +12,7 @@ const TEMPLATE: &str = include_str!("report.html.j2");
 const STYLE: &str = include_str!("report.css");
 const SCRIPT: &str = include_str!("report.js");
 
-/// The report could not be shown: a mistake in the template.
+/// The report could not be rendered, because of a bug in the template.
 #[derive(Debug, thiserror::Error)]
 #[error("the report cannot be rendered: {source}")]
 pub struct ReportError {
@@ -21,9 +21,12 @@ pub struct ReportError {
     source: minijinja::Error,
 }
 
-/// The report as an HTML page without any reference to another file or to the network. All of the
-/// data is escaped, and the page's Content-Security-Policy (W3C CSP 3) lets no script run but its
-/// own. The same report gives the same bytes.
+/// Renders the report as a self-contained HTML page without references to other files or the network. All data is
+/// escaped, and the page's Content-Security-Policy (W3C CSP 3) permits no script but its own. The same report gives the
+/// same bytes.
+///
+/// # Errors
+/// When the template fails, which is a bug.
 pub fn render_html(report: &Report) -> Result<String, ReportError> {
     static SCRIPT_HASH: LazyLock<String> =
         LazyLock::new(|| format!("sha256-{}", base64(&Sha256::digest(SCRIPT))));

@@ -1,4 +1,4 @@
-//! The report for readers who may not see the data: counts and shares, and no value of a cell.
+//! The report for readers without access to the data: counts and shares, and no cell values.
 
 use serde_json::Value;
 
@@ -35,7 +35,7 @@ impl Report {
     }
 }
 
-/// Counts of a column. Fields are named one by one: a new one is left out until somebody decides on it.
+/// Returns the counts of a column. Fields are listed explicitly, so that a new one is excluded by default.
 fn shape(profile: ColumnProfile) -> ColumnProfile {
     ColumnProfile {
         name: profile.name,

@@ -7,11 +7,10 @@ use serde_json::Value;
 
 use planner_profile::ColumnProfile;
 
-/// The account of one run of a job.
+/// The report of one run of a job.
 ///
-/// Whoever fills it keeps clear values of personal data out: of columns with personal data it has
-/// counts, never values. Apart from `generated_at` and `timings`, the same job over the same data
-/// gives the same report.
+/// Its producer must keep out clear values of personal data: columns with personal data have counts and no values.
+/// Apart from `generated_at` and `timings`, the same job over the same data gives the same report.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Report {
@@ -27,7 +26,7 @@ pub struct Report {
     pub generated_at: Option<String>,
     /// Rows in and out.
     pub summary: Summary,
-    /// What was found and mended, in figures.
+    /// Data quality metrics.
     pub quality_metrics: QualityMetrics,
     /// The columns, in source order.
     pub columns: Vec<ColumnReport>,
@@ -67,7 +66,7 @@ pub struct Summary {
     pub deduplication_rate: f64,
 }
 
-/// What was found and mended, in figures. Rates and shares are 0 to 1.
+/// Data quality metrics. Rates and shares are between 0 and 1.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct QualityMetrics {
@@ -117,7 +116,7 @@ pub struct ColumnReport {
     pub after: Option<ColumnProfile>,
     /// Cells of the cleaned data that differ from the source.
     pub cells_modified: u64,
-    /// What a person should look at.
+    /// Remarks for review.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
 }
@@ -165,9 +164,9 @@ pub struct PiiReport {
     pub entity: String,
     /// How sure the finding is, 0 to 1; 1 where the contract says so.
     pub confidence: f64,
-    /// Share of the present values that hold it, 0 to 1; none where nobody looked.
+    /// Share of the present values that match, 0 to 1; `None` when the column was not searched.
     pub hit_rate: Option<f64>,
-    /// What became of it: a name of `PiiStrategy`; none when nobody asked for anything.
+    /// Strategy applied: a name of `PiiStrategy`; `None` when none was requested.
     pub strategy: Option<String>,
 }
 
@@ -237,7 +236,7 @@ pub struct QuarantineSample {
     pub column: Option<String>,
     /// Why the row was set aside.
     pub reason: String,
-    /// The row as it stands in the source, cut; none where it may hold personal data.
+    /// The row as in the source, cut; `None` where it may hold personal data.
     pub raw: Option<String>,
 }
 

@@ -19,7 +19,7 @@ pub(super) fn removed_for(report: &Report, reason: &str) -> u64 {
     found.fold(0, |sum, entry| sum.saturating_add(entry.rows))
 }
 
-/// What a step is for, in a few words. A step that this table does not know goes by its name.
+/// Returns what a step is for, in a few words. A step that this table does not know goes by its name.
 pub(super) fn step_title(step: &TransformationReport) -> String {
     let param = |name: &str| {
         step.params
@@ -62,7 +62,7 @@ pub(super) fn step_title(step: &TransformationReport) -> String {
     }
 }
 
-/// What a step did, as parts of a sentence; empty when it changed and found nothing.
+/// Returns what a step did, as parts of a sentence; empty when it changed and found nothing.
 pub(super) fn step_effects(step: &TransformationReport) -> Vec<String> {
     let mut effects = Vec::new();
     if step.cells_modified > 0 {
@@ -96,7 +96,7 @@ pub(super) fn step_effects(step: &TransformationReport) -> Vec<String> {
     effects
 }
 
-/// What became of personal data, after the name of its column.
+/// Returns what became of personal data, after the name of its column.
 pub(super) fn pii_outcome(strategy: Option<&str>) -> String {
     match strategy {
         Some("hash") => "replaced by a keyed hash".to_owned(),
@@ -105,16 +105,16 @@ pub(super) fn pii_outcome(strategy: Option<&str>) -> String {
         Some("tokenize") => "replaced by reversible tokens".to_owned(),
         Some("keep") => "kept as it is, as asked".to_owned(),
         Some(other) => words(other),
-        None => "found, and left as it is: nobody asked for anything".to_owned(),
+        None => "found, and unchanged: no treatment was requested".to_owned(),
     }
 }
 
-/// Whether personal data stands in the cleaned data though nobody decided that it should.
+/// Returns whether personal data remains in the cleaned data without a decision that it should.
 pub(super) fn is_exposed(found: &PiiReport) -> bool {
     found.strategy.is_none()
 }
 
-/// The run in a few sentences for somebody who reads nothing else.
+/// Returns a summary of the run in a few sentences.
 pub(super) fn overview(report: &Report) -> Vec<String> {
     let summary = &report.summary;
     if summary.original_row_count == 0 {
@@ -227,7 +227,7 @@ fn pii_sentences(report: &Report) -> Vec<String> {
     }
     if !exposed.is_empty() {
         sentences.push(format!(
-            "Attention: {} {} to hold personal data, left as it is because nobody decided what to do with it.",
+            "Attention: {} {} to hold personal data, unchanged because no treatment was requested.",
             name_list(&exposed, 5),
             if exposed.len() == 1 { "seems" } else { "seem" },
         ));

@@ -73,8 +73,7 @@ fn text_tells_it_in_short() {
     }
 }
 
-/// The same report gives the same page. With REPORT_PREVIEW=folder the pages are left there to
-/// look at.
+/// The same report gives the same page. With REPORT_PREVIEW=folder the pages are kept there for inspection.
 #[test]
 fn pages_are_self_contained_and_repeatable() {
     let reports: [(&str, Report); 4] = [
@@ -135,7 +134,7 @@ fn nothing_in_is_nothing_out() {
     );
 }
 
-/// What a manager looks for is on the page.
+/// The page has the key figures.
 #[test]
 fn page_shows_the_run() {
     let page = render_html(&customers()).unwrap();

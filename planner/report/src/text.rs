@@ -4,11 +4,11 @@ use super::format::{count, cut, duration, name_list, percent, percent_of, plural
 use super::model::{ReasonCount, Report};
 use super::sentences::{is_exposed, step_effects, step_title};
 
-/// Steps that get a line of their own.
+/// Number of steps that are listed individually.
 const MOST_STEPS: usize = 6;
 
-/// The account of a run in at most fifteen lines: rows in and out, what each step did, where to
-/// look. Without control characters, whatever the data holds.
+/// Returns a summary of a run in at most fifteen lines: rows in and out, what each step did, and notes. Control
+/// characters are removed, whatever the data holds.
 pub fn summary_lines(report: &Report) -> Vec<String> {
     let summary = &report.summary;
     let metrics = &report.quality_metrics;

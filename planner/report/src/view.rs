@@ -159,7 +159,7 @@ struct PiiView {
 }
 
 impl Page {
-    /// The page of a report.
+    /// Returns the page of a report.
     pub(super) fn new(report: &Report) -> Self {
         let most_cells = report
             .transformations_applied
@@ -216,7 +216,7 @@ fn tiles(report: &Report) -> Vec<Tile> {
         )
     };
     let guesses = match metrics.low_confidence_fixes {
-        0 if metrics.cells_modified == 0 => "nothing to mend".to_owned(),
+        0 if metrics.cells_modified == 0 => "nothing to fix".to_owned(),
         0 => "none of them a guess".to_owned(),
         guesses => format!("{} of them best guesses", count(guesses)),
     };

@@ -1,4 +1,4 @@
-//! What a reader hands out: rows as they stand in the source, and where each stands.
+//! Output of a reader: raw rows, and their position in the files.
 
 use arrow::array::ArrayRef;
 
@@ -21,8 +21,8 @@ pub struct RawBatch {
 }
 
 impl RawBatch {
-    /// The file (index in [`Source::files`](super::Source::files)) and the 1-based line, row or
-    /// element where `row` of the batch begins.
+    /// Returns the file (index in [`Source::files`](super::Source::files)) and the 1-based line, row or element where
+    /// `row` of the batch begins.
     #[must_use]
     pub fn location(&self, row: usize) -> Option<(u32, u64)> {
         let mut row = u32::try_from(row).ok()?;
@@ -43,7 +43,7 @@ pub struct BadRow {
     pub row: u32,
     /// What is wrong with it.
     pub reason: String,
-    /// The record as it stands in the file, cut at 64 KiB; invalid UTF-8 shown as U+FFFD.
+    /// The record as in the file, cut at 64 KiB; invalid UTF-8 is shown as U+FFFD.
     pub raw: String,
 }
 
@@ -62,7 +62,7 @@ pub struct RowOrigin {
 }
 
 impl RowOrigin {
-    /// The 1-based line where `row` of this run begins.
+    /// Returns the 1-based line where `row` of this run begins.
     #[must_use]
     pub fn line(&self, row: u32) -> u64 {
         let after = self.extra_lines.partition_point(|(from, _)| *from <= row);
@@ -88,7 +88,7 @@ impl RowOrigin {
     }
 }
 
-/// The record as text, cut where a character ends.
+/// Returns the record as text, cut where a character ends.
 pub(super) fn raw_text(record: &[u8]) -> String {
     let cut = &record[..record.len().min(RAW_LIMIT)];
     let mut text = String::from_utf8_lossy(cut).into_owned();

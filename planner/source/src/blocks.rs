@@ -1,4 +1,4 @@
-//! A text file read in big blocks that overlap by the record which the cut went through.
+//! A text file read in large blocks; a record that crosses a block boundary is carried over to the next block.
 
 use std::io::Read;
 use std::ops::Range;
@@ -33,7 +33,10 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    /// Reads the bytes of `range`, in which no record is longer than `longest`.
+    /// Creates a reader of the bytes of `range`, in which no record is longer than `longest`.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
     pub fn new(
         file: &ByteFile,
         path: &str,
@@ -51,8 +54,11 @@ impl Blocks {
         })
     }
 
-    /// The next block; it begins with `carried`, the text that was not used up. `line` is where
-    /// that begins. The allocation of `reuse` serves again.
+    /// Returns the next block; it begins with `carried`, the unused text of the block before. `line` is the line number
+    /// of its first byte. The allocation of `reuse` is reused.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or a record is too long.
     pub fn next(
         &mut self,
         carried: &[u8],
@@ -64,7 +70,7 @@ impl Blocks {
                 &self.path,
                 Some(line),
                 format!(
-                    "a record of more than {} begins here: this is no table of text",
+                    "a record of more than {} begins here: this is not a table of text",
                     ByteSize(self.longest as u64)
                 ),
             ));

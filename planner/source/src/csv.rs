@@ -25,7 +25,7 @@ use planner_storage::ByteFile;
 /// A side buffer is closed at this size: offsets of views are 32 bits wide.
 const SIDE_LIMIT: usize = 256 * 1024 * 1024;
 
-/// What the reader has to know of a file.
+/// Layout of a file, as the reader needs it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct CsvLayout {
     pub dialect: Dialect,
@@ -50,7 +50,7 @@ pub(super) struct CsvReader {
     /// For each column of the dataset, the field that holds it.
     places: Arc<[Option<usize>]>,
     file: u32,
-    /// The block at hand, as a buffer that batches share.
+    /// The current block, as a buffer that batches share.
     block: Buffer,
     len: usize,
     last: bool,
@@ -67,7 +67,7 @@ struct Columns {
     capacity: usize,
     rows: usize,
     buffers: Vec<Buffer>,
-    /// Which buffer is the block at hand.
+    /// Index of the current block among the buffers.
     block: u32,
     side: Vec<u8>,
     side_index: Option<usize>,
@@ -83,7 +83,10 @@ enum Read {
 }
 
 impl CsvReader {
-    /// Reads from `start` to byte `end`, which are ends of records; lines count from `start`.
+    /// Creates a reader from `start` to byte `end`, both boundaries of records; lines count from `start`.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
     pub fn new(
         file: &ByteFile,
         path: &str,
@@ -108,7 +111,10 @@ impl CsvReader {
         })
     }
 
-    /// Passes over `rows` records.
+    /// Skips `rows` records.
+    ///
+    /// # Errors
+    /// When the file cannot be read or has changed.
     pub fn skip(&mut self, rows: u64) -> Result<(), SourceError> {
         let mut left = rows;
         while left > 0 {
@@ -130,7 +136,10 @@ impl CsvReader {
         Ok(())
     }
 
-    /// The next `rows` records, fewer at the end of the range.
+    /// Reads the next `rows` records, fewer at the end of the range.
+    ///
+    /// # Errors
+    /// When the file cannot be read or has changed.
     pub fn next(&mut self, rows: usize) -> Result<Rows, SourceError> {
         let mut columns = Columns::new(self.layout.fields, rows, self.file);
         columns.enter(&self.block);
@@ -212,7 +221,7 @@ impl CsvReader {
         memchr::memchr_iter(self.layout.dialect.terminator, &self.block[from..to]).count() as u64
     }
 
-    /// Puts the next block behind what is left of this one; false at the end.
+    /// Appends the next block to the rest of this one; `false` at the end.
     fn refill(&mut self) -> Result<bool, SourceError> {
         if self.last {
             return Ok(false);
@@ -305,7 +314,7 @@ impl CsvReader {
         }
     }
 
-    /// Why the row under construction has a cell that is too long, if it has one.
+    /// Returns why the current row has a cell that is too long, if it has one.
     #[cold]
     fn too_long(&self, columns: &Columns) -> Option<String> {
         let rows = columns.views.chunks_exact(columns.capacity);
@@ -314,7 +323,7 @@ impl CsvReader {
         lengths.find_map(|length| self.limits.too_long(length))
     }
 
-    /// The end of a field that a mark at `found` follows: a `\r` belongs to the line end.
+    /// Returns the end of a field that is followed by a mark at `found`: a `\r` belongs to the line end.
     #[inline(always)]
     fn trim_end(&self, start: usize, found: usize) -> usize {
         let text: &[u8] = &self.block;
@@ -392,8 +401,7 @@ enum Quoted {
     NeedMore,
 }
 
-/// Doubled and escaped quotes become single ones; an escape before anything else stays, so that
-/// no text is lost.
+/// Unescapes doubled and escaped quotes; an escape before any other character is kept, so that no text is lost.
 pub(super) fn unescape(out: &mut Vec<u8>, text: &[u8], quote: u8, escape: Option<u8>) {
     let escape = escape.filter(|e| *e != quote);
     let mut at = 0;
@@ -442,13 +450,13 @@ impl Columns {
         }
     }
 
-    /// From now on views are made into this block.
+    /// Makes this block the one that new views refer to.
     fn enter(&mut self, block: &Buffer) {
         self.block = self.buffers.len() as u32;
         self.buffers.push(block.clone());
     }
 
-    /// Where text may be put into the side buffer.
+    /// Returns the position in the side buffer where text may be appended.
     fn open_side(&mut self) -> usize {
         if self.side.len() > SIDE_LIMIT {
             self.close_side();

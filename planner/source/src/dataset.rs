@@ -1,4 +1,4 @@
-//! A source: its files, the columns they have together, and its splits.
+//! A source: its files, the union of their columns, and its splits.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,13 +18,13 @@ use super::prepare::{Prepared, prepare};
 use super::split::SplitReader;
 use planner_storage::{ByteFile, Location, LocationPolicy, Place};
 
-/// Bytes of views that a split may have, and of the rows themselves: what decides how many rows it has.
+/// Maximum bytes of a split, counting its views and its rows: determines the number of rows per split.
 const SPLIT_BYTES: u64 = 64 * 1024 * 1024;
 const SPLIT_CONTENT: u64 = 128 * 1024 * 1024;
 const VIEW_BYTES: u64 = 16;
 const SPLIT_ROWS: std::ops::RangeInclusive<u64> = 8_192..=1_048_576;
 
-/// More columns are no table; a window of rows has to fit into memory.
+/// A file with more columns is rejected; a window of rows must fit into memory.
 const MAX_COLUMNS: usize = 100_000;
 
 /// The folder of the rows without a value of a partition column.
@@ -33,7 +33,7 @@ const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 /// Files that are indexed at the same time.
 const INDEX_THREADS: usize = 4;
 
-/// A dataset as it lies in its files.
+/// A dataset with the layout of its files.
 #[derive(Debug, Clone)]
 pub struct Source {
     /// The columns: those of the first file in its order, then what further files add.
@@ -44,7 +44,7 @@ pub struct Source {
     pub total_rows: u64,
     /// Rows of every split but the last.
     pub rows_per_split: u64,
-    /// What a person should know: renamed columns, guessed encodings, staged files.
+    /// Notes for the user: renamed columns, guessed encodings, staged files.
     pub notes: Vec<String>,
     /// Columns by name.
     pub(super) by_name: Arc<HashMap<String, usize>>,
@@ -53,7 +53,7 @@ pub struct Source {
 /// A column of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceColumn {
-    /// Its name, unlike every other.
+    /// Unique name.
     pub name: String,
     /// Type in every batch: `Utf8View` for text formats.
     pub data_type: DataType,
@@ -64,7 +64,7 @@ pub struct SourceColumn {
 pub struct SourceFile {
     /// Number among the files of the source.
     pub number: u32,
-    /// Where it lies, as the person wrote it.
+    /// Its location as the user wrote it.
     pub path: String,
     /// Its format.
     pub format: Format,
@@ -82,8 +82,7 @@ pub struct SourceFile {
     pub(super) limits: ContentLimits,
     /// For each column of the dataset, the column of the file that holds it.
     pub(super) places: Arc<[Option<usize>]>,
-    /// Columns of the dataset that have one value in the whole file, which the folders that it lies
-    /// in name.
+    /// Partition columns: columns with one value in the whole file, which the names of its folders define.
     #[serde(default)]
     pub(super) constants: Vec<(usize, Option<String>)>,
 }
@@ -99,7 +98,7 @@ pub enum LineUnit {
     Element,
 }
 
-/// How the rows of a file are read.
+/// How to read the rows of a file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Content {
     /// No rows.
@@ -115,20 +114,20 @@ pub(super) enum Content {
     },
     Parquet {
         file: ByteFile,
-        /// Read again where the source came from another process.
+        /// Read again where the source was deserialized.
         #[serde(skip)]
         footer: Arc<OnceLock<ArrowReaderMetadata>>,
     },
 }
 
 impl Source {
-    /// Finds the files of `locations`, how they are written, and where their rows lie.
+    /// Discovers the files of `locations`, their format, and the positions of their rows.
     ///
-    /// The policy decides which locations may be named. Files that cannot be cut are decoded once into
+    /// The policy decides which locations may be named. Files that cannot be read in ranges are decoded once into
     /// `staging`, which must outlive the source.
     ///
     /// # Errors
-    /// When there is nothing, when a file is not what its format asks for, or cannot be read.
+    /// When no file is found, or a file cannot be read or does not have its format.
     pub fn discover(
         locations: &[String],
         policy: &LocationPolicy,
@@ -152,7 +151,7 @@ impl Source {
         Ok(source)
     }
 
-    /// The source with only these of its columns, by number, in this order.
+    /// Returns the source with only these of its columns, by number, in this order.
     #[must_use]
     pub fn select(&self, columns: &[usize]) -> Self {
         let chosen = columns.iter().enumerate();
@@ -185,11 +184,11 @@ impl Source {
         }
     }
 
-    /// Returns a fingerprint of the files of `locations` without reading
-    /// them; none where a document of the web is among them.
+    /// Returns a fingerprint of the files of `locations` without reading them; `None` if one of them is a document of
+    /// the web.
     ///
     /// # Errors
-    /// When there is nothing, or a file cannot be looked at.
+    /// When no file is found, or the metadata of a file cannot be read.
     pub fn stamp(
         locations: &[String],
         policy: &LocationPolicy,
@@ -208,7 +207,7 @@ impl Source {
         Ok(Some(stamp))
     }
 
-    /// Names and types of the columns.
+    /// Returns the names and types of the columns.
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
         let columns = self.columns.iter();
@@ -216,26 +215,26 @@ impl Source {
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 
-    /// Whether folders name values of columns.
+    /// Returns whether there are partition columns.
     #[must_use]
     pub fn has_partition_columns(&self) -> bool {
         self.files.iter().any(|file| !file.constants.is_empty())
     }
 
-    /// The file with this number.
+    /// Returns the file with this number.
     #[must_use]
     pub fn file(&self, number: u32) -> Option<&SourceFile> {
         let place = self.files.binary_search_by_key(&number, |file| file.number);
         place.ok().and_then(|place| self.files.get(place))
     }
 
-    /// Number of splits; none where there are no rows.
+    /// Returns the number of splits; 0 for an empty source.
     #[must_use]
     pub fn split_count(&self) -> usize {
         usize::try_from(self.total_rows.div_ceil(self.rows_per_split)).unwrap_or(usize::MAX)
     }
 
-    /// The rows of split `k`.
+    /// Returns the rows of split `k`.
     #[must_use]
     pub fn split_rows(&self, k: usize) -> Range<u64> {
         let start = (k as u64).saturating_mul(self.rows_per_split);
@@ -246,7 +245,7 @@ impl Source {
     /// Reads split `k` in batches that end where the row number is a multiple of `batch_rows`.
     ///
     /// # Errors
-    /// When there is no such split or a file cannot be opened.
+    /// When the split does not exist or a file cannot be opened.
     pub fn read_split(&self, k: usize, batch_rows: usize) -> Result<SplitReader, SourceError> {
         if k >= self.split_count() {
             return Err(SourceError::Bug {
@@ -308,7 +307,7 @@ impl Source {
     }
 }
 
-/// The columns of all files by name, and where each stands.
+/// Returns the columns of all files by name, and the position of each in every file.
 fn unite_columns(
     prepared: &[Prepared],
     most: usize,
@@ -340,7 +339,7 @@ fn unite_columns(
     let most = MAX_COLUMNS.min(most);
     if columns.len() > most {
         let path = prepared.first().map_or("source", |f| f.path.as_str());
-        let reason = format!("{} columns, where {most} are the most", columns.len());
+        let reason = format!("{} columns; at most {most} are allowed", columns.len());
         return Err(SourceError::content(path, None, reason));
     }
     if columns.is_empty() {
@@ -348,7 +347,7 @@ fn unite_columns(
         return Err(SourceError::content(
             path,
             None,
-            "nothing to make a table of: no column and no row",
+            "the source is empty: no column and no row",
         ));
     }
     Ok((columns, index))
@@ -375,7 +374,7 @@ fn add_partition_columns(source: &mut Source, names: &[String]) -> Result<(), So
                 .split('/')
                 .filter_map(|folder| folder.split_once('='));
             let Some((_, value)) = values.rfind(|(of, _)| of == name) else {
-                let reason = format!("no folder of its path names a value of {name} ({name}=…)");
+                let reason = format!("no folder of its path has a value of {name} ({name}=…)");
                 return Err(SourceError::content(&file.path, None, reason));
             };
             let value = percent_encoding::percent_decode_str(value).decode_utf8_lossy();
@@ -392,7 +391,7 @@ fn add_partition_columns(source: &mut Source, names: &[String]) -> Result<(), So
 }
 
 impl SourceFile {
-    /// Where its bytes lie: a decoded copy where it was staged; none of a file without rows.
+    /// Returns the file to read: the decoded copy of a staged file; `None` for an empty file.
     #[must_use]
     pub fn place(&self) -> Option<&Place> {
         match &self.content {
@@ -403,7 +402,7 @@ impl SourceFile {
         }
     }
 
-    /// Bytes of the rows, wherever they are divided into files: without headers, and of Parquet before
+    /// Bytes of the rows, independent of their division into files: without headers, and for Parquet before
     /// compression.
     fn content_bytes(&self) -> u64 {
         match &self.content {
@@ -425,7 +424,7 @@ impl SourceFile {
         }
     }
 
-    /// Keeps only the marks that a split begins behind.
+    /// Keeps only the marks from which a split is read.
     fn thin_out(&mut self, rows_per_split: u64) {
         let (Content::Csv { marks, .. } | Content::Jsonl { marks, .. }) = &mut self.content else {
             return;
@@ -447,14 +446,14 @@ impl SourceFile {
     }
 }
 
-/// The largest power of two of rows, of so many bytes on the average, that fit into a split.
+/// Returns the largest power of two of rows, of this average size, that fits into a split.
 fn rows_per_split(columns: usize, row_bytes: u64) -> u64 {
     let views = SPLIT_BYTES / (VIEW_BYTES * columns.max(1) as u64);
     let fit = views.min(SPLIT_CONTENT / row_bytes.max(1)).max(1);
     (1 << fit.ilog2()).clamp(*SPLIT_ROWS.start(), *SPLIT_ROWS.end())
 }
 
-/// Prepares every file. The first one comes first: whether it has a header holds for all.
+/// Prepares every file, the first one first: whether it has a header applies to all.
 fn prepare_all(
     files: &[Located],
     options: &SourceOptions,

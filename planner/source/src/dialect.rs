@@ -1,21 +1,20 @@
-//! How separated values are written, and where their records end.
+//! Dialects of separated values, and where their records end.
 //!
-//! This is the grammar of RFC 4180 as the field reads it: a quotation mark means something only at
-//! the start of a field, a doubled one stands for itself, text after the closing one is taken as it
-//! is. Blank lines and comment lines are no records. [`Dialect::next_record`] is the only judge of
-//! where a record ends; index and reader both follow it, and tests hold the reader to it.
+//! The grammar is that of RFC 4180 as used in practice: a quote is special only at the start of a field, a doubled one
+//! represents one quote, and text after the closing quote is kept. Blank lines and comment lines are not records.
+//! [`Dialect::next_record`] alone decides where a record ends; index and reader both use it, and tests compare the
+//! reader with it.
 
 use memchr::{memchr, memchr2};
 use serde::{Deserialize, Serialize};
 
 use super::fields::plain_close;
 
-/// How far from its opening a quoted field may close. A quote that is still open there, or at the
-/// end of the file, is a stray one: its record ends with the line, unreadable, and the next line
-/// is read as usual.
+/// Maximum distance of a closing quote from its opening quote. A quote that is still open there, or at the end of the
+/// file, is stray: its record ends with the line and is unreadable, and the next line is read as usual.
 pub(super) const QUOTED_LIMIT: usize = 16 * 1024 * 1024;
 
-/// A longer record means that the file is no table.
+/// A file with a longer record is not a table.
 pub(super) const RECORD_LIMIT: usize = 64 * 1024 * 1024;
 
 /// Separators between the cells and rows of a staged sheet: ASCII's own, which sheets never hold.
@@ -27,14 +26,14 @@ pub(super) const SHEET_DIALECT: Dialect = Dialect {
     terminator: 0x1e,
 };
 
-/// How separated values are written. Every mark is ASCII.
+/// Dialect of separated values. Every special character is ASCII.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dialect {
     /// Between fields.
     pub delimiter: u8,
-    /// Around fields; none when quotation marks mean nothing.
+    /// Around fields; `None` when quotes are not special.
     pub quote: Option<u8>,
-    /// Takes the meaning off a quote within a quoted field, besides doubling.
+    /// Escapes a quote within a quoted field, besides doubling.
     pub escape: Option<u8>,
     /// At the start of a line that is skipped.
     pub comment: Option<u8>,
@@ -54,20 +53,20 @@ impl Default for Dialect {
     }
 }
 
-/// What begins at a place in the text.
+/// What begins at a position of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     /// A record up to `end`, its terminator included.
     Record { end: usize },
     /// A blank line or a comment.
     Skip { end: usize },
-    /// A record whose quoted field is never closed; the next one is looked for at `end`.
+    /// A record whose quoted field is never closed; the next record is searched from `end`.
     Unclosed { end: usize },
-    /// It does not end within the bytes at hand.
+    /// Incomplete: more bytes are needed.
     NeedMore,
 }
 
-/// Where a quoted field closes.
+/// The end of a quoted field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Close {
     /// At the closing quote; `plain` when nothing within has to be unescaped.
@@ -80,7 +79,7 @@ pub(super) enum Close {
 }
 
 impl Dialect {
-    /// What begins at `pos`; `last` when nothing follows `text`. `pos` is below `text.len()`.
+    /// Classifies what begins at `pos`, which is below `text.len()`; `last` when nothing follows `text`.
     pub(super) fn next_record(&self, text: &[u8], pos: usize, last: bool) -> Step {
         if let Some(step) = self.skipped(text, pos, last) {
             return step;
@@ -169,7 +168,7 @@ impl Dialect {
         }
     }
 
-    /// Where the field that the quote at `open` begins is closed.
+    /// Finds the closing quote of the field that the quote at `open` begins.
     pub(super) fn close(&self, text: &[u8], open: usize, last: bool) -> Close {
         let quote = text[open];
         let escape = self.escape.filter(|e| *e != quote);
@@ -204,7 +203,7 @@ impl Dialect {
         }
     }
 
-    /// Where the content of a record that ends at `end` ends: its terminator taken off.
+    /// Returns the end of the content of a record that ends at `end`, without its terminator.
     pub(super) fn content_end(&self, text: &[u8], pos: usize, end: usize) -> usize {
         let mut end = end;
         if end > pos && text[end - 1] == self.terminator {

@@ -1,21 +1,21 @@
-//! Which character encoding a text is in.
+//! Detection of character encodings.
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
-/// What is known of the encoding of a text.
+/// A declared or detected encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Judged {
     pub encoding: &'static Encoding,
-    /// Whether it was guessed, so that the whole text may still show it to be wrong.
+    /// Whether it was guessed from the head, so that the rest of the text may contradict it.
     pub guessed: bool,
 }
 
-/// Judges by what the person says, else a byte order mark, else whether the head is valid UTF-8,
-/// else by statistics (chardetng, as in Firefox).
+/// Determines the encoding: the declared one, else a byte order mark, else UTF-8 if the head is valid, else by
+/// statistics (chardetng, as in Firefox).
 ///
-/// A head with few broken characters among many good ones is still UTF-8: the broken records are
-/// quarantined, rather than every good character being spoilt.
+/// A head with few invalid characters among many valid ones is still UTF-8: the invalid records are quarantined, and
+/// the valid ones are not garbled.
 pub(super) fn judge(head: &[u8], last: bool, told: Option<&str>) -> Judged {
     let certain = |encoding| Judged {
         encoding,
@@ -54,14 +54,14 @@ pub(super) fn judge(head: &[u8], last: bool, told: Option<&str>) -> Judged {
     }
 }
 
-/// The likeliest encoding of a text that is not UTF-8.
+/// Returns the most likely encoding of a text that is not UTF-8.
 pub(super) fn legacy(head: &[u8], last: bool) -> &'static Encoding {
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
     detector.feed(head, last);
     detector.guess(None, Utf8Detection::Deny)
 }
 
-/// UTF-16 without a mark shows by zero bytes at every other place.
+/// Detects UTF-16 without a byte order mark by its zero bytes in every other position.
 fn utf_16(head: &[u8]) -> Option<&'static Encoding> {
     let zeros = |from: usize| {
         head.iter()

@@ -1,5 +1,4 @@
-//! What can be wrong with a source as a whole. What is wrong with one row is a
-//! [`BadRow`](super::BadRow), not an error.
+//! Errors of a source as a whole. An unreadable row is a [`BadRow`](super::BadRow), not an error.
 
 use std::io;
 
@@ -7,15 +6,15 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// Nothing lies at the location.
+    /// Nothing readable exists at the location.
     #[error("{location}: nothing to read here: {reason}")]
     NotFound {
         /// The location as it was given.
         location: String,
-        /// What was looked for.
+        /// What was searched for.
         reason: String,
     },
-    /// The location cannot be understood or its scheme cannot be read.
+    /// The location is malformed, or its scheme is not supported.
     #[error("{location}: {reason}")]
     Location {
         /// The location as it was given.
@@ -26,14 +25,14 @@ pub enum SourceError {
     /// An option does not fit the data or another option.
     #[error("{path}: option {option}: {reason}")]
     Options {
-        /// The file it was meant for.
+        /// The file that it applies to.
         path: String,
         /// Name of the option.
         option: &'static str,
         /// What was expected.
         reason: String,
     },
-    /// The content of a file is not what its format asks for.
+    /// The content of a file does not have its format.
     #[error("{path}{}: {reason}", line.map(|l| format!(":{l}")).unwrap_or_default())]
     Content {
         /// The file.
@@ -43,17 +42,17 @@ pub enum SourceError {
         /// What is wrong.
         reason: String,
     },
-    /// The operating system refused.
+    /// The operating system or the store reported an error.
     #[error("{path}: cannot {doing}: {source}")]
     Io {
         /// The file.
         path: String,
-        /// What was being done.
+        /// The operation that failed.
         doing: &'static str,
         /// The system's error.
         source: io::Error,
     },
-    /// The file is not what it was when it was indexed, or the code is wrong.
+    /// The file has changed since it was indexed, or this is a bug.
     #[error("{path}: {reason}")]
     Bug {
         /// The file.
@@ -63,23 +62,23 @@ pub enum SourceError {
     },
 }
 
-/// What is to be done about an error.
+/// Classification of errors by their remedy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceErrorKind {
-    /// The job has to change.
+    /// The job must be changed.
     Invalid,
-    /// The data has to change.
+    /// The data must be changed.
     Unreadable,
-    /// Nothing lies there.
+    /// The location does not exist.
     NotFound,
-    /// Trying again may help.
+    /// A retry may succeed.
     Unavailable,
-    /// Not the person's fault.
+    /// A bug.
     Bug,
 }
 
 impl SourceError {
-    /// What is to be done about it.
+    /// Returns the classification of the error.
     #[must_use]
     pub fn kind(&self) -> SourceErrorKind {
         match self {

@@ -1,4 +1,4 @@
-//! Documents of the web, fetched once, whole, with limits.
+//! Downloads of web documents, each fetched once and as a whole, within limits.
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -12,18 +12,18 @@ use super::stage::Stage;
 use super::web;
 use planner_storage::{ByteFile, WebAddress, transfer};
 
-/// Time to connect, and for which a server may send nothing.
+/// Timeout of connecting, and of a server that sends nothing.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How often a document is asked for again.
+/// Number of retries of a download.
 const RETRIES: usize = 4;
 
-/// How much is fetched at most, and for how long.
+/// Limits of a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FetchLimits {
-    /// Bytes of a document.
+    /// Maximum size in bytes.
     pub bytes: u64,
-    /// Time for a document, all tries together.
+    /// Maximum time, retries included.
     pub time: Duration,
 }
 
@@ -36,14 +36,14 @@ impl Default for FetchLimits {
     }
 }
 
-/// Why a try failed, and whether another one may help.
+/// Why an attempt failed, and whether a retry may succeed.
 struct Failure {
     error: SourceError,
     again: bool,
 }
 
-/// Fetches the document at an address into a stage. A server that is busy, breaks off or says nothing for
-/// half a minute is asked again.
+/// Downloads the document at an address into a stage file. The request is retried if the server is overloaded, drops
+/// the connection, or sends nothing for half a minute.
 pub(super) fn fetch(
     address: &WebAddress,
     shown: &str,
@@ -103,7 +103,7 @@ fn try_fetch(
             io::Error::new(
                 io::ErrorKind::TimedOut,
                 format!(
-                    "not there after {} seconds (timeout_seconds)",
+                    "not complete after {} seconds (timeout_seconds)",
                     limits.time.as_secs()
                 ),
             ),
@@ -169,7 +169,7 @@ fn check_status(status: StatusCode, shown: &str) -> Result<(), Failure> {
             status,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
         );
-    let told = format!("the server answers {status}");
+    let told = format!("the server responded with {status}");
     let error = match status {
         StatusCode::NOT_FOUND | StatusCode::GONE => SourceError::NotFound {
             location: shown.to_owned(),
@@ -180,7 +180,7 @@ fn check_status(status: StatusCode, shown: &str) -> Result<(), Failure> {
     Err(Failure { error, again })
 }
 
-/// Runs a request for so long at most.
+/// Runs a request with a timeout.
 fn timed<T: Send + 'static>(
     time: Duration,
     request: impl Future<Output = T> + Send + 'static,

@@ -15,7 +15,7 @@ fn equal_bytes(word: u64, pattern: u64) -> u64 {
     !(((difference & LOW) + LOW) | difference | LOW)
 }
 
-/// Walks over the delimiters and terminators of a padded text.
+/// Iterates over the delimiters and terminators of a padded text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Marks {
     delimiters: u64,
@@ -45,14 +45,14 @@ impl Marks {
         }
     }
 
-    /// Goes on at `position`.
+    /// Moves to `position`.
     #[inline]
     pub fn seek(&mut self, text: &[u8], position: usize) {
         self.base = position;
         self.mask = self.load(text, position);
     }
 
-    /// The next delimiter or terminator below `len`, else `len`; `text` is `len` bytes and padding.
+    /// Returns the next delimiter or terminator below `len`, else `len`; `text` is `len` bytes and padding.
     #[inline(always)]
     pub fn next(&mut self, text: &[u8], len: usize) -> usize {
         while self.mask == 0 {
@@ -69,8 +69,8 @@ impl Marks {
     }
 }
 
-/// Where a quoted field whose content begins at `start` closes, if that is plain to see: nothing in it
-/// is doubled, escaped, or a line end, and more than a word of text follows.
+/// Returns where a quoted field whose content begins at `start` closes, in the simple case: nothing in it is doubled,
+/// escaped, or a line end, and more than a word of text follows.
 #[inline(always)]
 pub(super) fn plain_close(
     text: &[u8],
@@ -97,7 +97,7 @@ pub(super) fn plain_close(
     }
 }
 
-/// What is kept of 16 loaded bytes for a string of so many.
+/// Masks for 16 loaded bytes, by the length of the string.
 const INLINE: [u128; 13] = {
     let mut masks = [0; 13];
     let mut len = 1;
@@ -108,8 +108,8 @@ const INLINE: [u128; 13] = {
     masks
 };
 
-/// The string view (Arrow columnar format, "variable-size binary view layout") of
-/// `text[start..end]`, where `text` is padded and lies in buffer `buffer`.
+/// Returns the string view (Arrow columnar format, "variable-size binary view layout") of `text[start..end]`, where
+/// `text` is padded and is buffer number `buffer`.
 #[inline(always)]
 pub(super) fn view(text: &[u8], start: usize, end: usize, buffer: u32) -> u128 {
     const { assert!(PADDING >= 16) };

@@ -1,11 +1,11 @@
-//! Decoders of others, which panic on some broken files where they should refuse them.
+//! Guards third-party decoders, which panic on some malformed files instead of returning an error.
 
-/// Runs a decoder; a process must not end by a file.
+/// Runs a decoder and turns a panic into an error, so that a file cannot end the process.
 pub(super) fn guard<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     caught(decode).and_then(|done| done)
 }
 
-/// Runs a decoder that has errors of its own; gives what it was that it panicked with.
+/// Runs a decoder that has its own errors; `Err` holds the message of a panic.
 pub(super) fn caught<T>(decode: impl FnOnce() -> T) -> Result<T, String> {
     let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(decode));
     done.map_err(|panic| {
@@ -14,6 +14,6 @@ pub(super) fn caught<T>(decode: impl FnOnce() -> T) -> Result<T, String> {
             .map(String::as_str)
             .or_else(|| panic.downcast_ref::<&str>().copied())
             .unwrap_or("unknown");
-        format!("the decoder gave up: {what}")
+        format!("the decoder panicked: {what}")
     })
 }

@@ -1,8 +1,8 @@
-//! Whether the first record names the columns, and the names it gives them.
+//! Detection of the header, and the names of columns.
 
 use hashbrown::HashSet;
 
-/// Whether a first record names the columns.
+/// Returns whether a first record names the columns.
 ///
 /// A header is assumed unless the evidence is strong: at least three records follow, every cell of
 /// the first record is of the kind of all cells below it, and some column is of numbers or dates
@@ -74,8 +74,8 @@ fn plausible_label(cell: &str, column: usize) -> bool {
     })
 }
 
-/// Names as they are used: trimmed, an empty one numbered, a repeated one with a suffix.
-/// What was changed is told.
+/// Returns usable column names: trimmed, empty ones numbered, repeated ones with a suffix. Changes are reported in
+/// `notes`.
 pub(super) fn column_names(header: Vec<String>, notes: &mut Vec<String>) -> Vec<String> {
     let given: HashSet<String> = header.iter().map(|name| name.trim().to_owned()).collect();
     let mut taken: HashSet<String> = HashSet::with_capacity(header.len());
@@ -88,7 +88,7 @@ pub(super) fn column_names(header: Vec<String>, notes: &mut Vec<String>) -> Vec<
         if name.is_empty() {
             name = format!("column_{}", index + 1);
             notes.push(format!(
-                "column {} has no name: it is called {name}",
+                "column {} has no name and is named {name}",
                 index + 1
             ));
         }
@@ -103,7 +103,7 @@ pub(super) fn column_names(header: Vec<String>, notes: &mut Vec<String>) -> Vec<
                 }
             }
             notes.push(format!(
-                "column {} is another {base:?}: it is called {name:?}",
+                "column {} is another {base:?} and is named {name:?}",
                 index + 1
             ));
         }
@@ -112,13 +112,13 @@ pub(super) fn column_names(header: Vec<String>, notes: &mut Vec<String>) -> Vec<
     }
     if trimmed > 0 {
         notes.push(format!(
-            "white space around {trimmed} column name(s) was taken off"
+            "white space around {trimmed} column name(s) was removed"
         ));
     }
     names
 }
 
-/// Names of the columns of a file without a header.
+/// Returns the names of the columns of a file without a header.
 pub(super) fn numbered_names(columns: usize) -> Vec<String> {
     (1..=columns).map(|n| format!("column_{n}")).collect()
 }

@@ -1,4 +1,4 @@
-//! One pass over a text file that finds where its records begin, exactly as the reader will.
+//! Index of a text file: one pass that finds where its records begin, exactly as the reader does.
 
 use std::io::Read;
 
@@ -12,13 +12,13 @@ use super::error::SourceError;
 use planner_base::{ThreadDied, in_threads};
 use planner_storage::ByteFile;
 
-/// A place is kept every so many records.
+/// A mark is kept every this many records.
 const MARK_ROWS: u64 = 4096;
 
-/// Bytes that are looked at as a whole: they stay in the first-level cache for the few searches.
+/// Bytes that are scanned at a time, so that they stay in the L1 cache for several searches.
 const WINDOW: usize = 32 * 1024;
 
-/// A place in a file where a record begins, or where the file ends.
+/// A position in a file where a record begins, or the end of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Mark {
     /// Number of the record in its file.
@@ -43,18 +43,17 @@ pub(super) struct TextIndex {
     pub line_feeds: bool,
 }
 
-/// Sees every record that is valid UTF-8, with its line.
+/// Called with every record that is valid UTF-8, and its line number.
 pub(super) type Visit<'a> = &'a mut dyn FnMut(&str, u64) -> Result<(), SourceError>;
 
 /// Bytes of a file that one thread indexes.
 pub(super) const PIECE: u64 = 32 * 1024 * 1024;
 
-/// Indexes `file` like [`index_text`], with more marks, in pieces at the same time.
+/// Indexes `file` like [`index_text`], with more marks, in concurrent pieces.
 ///
-/// A piece begins behind a line end near a multiple of so many bytes, which is a guess: the line end
-/// may stand inside quotes. It was right when the piece before, read from a true start, has its last
-/// record end there. Otherwise the file is read in one go. What the pieces are depends on the file
-/// alone.
+/// A piece begins after a line end near a multiple of [`PIECE`] bytes. This is a guess, because the line end may be
+/// inside quotes. It is confirmed if the piece before, read from a confirmed start, has a record that ends there;
+/// otherwise the file is read in one go. The pieces depend on the file only.
 pub(super) fn index_in_pieces(
     file: &ByteFile,
     path: &str,
@@ -119,7 +118,7 @@ pub(super) fn index_in_pieces(
     Ok(index)
 }
 
-/// Where the pieces of a file may begin; none of a file that is one piece.
+/// Returns where the pieces of a file may begin; empty for a file of one piece.
 fn guess_starts(
     file: &ByteFile,
     path: &str,
@@ -154,7 +153,7 @@ struct Scan<'a, 'v> {
     visit: Option<Visit<'v>>,
 }
 
-/// Indexes `file` from `start` on, the place of its first record after the header.
+/// Indexes `file` from `start`, the position of its first record after the header.
 pub(super) fn index_text(
     file: &ByteFile,
     path: &str,
@@ -166,8 +165,8 @@ pub(super) fn index_text(
     Ok(index_span(file, path, span, (dialect, longest), visit)?.0)
 }
 
-/// Indexes the bytes from a mark to an end, and tells whether the last record ends there. At the
-/// end of the file it always does.
+/// Indexes the bytes from a mark to an end, and returns whether the last record ends there. At the end of the file it
+/// always does.
 fn index_span(
     file: &ByteFile,
     path: &str,
@@ -212,7 +211,7 @@ fn index_span(
 }
 
 impl Scan<'_, '_> {
-    /// Takes in the records that end within `text`; how much of it they are.
+    /// Indexes the records that end within `text` and returns their number of bytes.
     fn block(&mut self, text: &[u8], last: bool) -> Result<usize, SourceError> {
         let ends = if last {
             text.len()
@@ -251,8 +250,8 @@ impl Scan<'_, '_> {
         Ok(pos)
     }
 
-    /// The end of the longest run of whole lines from `pos`, up to a window, in which every line is
-    /// a record: no quote, no comment, no blank line. `pos` when there is none.
+    /// Returns the end of the longest run of whole lines from `pos`, up to a window, in which every line is a record:
+    /// no quote, no comment, no blank line. `pos` when there is none.
     fn plain_window(&self, text: &[u8], pos: usize) -> usize {
         let until = (pos + WINDOW).min(text.len());
         let Some(end) = memrchr(self.dialect.terminator, &text[pos..until]) else {
@@ -272,7 +271,7 @@ impl Scan<'_, '_> {
         pos + end + 1
     }
 
-    /// Takes in a plain window: each line is a record.
+    /// Indexes a plain window, in which each line is a record.
     fn count(&mut self, text: &[u8], pos: usize, end: usize) {
         let window = &text[pos..end];
         let lines = memchr_iter(self.dialect.terminator, window).count() as u64;

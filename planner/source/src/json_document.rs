@@ -1,4 +1,4 @@
-//! A JSON text that is no lines: its objects are staged one a line.
+//! JSON texts that are not JSON lines: their objects are staged one per line.
 
 use std::io::Write;
 
@@ -9,10 +9,10 @@ use super::options::Format;
 use super::stage::Stage;
 use planner_storage::ByteFile;
 
-/// Whether a JSON text has to be staged, judged by its head.
+/// Returns whether a JSON text must be staged, judged by its head.
 ///
-/// It is read line by line when its first line is a whole object and it has another line, or when
-/// the format says lines and it does not begin an array of objects.
+/// It is read line by line when its first line is a complete object and another line follows, or when the format is
+/// JSON lines and it does not begin with an array of objects.
 pub(super) fn is_document(head: &[u8], format: Format) -> bool {
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
     let start = skip_space(head, 0);
@@ -28,14 +28,14 @@ pub(super) fn is_document(head: &[u8], format: Format) -> bool {
     !whole
 }
 
-/// Whether a text begins like an array of objects.
+/// Returns whether a text begins like an array of objects.
 pub(super) fn begins_array(text: &[u8]) -> bool {
     let start = skip_space(text, 0);
     let inner = skip_space(text, start + 1);
     text.get(start) == Some(&b'[') && matches!(text.get(inner), Some(b'{' | b']') | None)
 }
 
-/// What of a JSON document comes next.
+/// The expected next part of a JSON document.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Expect {
     /// The beginning of the text.
@@ -52,7 +52,7 @@ enum Expect {
     End,
 }
 
-/// Writes each element of the array, or each value of the text, to a line of its own.
+/// Writes each element of the array, or each value of the text, to its own line.
 pub(super) fn stage_document(
     stage: &Stage,
     file: &ByteFile,
@@ -105,7 +105,7 @@ pub(super) fn stage_document(
     Ok(staged)
 }
 
-/// The next value; none at the end of the text at hand. `pos` stays where a value is incomplete.
+/// Returns the next value; `None` at the end of the available text. `pos` stays where a value is incomplete.
 fn take(
     text: &[u8],
     pos: &mut usize,

@@ -1,12 +1,11 @@
-//! JSON texts (RFC 8259) as slices: a value is checked and kept as it is written, so that numbers
-//! lose no digit.
+//! JSON texts (RFC 8259) as slices: a value is validated and kept as written, so that numbers lose no digit.
 
 use memchr::memchr2;
 
-/// Values nested deeper are refused: no table has them.
+/// Values nested deeper are rejected.
 const MAX_DEPTH: usize = 200;
 
-/// Why a text is no JSON value.
+/// Why a text is not a JSON value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     /// It ends too early.
@@ -24,14 +23,14 @@ impl Fault {
     }
 }
 
-/// The first byte at or after `pos` that is not white space.
+/// Returns the position of the first byte at or after `pos` that is not white space.
 pub(super) fn skip_space(text: &[u8], pos: usize) -> usize {
     let rest = text.get(pos..).unwrap_or_default();
     let space = |b: &u8| matches!(b, b' ' | b'\t' | b'\n' | b'\r');
     pos + rest.iter().position(|b| !space(b)).unwrap_or(rest.len())
 }
 
-/// The end of the value that begins at `pos`; `last` when nothing follows `text`.
+/// Returns the end of the value that begins at `pos`; `last` when nothing follows `text`.
 pub(super) fn value_end(text: &[u8], pos: usize, last: bool) -> Result<usize, Fault> {
     nested(text, pos, last, 0)
 }
@@ -49,7 +48,7 @@ fn nested(text: &[u8], pos: usize, last: bool, depth: usize) -> Result<usize, Fa
         b'f' => literal(text, pos, b"false"),
         b'n' => literal(text, pos, b"null"),
         b'-' | b'0'..=b'9' => number_end(text, pos, last),
-        _ => Err(Fault::At(pos, "a value is expected")),
+        _ => Err(Fault::At(pos, "expected a value")),
     }
 }
 
@@ -60,7 +59,7 @@ fn literal(text: &[u8], pos: usize, word: &[u8]) -> Result<usize, Fault> {
     } else if word.starts_with(rest) {
         Err(Fault::Incomplete)
     } else {
-        Err(Fault::At(pos, "a value is expected"))
+        Err(Fault::At(pos, "expected a value"))
     }
 }
 
@@ -70,7 +69,7 @@ fn number_end(text: &[u8], pos: usize, last: bool) -> Result<usize, Fault> {
         let count = rest.iter().take_while(|b| b.is_ascii_digit()).count();
         match count {
             0 if rest.is_empty() => Err(Fault::Incomplete),
-            0 => Err(Fault::At(at, "a digit is expected")),
+            0 => Err(Fault::At(at, "expected a digit")),
             _ => Ok(at + count),
         }
     };
@@ -118,14 +117,14 @@ fn string_end(text: &[u8], pos: usize) -> Result<usize, Fault> {
                 let rest = &text[stop + 2..];
                 let hex = rest.get(..4).unwrap_or(rest);
                 if !hex.iter().all(u8::is_ascii_hexdigit) {
-                    return Err(Fault::At(stop, "not an escape"));
+                    return Err(Fault::At(stop, "not an escape sequence"));
                 }
                 if hex.len() < 4 {
                     return Err(Fault::Incomplete);
                 }
                 stop + 6
             }
-            Some(_) => return Err(Fault::At(stop, "not an escape")),
+            Some(_) => return Err(Fault::At(stop, "not an escape sequence")),
         };
     }
 }
@@ -146,7 +145,8 @@ fn elements(text: &[u8], pos: usize, last: bool, depth: usize) -> Result<usize, 
     }
 }
 
-/// Takes each member (key without its quotes, value) of the object at `pos`; where that ends.
+/// Passes each member (key without its quotes, value) of the object at `pos` to `take`, and returns the end of the
+/// object.
 fn members<'t>(
     text: &'t [u8],
     pos: usize,
@@ -161,7 +161,7 @@ fn members<'t>(
     loop {
         match text.get(at) {
             Some(b'"') => {}
-            Some(_) => return Err(Fault::At(at, "a name in quotes is expected")),
+            Some(_) => return Err(Fault::At(at, "expected a name in quotes")),
             None => return Err(Fault::Incomplete),
         }
         let key_end = string_end(text, at)?;
@@ -184,7 +184,7 @@ fn members<'t>(
     }
 }
 
-/// Takes each member of a text that is one object and nothing else.
+/// Passes each member of a text that is one object and nothing else to `take`.
 pub(super) fn object<'t>(
     text: &'t str,
     take: &mut dyn FnMut(&'t str, &'t str) -> Result<(), Fault>,
@@ -194,11 +194,11 @@ pub(super) fn object<'t>(
     if bytes.get(start) != Some(&b'{') {
         let end = value_end(bytes, start, true)?;
         let what = match bytes[start] {
-            b'[' => "an array where an object is expected",
-            b'"' => "a string where an object is expected",
-            b'n' => "null where an object is expected",
-            b't' | b'f' => "a boolean where an object is expected",
-            _ => "a number where an object is expected",
+            b'[' => "expected an object, not an array",
+            b'"' => "expected an object, not a string",
+            b'n' => "expected an object, not null",
+            b't' | b'f' => "expected an object, not a boolean",
+            _ => "expected an object, not a number",
         };
         let end = skip_space(bytes, end);
         return Err(match bytes.get(end) {
@@ -220,7 +220,7 @@ pub(super) fn object<'t>(
     }
 }
 
-/// The text that a checked string, without its quotes, stands for. Half a surrogate pair is U+FFFD.
+/// Appends the text that a validated string, without its quotes, represents. An unpaired surrogate becomes U+FFFD.
 pub(super) fn unescape(text: &str, out: &mut String) {
     let mut rest = text;
     while let Some(at) = rest.find('\\') {
@@ -264,7 +264,7 @@ fn code_unit(text: &str) -> (u32, &str) {
     }
 }
 
-/// A checked value without the white space between its parts.
+/// Appends a validated value without insignificant white space.
 pub(super) fn compact(value: &[u8], out: &mut Vec<u8>) {
     let mut at = 0;
     while at < value.len() {

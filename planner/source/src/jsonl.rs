@@ -15,7 +15,7 @@ use super::options::ContentLimits;
 use super::rows::Rows;
 use planner_storage::ByteFile;
 
-/// More names in one file are no columns of a table.
+/// A file with more names is not a table.
 const MAX_COLUMNS: usize = 10_000;
 
 /// Lines are the records; nothing is quoted.
@@ -27,7 +27,7 @@ pub(super) const LINES: Dialect = Dialect {
     terminator: b'\n',
 };
 
-/// What a file of JSON lines holds.
+/// Content of a file of JSON lines.
 pub(super) struct JsonLines {
     pub names: Vec<String>,
     pub index: TextIndex,
@@ -72,7 +72,7 @@ pub(super) fn index_json(
                     return Err(SourceError::content(
                         path,
                         Some(line),
-                        format!("more than {most} different names: this is no table"),
+                        format!("more than {most} distinct names: this is not a table"),
                     ));
                 }
                 None => {
@@ -90,7 +90,7 @@ pub(super) fn index_json(
         return Err(SourceError::content(
             path,
             Some(line),
-            format!("no JSON object here to make a row of: {reason}"),
+            format!("no line is a JSON object: {reason}"),
         ));
     }
     Ok(JsonLines {
@@ -134,7 +134,10 @@ impl JsonReader {
         })
     }
 
-    /// Passes over `rows` lines.
+    /// Skips `rows` lines.
+    ///
+    /// # Errors
+    /// When the file cannot be read or has changed.
     pub fn skip(&mut self, rows: u64) -> Result<(), SourceError> {
         for _ in 0..rows {
             let Some((_, end)) = self.next_line()? else {
@@ -145,7 +148,10 @@ impl JsonReader {
         Ok(())
     }
 
-    /// The next `rows` rows, fewer at the end of the range.
+    /// Reads the next `rows` rows, fewer at the end of the range.
+    ///
+    /// # Errors
+    /// When the file cannot be read or has changed.
     pub fn next(&mut self, rows: usize) -> Result<Rows, SourceError> {
         let mut builders: Vec<StringViewBuilder> = (0..self.width)
             .map(|_| StringViewBuilder::with_capacity(rows))
@@ -188,14 +194,14 @@ impl JsonReader {
         })
     }
 
-    /// Goes on behind the line that ends at `end`.
+    /// Moves to the line after the one that ends at `end`.
     fn pass(&mut self, end: usize) {
         let line = &self.block.bytes[self.pos..end];
         self.line += memchr::memchr_iter(b'\n', line).count() as u64;
         self.pos = end;
     }
 
-    /// Where the next line that is not blank lies in the block.
+    /// Returns the position in the block of the next line that is not blank.
     fn next_line(&mut self) -> Result<Option<(usize, usize)>, SourceError> {
         loop {
             if self.pos < self.block.len {
@@ -221,7 +227,7 @@ impl JsonReader {
     }
 }
 
-/// What is used again for every line.
+/// Buffers that are reused for every line.
 struct Scratch {
     limits: ContentLimits,
     name: String,
@@ -239,7 +245,7 @@ impl Scratch {
         }
     }
 
-    /// Appends one value to every column, or says why none can be.
+    /// Appends one value to every column, or returns why the line is invalid.
     fn append(
         &mut self,
         record: &[u8],
@@ -279,7 +285,7 @@ impl Scratch {
         Ok(())
     }
 
-    /// A value as text: a string as what it stands for, all else as it is written.
+    /// Returns a value as text: the content of a string, anything else as written.
     fn text_of<'a>(&'a mut self, value: &'a str) -> &'a str {
         let string = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
         match string {

@@ -1,9 +1,9 @@
-//! From a location to batches of raw rows.
+//! Sources: from a location to batches of raw rows.
 //!
-//! [`Source::discover`] finds the files, finds out how each is written, stages those that cannot be
-//! cut, and finds in one pass where records begin. From then on a source is a number of rows that
-//! is cut at multiples of [`Source::rows_per_split`], whatever files they lie in, so the same rows
-//! give the same splits in one file and in five. [`Source::read_split`] reads one of them.
+//! [`Source::discover`] finds the files, detects their format, stages those that cannot be read in ranges, and finds in
+//! one pass where records begin. From then on, a source is a number of rows that is divided at multiples of
+//! [`Source::rows_per_split`], independent of the files, so the same rows give the same splits in one file and in five.
+//! [`Source::read_split`] reads one of them.
 
 mod batch;
 mod blocks;

@@ -1,4 +1,4 @@
-//! From locations as people write them to files in a fixed order.
+//! Expansion of locations to files in a fixed order.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -9,7 +9,7 @@ use planner_storage::{FileKind, LocalPath, Location, LocationPolicy, ObjectPlace
 /// A file that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Located {
-    /// As it is shown: the location as given, and what is below it.
+    /// Display name: the location as given, and the path below it.
     pub shown: String,
     pub at: Location,
 }
@@ -33,13 +33,12 @@ const MATCHING: glob::MatchOptions = glob::MatchOptions {
     require_literal_leading_dot: true,
 };
 
-/// Directories nested deeper are a loop of links.
+/// Directories nested deeper are treated as a loop of links.
 const MAX_DEPTH: usize = 32;
 
-/// Expands `locations`, as far as the policy lets them be named, to files: paths and URLs of files, directories and
-/// globs, and addresses of documents of the web. The files of a directory or glob come in the
-/// order of their names; those hidden, beginning with `_`, or of no readable format are left out,
-/// which is reported in `notes`.
+/// Expands `locations`, as far as the policy permits, to files: paths and URLs of files, directories and globs, and web
+/// addresses. The files of a directory or glob are ordered by name; hidden files, those beginning with `_`, and those
+/// of no readable format are skipped and reported in `notes`.
 pub(super) fn locate(
     locations: &[String],
     policy: &LocationPolicy,
@@ -89,8 +88,7 @@ pub(super) fn locate(
     Ok(files)
 }
 
-/// The objects that a location of a store means: one, those below it, or those that a pattern
-/// matches.
+/// Finds the objects of a store location: one object, those below it, or those that match a pattern.
 fn find_objects(
     location: &str,
     object: &ObjectPlace,
@@ -160,13 +158,13 @@ fn find_objects(
         return Err(not_found(match is_glob {
             true => "no readable object matches the pattern".to_owned(),
             false => format!(
-                "there is no such object, and none of a readable format below it ({ignored} others)"
+                "no such object exists, and none of a readable format below it ({ignored} others)"
             ),
         }));
     }
     if ignored > 0 && !is_glob {
         notes.push(format!(
-            "{location}: {ignored} object(s) of no readable format were left out"
+            "{location}: {ignored} object(s) of no readable format were skipped"
         ));
     }
     // Folder by folder, as on a file system.
@@ -174,7 +172,7 @@ fn find_objects(
     Ok(())
 }
 
-/// Whether a pattern has an ending of its own, and so says what it means; `*` alone does not.
+/// Returns whether a pattern has a file extension, and so selects files explicitly; `*` alone does not.
 fn ends_in_own_way(location: &str) -> bool {
     let last = location.rsplit('/').next();
     last.is_some_and(|last| last.contains('.'))
@@ -192,7 +190,7 @@ struct LocalSearch<'a> {
 }
 
 impl LocalSearch<'_> {
-    /// The file that the location is, or those below it, or those that match it.
+    /// Finds the file at the location, or the files below it, or those that match it.
     fn find(
         &self,
         path: &LocalPath,
@@ -213,7 +211,7 @@ impl LocalSearch<'_> {
                 }
                 if ignored > 0 {
                     notes.push(format!(
-                        "{location}: {ignored} file(s) of no readable format were left out"
+                        "{location}: {ignored} file(s) of no readable format were skipped"
                     ));
                 }
                 Ok(())
@@ -249,7 +247,7 @@ impl LocalSearch<'_> {
         }
     }
 
-    /// How a file that matches a pattern is shown: beneath a root as the pattern was written.
+    /// Returns the display name of a file that matches a pattern: beneath a root, as the pattern was written.
     fn shown(&self, path: &LocalPath) -> String {
         let full = path.as_path();
         let relative = match path.root() {
@@ -297,7 +295,7 @@ impl LocalSearch<'_> {
         Ok(())
     }
 
-    /// Whether a file of this name is one that a pattern means.
+    /// Returns whether a file of this name is selected by a pattern.
     fn is_meant(&self, name: &str) -> bool {
         let readable = self.options.format.is_some()
             || Format::of_name(name).is_some()
@@ -312,7 +310,7 @@ impl LocalSearch<'_> {
         }
     }
 
-    /// The files that match a pattern, links followed.
+    /// Finds the files that match a pattern, following links.
     fn match_anywhere(&self, full: &Path) -> Result<Vec<LocalPath>, SourceError> {
         let pattern = full.to_string_lossy();
         let found = glob::glob_with(&pattern, MATCHING).map_err(|e| self.malformed(&e))?;
@@ -330,7 +328,7 @@ impl LocalSearch<'_> {
         Ok(matched)
     }
 
-    /// The files beneath a root that match a pattern. No link is followed.
+    /// Finds the files beneath a root that match a pattern, without following links.
     fn match_beneath(&self, full: &LocalPath) -> Result<Vec<LocalPath>, SourceError> {
         let mut at = full.clone();
         while at.parent() != at && !at.name().as_os_str().is_empty() {
@@ -353,7 +351,7 @@ impl LocalSearch<'_> {
         Ok(matched)
     }
 
-    /// Follows the steps of a pattern from a folder on; a step without a pattern is any number of folders.
+    /// Matches the components of a pattern from a folder on; `**` matches any number of folders.
     fn match_steps(
         &self,
         folder: &LocalPath,

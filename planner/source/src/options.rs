@@ -1,15 +1,15 @@
-//! What a person may say about a source; whatever is left out is found out.
+//! Options of a source; omitted ones are detected.
 
-/// How the files of a source are written.
+/// Format of the files of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Format {
-    /// Separated values; the separator is found out unless told.
+    /// Separated values; the separator is detected unless given.
     Csv,
     /// Values separated by tabs.
     Tsv,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Jsonl,
-    /// A JSON array of objects, or one object after the other.
+    /// A JSON array of objects, or a sequence of objects.
     Json,
     /// Apache Parquet.
     Parquet,
@@ -18,7 +18,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format that a file name stands for, once the ending of a compression is taken off.
+    /// Returns the format that a file name indicates, ignoring the extension of a compression.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
         let lower = name.to_ascii_lowercase();
@@ -38,7 +38,7 @@ impl Format {
     }
 }
 
-/// How a file is compressed as a whole.
+/// Compression of a whole file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Compression {
     /// Not at all.
@@ -54,7 +54,7 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// The compression that the first bytes of a file show.
+    /// Returns the compression that the first bytes of a file indicate.
     #[must_use]
     pub fn of_magic(head: &[u8]) -> Self {
         if head.starts_with(&[0x1f, 0x8b]) {
@@ -75,7 +75,7 @@ use super::error::SourceError;
 use super::fetch::FetchLimits;
 use planner_base::Secret;
 
-/// Most bytes of a file once its compression is taken off: a small file may unfold to one that fills the disk.
+/// Maximum number of bytes of a decompressed file: a small file may decompress to one that fills the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecompressedLimit(pub u64);
 
@@ -86,30 +86,29 @@ impl Default for DecompressedLimit {
 }
 
 impl DecompressedLimit {
-    /// A file has more.
+    /// Returns the error for a file that exceeds the limit.
     pub(super) fn broken(self, path: &str) -> SourceError {
         SourceError::Options {
             path: path.to_owned(),
             option: "max_decompressed_bytes",
-            reason: format!("the file unfolds to more than {} bytes", self.0),
+            reason: format!("the file decompresses to more than {} bytes", self.0),
         }
     }
 }
 
-/// Bounds of what the files of a source hold.
+/// Limits of the content of files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct ContentLimits {
-    /// Most bytes of a cell. A row with a longer one is set aside.
+    /// Maximum number of bytes of a cell. A row with a longer one is quarantined.
     pub cell: u64,
-    /// Most bytes of a record of a text. A file with a longer one is no table. It is at least twice the distance at which a
-    /// quote that is never closed is given up: one stray quote makes no file unreadable.
+    /// Maximum number of bytes of a record of a text file. A file with a longer one is rejected. It is at least twice
+    /// the maximum length of a quoted field, so that one stray quote makes no file unreadable.
     pub record: usize,
-    /// Most columns.
+    /// Maximum number of columns.
     pub columns: usize,
-    /// Most bytes that a byte of a compressed file may unfold to, where it unfolds to more than
-    /// [`FREE_UNFOLDED`](Self::FREE_UNFOLDED).
+    /// Maximum ratio of decompression, for files that decompress to more than [`FREE_UNFOLDED`](Self::FREE_UNFOLDED).
     pub ratio: u64,
-    /// Most bytes that are held at a time of what a file unfolds to: a page, the parts of a workbook, the texts of a batch.
+    /// Maximum number of decompressed bytes in memory at a time: a page, the parts of a workbook, the texts of a batch.
     pub held: u64,
 }
 
@@ -126,7 +125,7 @@ impl Default for ContentLimits {
 }
 
 impl ContentLimits {
-    /// Of files that strangers send.
+    /// Limits of files from untrusted senders.
     pub const STRICT: Self = Self {
         cell: 1 << 20,
         record: 32 << 20,
@@ -135,10 +134,10 @@ impl ContentLimits {
         held: 256 << 20,
     };
 
-    /// Bytes to which a file may unfold whatever its ratio is.
+    /// Number of bytes to which any file may decompress, whatever the ratio.
     pub const FREE_UNFOLDED: u64 = 64 << 20;
 
-    /// Returns the stricter of both, bound by bound.
+    /// Returns the stricter of both, limit by limit.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
@@ -150,60 +149,60 @@ impl ContentLimits {
         }
     }
 
-    /// Why a cell of so many bytes is set aside, if it is.
+    /// Returns why a cell of this many bytes is quarantined, if it is.
     pub(super) fn too_long(&self, cell: usize) -> Option<String> {
         let most = self.cell;
-        (cell as u64 > most).then(|| format!("a cell of {cell} bytes, where {most} are the most"))
+        (cell as u64 > most).then(|| format!("a cell of {cell} bytes; at most {most} are allowed"))
     }
 
-    /// The most bytes that a compressed file of so many may unfold to.
+    /// Returns the maximum number of bytes that a compressed file of this size may decompress to.
     pub(super) fn unfolded(&self, bytes: u64) -> u64 {
         bytes.saturating_mul(self.ratio).max(Self::FREE_UNFOLDED)
     }
 }
 
-/// What a person says about a source.
+/// Options of a source as given by the user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceOptions {
-    /// Format of all files; from the name, then from the content, when left out.
+    /// Format of all files; detected from the name, then from the content, when omitted.
     pub format: Option<Format>,
     /// Separator of a CSV file: one ASCII character.
     pub delimiter: Option<u8>,
     /// Quotation mark of a CSV file.
     pub quote: Option<u8>,
-    /// Character that takes the meaning off a quotation mark, besides doubling it.
+    /// Character that escapes a quotation mark, besides doubling it.
     pub escape: Option<u8>,
     /// A CSV line that begins with this character is skipped.
     pub comment: Option<u8>,
     /// Whether the first record names the columns.
     pub header: Option<bool>,
-    /// A label of the WHATWG Encoding Standard; found out when left out.
+    /// A label of the WHATWG Encoding Standard; detected when omitted.
     pub encoding: Option<String>,
-    /// Compression of the files; by their first bytes when left out.
+    /// Compression of the files; detected from their first bytes when omitted.
     pub compression: Option<Compression>,
-    /// Name or 0-based number of the sheet; the first one that is not empty when left out.
+    /// Name or 0-based number of the sheet; the first one that is not empty when omitted.
     pub sheet: Option<String>,
     /// Lines (rows of a sheet) to skip at the start of each file.
     pub skip_rows: usize,
-    /// Name of the object store's settings; those of the environment when left out.
+    /// Name of the object store's settings; those of the environment when omitted.
     pub credentials: Option<Secret>,
-    /// Columns whose values the folders of the files name, such as `country` of `country=US/`.
+    /// Partition columns: their values are in the names of folders, such as `country` of `country=US/`.
     pub partition_columns: Vec<String>,
-    /// How much is fetched of a document of the web, and for how long.
+    /// Limits of downloads.
     pub fetch: FetchLimits,
-    /// Most bytes of a file once its compression is taken off.
+    /// Maximum number of bytes of a decompressed file.
     pub decompressed: DecompressedLimit,
-    /// Bounds of what the files hold.
+    /// Limits of the content of files.
     pub limits: ContentLimits,
-    /// What some locations are called in the output and in errors, by location.
+    /// Display names of some locations, by location, for the output and errors.
     pub shown_as: Vec<(String, String)>,
 }
 
 impl SourceOptions {
-    /// Checks what can be checked without looking at a file.
+    /// Validates the options without reading a file.
     ///
     /// # Errors
-    /// The name of the option and what is wrong with it.
+    /// The name of the invalid option and the problem.
     pub fn check(&self) -> Result<(), (&'static str, String)> {
         let marks = [
             ("delimiter", self.delimiter),
@@ -216,7 +215,7 @@ impl SourceOptions {
             if !mark.is_ascii() || matches!(mark, 0 | b'\n' | b'\r') {
                 return Err((
                     name,
-                    "one ASCII character other than a line end is expected".to_owned(),
+                    "expected one ASCII character other than a line end".to_owned(),
                 ));
             }
             for (other, taken) in &marks[..index] {

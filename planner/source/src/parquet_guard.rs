@@ -1,7 +1,7 @@
-//! What a Parquet file says of itself, looked at before its decoder believes it: the footer, and the header of each page.
+//! Validates the metadata of a Parquet file before its decoder uses it: the footer, and the header of each page.
 //!
-//! A few kilobytes of a file may claim pages, dictionaries and lists of gigabytes, for which a decoder makes room at once,
-//! or a schema so deep that a decoder overruns its stack.
+//! A few kilobytes of a file may claim pages, dictionaries and lists of gigabytes, for which a decoder allocates memory
+//! at once, or a schema so deep that a decoder overflows its stack.
 
 use std::io::{Cursor, Read};
 use std::ops::Range;
@@ -19,10 +19,10 @@ use planner_storage::{ByteFile, CachedFile};
 /// Bytes behind the footer: its length and the magic number.
 const TAIL: u64 = 8;
 
-/// Most groups of a schema within each other.
+/// Maximum nesting depth of groups in a schema.
 const MAX_SCHEMA_DEPTH: usize = 64;
 
-/// Bytes by which the header of a page is looked for, and the most it may have.
+/// Bytes per read of a page header, and its maximum size.
 const HEADER: usize = 4 << 10;
 const MAX_HEADER: usize = 4 << 20;
 
@@ -57,7 +57,7 @@ pub(super) fn check_footer(
     Ok(walk_footer(&footer).map_err(|fault| format!("its footer: {}", fault.reason())))
 }
 
-/// Walks over the metadata of a file: every list is there, and the schema is not too deep.
+/// Validates the metadata of a file: every list is complete, and the schema is not too deep.
 fn walk_footer(footer: &[u8]) -> Result<(), Fault> {
     Walk::new(footer).fields(&mut |walk, number, kind| {
         if number != 2 || !is_list(kind) {
@@ -65,7 +65,7 @@ fn walk_footer(footer: &[u8]) -> Result<(), Fault> {
         }
         let (count, kind) = walk.list()?;
         if !is_struct(kind) {
-            return Err(Fault::Broken("its schema is none"));
+            return Err(Fault::Broken("its schema is invalid"));
         }
         // Children that are still to come, of each group that is open.
         let mut open: Vec<i64> = Vec::new();
@@ -95,15 +95,15 @@ fn walk_footer(footer: &[u8]) -> Result<(), Fault> {
     })
 }
 
-/// A column of a row group as it lies in the file.
+/// A column chunk of a row group in the file.
 #[derive(Debug)]
 struct Chunk {
     bytes: Range<u64>,
     nested: bool,
     /// Values of the pages that were begun.
     values: u64,
-    /// Where the content of the page lies whose header was read last, until it is read: a reader that has looked ahead
-    /// comes back there, and finds no header.
+    /// Position of the content of the page whose header was read last, until it is read: a reader that has peeked at
+    /// the header returns there, and finds no header.
     content: Option<u64>,
 }
 
@@ -116,10 +116,10 @@ pub(super) struct GuardedFile {
 }
 
 impl GuardedFile {
-    /// Guards the pages of these row groups.
+    /// Creates a guard of the pages of these row groups.
     ///
     /// # Errors
-    /// Columns that lie over each other: the content of one could be the header of another.
+    /// When column chunks overlap: the content of one could be the header of another.
     pub fn new<'a>(
         file: &ByteFile,
         limits: &ContentLimits,
@@ -141,7 +141,7 @@ impl GuardedFile {
         chunks.sort_by_key(|chunk| chunk.bytes.start);
         let overlap = |pair: &[Chunk]| pair[0].bytes.end > pair[1].bytes.start;
         if chunks.windows(2).any(overlap) {
-            return Err("its columns lie over each other".to_owned());
+            return Err("its column chunks overlap".to_owned());
         }
         Ok(Self {
             file: CachedFile::from(file),
@@ -150,7 +150,7 @@ impl GuardedFile {
         })
     }
 
-    /// Does something with the column that a place lies in, if there is one.
+    /// Calls `take` with the column chunk that contains a position, if there is one.
     fn in_chunk<T>(&self, place: u64, take: impl FnOnce(&mut Chunk) -> T) -> Option<T> {
         let mut chunks = self.chunks.lock().ok()?;
         let after = chunks.partition_point(|chunk| chunk.bytes.start <= place);
@@ -163,7 +163,7 @@ impl GuardedFile {
         if header.unpacked > held {
             let unpacked = header.unpacked;
             return Err(format!(
-                "a page unpacks to {unpacked} bytes; at most {held} can be held"
+                "a page unpacks to {unpacked} bytes; at most {held} can be held in memory"
             ));
         }
         if header.dictionary && header.values > header.unpacked.saturating_mul(8) {
@@ -185,7 +185,7 @@ impl GuardedFile {
                 "a column of lists has {values} values in a row group"
             )),
             Some(_) => Ok(()),
-            None => Err("a page lies beside its column".to_owned()),
+            None => Err("a page is outside its column chunk".to_owned()),
         }
     }
 }
@@ -199,7 +199,7 @@ impl Length for GuardedFile {
 impl ChunkReader for GuardedFile {
     type T = Box<dyn Read + Send>;
 
-    /// Reads from the header of a page on: it is looked at first.
+    /// Reads from the header of a page on, which is validated first.
     fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
         let mut rest = self.file.get_read(start)?;
         let is_content = self.in_chunk(start, |chunk| chunk.content == Some(start));
@@ -285,7 +285,7 @@ mod tests {
 
     use super::*;
 
-    /// Headers of pages tell what unpacking costs.
+    /// Page headers determine the cost of decompression.
     #[test]
     fn m3_page_headers() {
         // type 2 (dictionary), unpacked 2^31 - 1, packed 8; dictionary: 2^30 values.

@@ -30,7 +30,7 @@ use super::parquet_guard::{GuardedFile, check_footer};
 use super::rows::Rows;
 use planner_storage::{ByteFile, CachedFile};
 
-/// What the footer of a Parquet file tells.
+/// Content of the footer of a Parquet file.
 pub(super) struct Footer {
     pub metadata: ArrowReaderMetadata,
     pub columns: Vec<SourceColumn>,
@@ -172,7 +172,7 @@ fn raw_type(data_type: &DataType) -> DataType {
 /// Reads a run of rows of a Parquet file.
 pub(super) struct ParquetReader {
     reader: ParquetRecordBatchReader,
-    /// Rows that were decoded and not yet handed out.
+    /// Decoded rows that were not returned yet.
     rest: Option<RecordBatch>,
     path: String,
     file: u32,
@@ -241,7 +241,10 @@ impl ParquetReader {
         })
     }
 
-    /// The next `rows` rows, fewer at the end of the run.
+    /// Reads the next `rows` rows, fewer at the end of the run.
+    ///
+    /// # Errors
+    /// When the file cannot be read, has changed, or a page is invalid.
     pub fn next(&mut self, rows: usize) -> Result<Rows, SourceError> {
         let line = Some(self.row);
         let broken = |reason: String| SourceError::content(&self.path, line, reason);
@@ -354,8 +357,8 @@ fn set_aside(
     Ok(bad)
 }
 
-/// Refuses texts that have no room in a batch, before they are unpacked: a column of a batch holds
-/// 2 GiB, and pages of a few kilobytes may unpack to more.
+/// Rejects texts that do not fit into a batch before they are decompressed: a column of a batch holds 2 GiB, and pages
+/// of a few kilobytes may decompress to more.
 fn check_room(group: &RowGroupMetaData, batch_rows: usize) -> Result<(), String> {
     let rows = group.num_rows().max(1);
     let taken = i64::try_from(batch_rows).map_or(rows, |taken| taken.min(rows));
@@ -435,7 +438,7 @@ fn hex_text<'a>(
     Ok(builder.finish())
 }
 
-/// Texts that are made of what a file holds, so many bytes of them at most.
+/// Texts that are built from the content of a file, up to a limit in bytes.
 struct Texts {
     builder: StringViewBuilder,
     left: u64,

@@ -20,7 +20,7 @@ pub struct SourcePart {
 }
 
 impl Source {
-    /// What reading these splits takes.
+    /// Returns what reading these splits takes.
     #[must_use]
     pub fn part(&self, splits: impl IntoIterator<Item = usize>) -> SourcePart {
         let mut ranges: Vec<Range<u64>> = splits.into_iter().map(|k| self.split_rows(k)).collect();
@@ -35,7 +35,7 @@ impl Source {
 }
 
 impl SourcePart {
-    /// A source of these columns that reads the splits it was made for, and no others.
+    /// Returns a source of these columns that reads the splits it was made for, and no others.
     #[must_use]
     pub fn into_source(self, columns: Vec<SourceColumn>) -> Source {
         let names = columns.iter().enumerate();

@@ -48,7 +48,7 @@ struct Found {
     header: Option<bool>,
 }
 
-/// Finds out how a file is written and where its rows lie.
+/// Detects the format of a file and the positions of its rows.
 pub(super) fn prepare(
     located: &Located,
     number: usize,
@@ -96,7 +96,7 @@ pub(super) fn prepare(
     };
     if found.columns.len() > options.limits.columns {
         let (count, most) = (found.columns.len(), options.limits.columns);
-        let reason = format!("{count} columns, where {most} are the most");
+        let reason = format!("{count} columns; at most {most} are allowed");
         return Err(SourceError::content(path, None, reason));
     }
     Ok(Prepared {
@@ -144,7 +144,7 @@ fn of_content(head: &[u8], path: &str) -> Result<Format, SourceError> {
         return Err(SourceError::content(
             path,
             None,
-            "neither its name nor its content shows a format that can be read",
+            "neither its name nor its content indicates a supported format",
         ));
     }
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
@@ -226,7 +226,7 @@ fn text(
             notes.push(format!("the encoding {how} {}", encoding.name()));
             if replaced {
                 notes.push(format!(
-                    "some bytes mean nothing in {} and are shown as U+FFFD",
+                    "some bytes are invalid in {} and are shown as U+FFFD",
                     encoding.name()
                 ));
             }

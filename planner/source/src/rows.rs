@@ -14,7 +14,7 @@ pub(super) struct Rows {
     pub origin: RowOrigin,
 }
 
-/// Which of so many rows are null because they could not be read; none when all could.
+/// Returns which of `rows` rows are null because they could not be read; `None` when all could.
 pub(super) fn null_rows(rows: usize, bad: &[BadRow]) -> Option<NullBuffer> {
     if bad.is_empty() {
         return None;

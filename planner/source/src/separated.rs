@@ -31,7 +31,7 @@ pub(super) struct Separated {
     pub index: TextIndex,
 }
 
-/// The head of a text and where its first record lies.
+/// The head of a text and the position of its first record.
 struct Opening {
     head: Vec<u8>,
     last: bool,
@@ -40,8 +40,8 @@ struct Opening {
     line: u64,
 }
 
-/// Finds out how `file` is written; `dialect` is what is known of it, `first_line` the number of its
-/// first line. None when it has no record.
+/// Detects the dialect of `file`, given what is known of it in `dialect`; `first_line` is the number of its first line.
+/// `None` when it has no record.
 pub(super) fn separated(
     file: &ByteFile,
     path: &str,
@@ -139,7 +139,7 @@ fn open(
                 path,
                 Some(1),
                 format!(
-                    "no record ends within {} MiB: this is no table",
+                    "no record ends within {} MiB: this is not a table",
                     RECORD_LIMIT >> 20
                 ),
             ));
@@ -152,7 +152,7 @@ fn lines(text: &[u8], terminator: u8) -> u64 {
     memchr::memchr_iter(terminator, text).count() as u64
 }
 
-/// Where the text begins after a byte order mark and `rows` lines, and how many there were.
+/// Returns where the text begins after a byte order mark and `rows` lines, and how many there were.
 pub(super) fn skip_lines(text: &[u8], rows: usize, terminator: u8) -> (usize, usize) {
     let mut pos = if text.starts_with(b"\xef\xbb\xbf") {
         3
@@ -197,7 +197,7 @@ impl Opening {
                     self.line += lines(&self.head[self.first..pos], dialect.terminator);
                     (self.first, self.first_end) = (pos, end);
                     notes.push(format!(
-                        "{lines_above} line(s) above the table were left out"
+                        "{lines_above} line(s) above the table were skipped"
                     ));
                     return;
                 }
@@ -233,7 +233,10 @@ impl Opening {
         };
         if !header {
             if options.header.is_none() {
-                notes.push("the first record looks like data: columns are numbered".to_owned());
+                notes.push(
+                    "the first record looks like data, not like a header: the columns are numbered"
+                        .to_owned(),
+                );
             }
             let fields = usual_fields(&records);
             let trailing = fields > 1
@@ -265,7 +268,7 @@ impl Opening {
         {
             names.insert(0, String::new());
             notes.push(
-                "the header has one name fewer than the rows have fields: the first column is taken for row names"
+                "the header has one name fewer than the rows have fields: the first column is taken as row names"
                     .to_owned(),
             );
         }

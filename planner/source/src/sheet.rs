@@ -19,7 +19,7 @@ const CELL_BYTES: u64 = 40;
 const FREE_PART: u64 = 16 << 20;
 const PART_RATIO: u64 = 64;
 
-/// Bytes that a byte of the compression of archives (RFC 1951) stands for, at most.
+/// Maximum compression ratio of DEFLATE (RFC 1951).
 const MOST_UNFOLDED_OF_A_BYTE: u64 = 1032;
 
 /// A staged sheet.
@@ -48,8 +48,8 @@ macro_rules! each {
     };
 }
 
-/// Refuses a workbook whose parts unfold to more than there is room for. What the archive says of itself is not
-/// believed: the parts are unfolded, and thrown away.
+/// Rejects a workbook whose parts decompress to more than the limits permit. The sizes in the archive are not trusted:
+/// the parts are decompressed and discarded.
 pub(super) fn check_workbook(
     file: &ByteFile,
     path: &str,
@@ -88,7 +88,7 @@ pub(super) fn check_workbook(
     Ok(())
 }
 
-/// Refuses a workbook that claims to have more than it has room for.
+/// Rejects a workbook that claims more content than its size permits.
 fn check_claims(file: &ByteFile, path: &str, limits: &ContentLimits) -> Result<(), SourceError> {
     let reader = || SeekableFile::open(file).map_err(|e| SourceError::io(path, "open", e));
     let refuse = |reason: String| {
@@ -127,7 +127,7 @@ pub(super) fn stage_sheet(
                     path: path.to_owned(),
                     option: "sheet",
                     reason: format!(
-                        "there is no sheet {choice:?}; there are: {}",
+                        "there is no sheet {choice:?}; the sheets are: {}",
                         names.join(", ")
                     ),
                 })?;
@@ -228,9 +228,8 @@ fn refuse_unknown(
 }
 
 impl Workbook {
-    /// Looks at the places of the cells before the range is laid out: two cells far apart may ask
-    /// for more memory than there is. Only the two streamed formats need it; the older one has
-    /// 16 M cells at most.
+    /// Checks the positions of the cells before the range is allocated: two distant cells may require more memory than
+    /// there is. Only the two streamed formats need this; the older one has 16 M cells at most.
     fn check_size(&mut self, name: &str, most_cells: u64) -> Result<(), String> {
         let mut most = (0_u64, 0_u64);
         let mut least = (u64::MAX, u64::MAX);

@@ -1,20 +1,19 @@
-//! How a file of separated values is written, judged by its head.
+//! Detection of the dialect of separated values from the head of a file.
 //!
-//! Every candidate (delimiter, quote, escape) splits the head into records; the one whose records
-//! agree best on their number of fields and whose cells look least cut wins: the consistency
-//! measure of van den Burg, Nazábal, Sutton, "Wrangling messy CSV files by detecting row and type
-//! patterns" (2019), in a reduced form.
+//! Every candidate (delimiter, quote, escape) splits the head into records; the candidate wins whose records agree best
+//! in their number of fields and whose cells look complete: the consistency measure of van den Burg, Nazábal, Sutton,
+//! "Wrangling messy CSV files by detecting row and type patterns" (2019), in a reduced form.
 
 use super::dialect::{Close, Dialect, Step};
 use super::options::{Format, SourceOptions};
 
-/// Records of the head that are looked at.
+/// Number of records of the head that are analysed.
 pub(super) const SAMPLE_RECORDS: usize = 200;
 
 /// Delimiters that are tried, the likelier first.
 const DELIMITERS: [u8; 7] = [b',', b';', b'\t', b'|', b'~', b'^', b':'];
 
-/// Splits the head of a text into records and these into fields, quotes taken off.
+/// Splits the head of a text into records, and these into unquoted fields.
 pub(super) fn sample(text: &[u8], from: usize, last: bool, dialect: &Dialect) -> Vec<Vec<String>> {
     let mut records = Vec::new();
     let mut pos = from;
@@ -36,7 +35,7 @@ pub(super) fn sample(text: &[u8], from: usize, last: bool, dialect: &Dialect) ->
     records
 }
 
-/// The fields of the record `text[pos..end]`.
+/// Returns the fields of the record `text[pos..end]`.
 pub(super) fn split_fields(text: &[u8], pos: usize, end: usize, dialect: &Dialect) -> Vec<String> {
     let record = &text[..dialect.content_end(text, pos, end)];
     let mut fields = Vec::new();
@@ -70,7 +69,7 @@ pub(super) fn split_fields(text: &[u8], pos: usize, end: usize, dialect: &Dialec
     }
 }
 
-/// The dialect of a text whose head is `text`; what the options tell is taken as told.
+/// Detects the dialect of a text with the head `text`; options given by the user are not questioned.
 pub(super) fn sniff(
     text: &[u8],
     last: bool,
@@ -156,7 +155,7 @@ fn candidates(
     all
 }
 
-/// Between 0 and 1: how well the records agree, how whole their cells look.
+/// Returns a score between 0 and 1 for how well the records agree and how complete their cells look.
 fn score(records: &[Vec<String>], dialect: &Dialect) -> f64 {
     let fields = usual_fields(records);
     if records.is_empty() || fields < 2 {
@@ -173,7 +172,7 @@ fn score(records: &[Vec<String>], dialect: &Dialect) -> f64 {
     agree * agree * whole * (1.0 - 0.5 / fields as f64)
 }
 
-/// The number of fields most records have; the larger one of two.
+/// Returns the number of fields most records have; the larger one of two.
 pub(super) fn usual_fields(records: &[Vec<String>]) -> usize {
     let mut counts: Vec<(usize, usize)> = Vec::new();
     for record in records {
@@ -188,8 +187,8 @@ pub(super) fn usual_fields(records: &[Vec<String>]) -> usize {
         .map_or(0, |(len, _)| len)
 }
 
-/// Whether a cell looks like a whole value: not enclosed in quotes that were not taken off, and
-/// with no delimiter of another dialect but in plain text or a number.
+/// Returns whether a cell looks like a complete value: not enclosed in quotes that were not removed, and with no
+/// delimiter of another dialect except in plain text or a number.
 fn looks_whole(cell: &str, dialect: &Dialect) -> bool {
     let cell = cell.trim();
     let quoted = |mark: u8| {

@@ -1,4 +1,4 @@
-//! Reading a split: a run of rows, whatever files they lie in.
+//! Reads a split: a range of rows that may span several files.
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -82,7 +82,7 @@ impl SplitReader {
         let Some(place) = place else {
             return Err(SourceError::Bug {
                 path: "source".to_owned(),
-                reason: format!("no file holds row {start}"),
+                reason: format!("no file contains row {start}"),
             });
         };
         let file = &self.files[place];
@@ -108,7 +108,7 @@ impl SplitReader {
         if part.rows == 0 || part.rows > rows {
             let file = &self.files[place];
             let reason = if matches!(file.content, Content::Parquet { .. }) {
-                "fewer rows can be read here than the footer names"
+                "the file has fewer readable rows than its footer declares"
             } else {
                 "the file has changed since it was indexed"
             };
@@ -124,7 +124,7 @@ impl SplitReader {
         match &file.content {
             Content::Empty => Err(SourceError::Bug {
                 path: file.path.clone(),
-                reason: "a file without rows is read".to_owned(),
+                reason: "a file without rows was to be read".to_owned(),
             }),
             Content::Csv {
                 file: bytes,
@@ -260,7 +260,7 @@ fn known_footer<'a>(
     Ok(footer.get_or_init(|| read))
 }
 
-/// The mark to start at for `rows`, and the byte offset behind which none of them lies.
+/// Returns the mark to start at for `rows`, and the byte offset after which none of them lies.
 fn span(marks: &[Mark], rows: &Range<u64>) -> (Mark, u64) {
     let after = marks.partition_point(|mark| mark.row <= rows.start);
     let start = marks[..after].last().copied().unwrap_or(Mark {

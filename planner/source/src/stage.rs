@@ -31,7 +31,10 @@ impl Stage {
         }
     }
 
-    /// Writes a stage file, which only its owner may read.
+    /// Writes a stage file that only its owner may read.
+    ///
+    /// # Errors
+    /// When the file cannot be written, or `fill` fails.
     pub fn write<T>(
         &self,
         step: &str,
@@ -53,7 +56,10 @@ impl Stage {
         Ok((ByteFile::find(&place).map_err(failed)?, done))
     }
 
-    /// Takes the compression off.
+    /// Decompresses the file.
+    ///
+    /// # Errors
+    /// When the data is corrupt or exceeds a limit, or the copy cannot be written.
     pub fn decompress(
         &self,
         file: &ByteFile,
@@ -72,7 +78,11 @@ impl Stage {
             Compression::Xz => "xz",
         };
         let broken = |e: io::Error| {
-            SourceError::content(&self.shown, None, format!("the {name} data is broken: {e}"))
+            SourceError::content(
+                &self.shown,
+                None,
+                format!("the {name} data is corrupt: {e}"),
+            )
         };
         let mut reader: Box<dyn Read> = match by {
             Compression::None => opened,
@@ -122,7 +132,10 @@ impl Stage {
         Ok(staged)
     }
 
-    /// Turns the text into UTF-8; whether some bytes meant nothing and became U+FFFD.
+    /// Converts the text to UTF-8 and returns whether some bytes were invalid and became U+FFFD.
+    ///
+    /// # Errors
+    /// When the file cannot be read or the copy cannot be written.
     pub fn transcode(
         &self,
         file: &ByteFile,

@@ -1,8 +1,8 @@
-//! A walk over documents in Thrift's compact protocol, which keeps nothing of them: what a Parquet file says of itself is
-//! looked at before its decoder believes it.
+//! Traverses documents in Thrift's compact protocol without building them, to validate the metadata of a Parquet file
+//! before its decoder uses it.
 //!
-//! A list of more elements than bytes follow, or structures within each other without end, are refused. A decoder that
-//! makes room for what a list claims to hold, or calls itself for each level, would end the process.
+//! A list of more elements than the remaining bytes, or structures nested too deeply, are rejected. A decoder that
+//! allocates memory for the claimed length of a list, or recurses for each level, would end the process.
 
 /// Most structures, lists and maps within each other.
 const MAX_DEPTH: usize = 32;
@@ -17,7 +17,7 @@ const LIST: u8 = 9;
 pub(super) enum Fault {
     /// The bytes end before the document does.
     Incomplete,
-    /// What stands there cannot be.
+    /// The content is invalid.
     Broken(&'static str),
 }
 
@@ -78,14 +78,20 @@ impl<'a> Walk<'a> {
         Err(Fault::Broken("a number is too long"))
     }
 
-    /// A whole number of any width.
+    /// Reads an integer of any width.
+    ///
+    /// # Errors
+    /// When the document ends or the integer is too long.
     pub fn integer(&mut self) -> Result<i64> {
         let value = self.varint()?;
         // ZigZag: the lowest bit is the sign.
         Ok((value >> 1) as i64 ^ -((value & 1) as i64))
     }
 
-    /// Walks over the fields of a structure; `take` may read a field of this number and kind, and says whether it has.
+    /// Visits the fields of a structure; `take` may read a field of this number and kind, and returns whether it did.
+    ///
+    /// # Errors
+    /// When the document ends or is invalid, or `take` fails.
     pub fn fields(
         &mut self,
         take: &mut dyn FnMut(&mut Self, i64, u8) -> Result<bool>,
@@ -115,7 +121,10 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The number of elements of a list and their kind. Each takes a byte at least.
+    /// Reads the number of elements of a list and their kind. Each takes at least one byte.
+    ///
+    /// # Errors
+    /// When the document ends or cannot hold that many elements.
     pub fn list(&mut self) -> Result<(usize, u8)> {
         let head = self.byte()?;
         let count = match head >> 4 {
@@ -162,7 +171,7 @@ impl<'a> Walk<'a> {
             }
             STRUCT => self.fields_within(&mut |_, _, _| Ok(false), depth + 1),
             13 => self.pass(16),
-            _ => Err(Fault::Broken("a field has no type that is known")),
+            _ => Err(Fault::Broken("a field has an unknown type")),
         }
     }
 
@@ -175,17 +184,17 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Whether a field of this kind is a whole number.
+/// Returns whether a field of this kind is a whole number.
 pub(super) fn is_integer(kind: u8) -> bool {
     matches!(kind, 4..=6)
 }
 
-/// Whether a field of this kind is a structure.
+/// Returns whether a field of this kind is a structure.
 pub(super) fn is_struct(kind: u8) -> bool {
     kind == STRUCT
 }
 
-/// Whether a field of this kind is a list.
+/// Returns whether a field of this kind is a list.
 pub(super) fn is_list(kind: u8) -> bool {
     kind == LIST
 }
@@ -196,7 +205,7 @@ mod tests {
 
     use super::*;
 
-    /// Fields are numbered by their distance; whatever nobody reads is passed over.
+    /// Field numbers are deltas; fields that nobody reads are skipped.
     #[test]
     fn fields() {
         // 1: i32 -2; 3: list of two binaries; 4: struct {1: true}; 20: i64 300.

@@ -1,8 +1,8 @@
-//! Which addresses of the web may be asked, where whoever names them is not who runs the process.
+//! Policy of web addresses named by users other than the operator.
 //!
-//! A server that fetches what others name is a door into its own network (server-side request forgery). The
-//! policy is looked at for the address as it is named, for the addresses that its name stands for at the
-//! moment of connecting, and for every redirect.
+//! A server that fetches addresses of its users gives access to its own network (server-side request forgery, SSRF).
+//! The policy is checked for the address as named, for the IP addresses that its host resolves to at the moment of
+//! connecting, and for every redirect.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
@@ -34,7 +34,7 @@ pub fn restrict_web(policy: WebPolicy) -> bool {
     POLICY.set(Arc::new(policy)).is_ok()
 }
 
-/// What one address and its redirects are checked by: the policy of the process, and the roots of whoever named it.
+/// Returns the policy for an address and its redirects: that of the process, and the roots of its author.
 fn policy_of(address: &WebAddress) -> Option<Arc<WebPolicy>> {
     let process = POLICY.get();
     match (address.within(), process) {
@@ -51,7 +51,7 @@ pub(super) fn check(address: &WebAddress) -> Result<(), String> {
     policy_of(address).map_or(Ok(()), |policy| policy.check(address.url()))
 }
 
-/// A client that asks nobody whom whoever named the address may not ask.
+/// Returns a client that only connects where the author of the address may.
 pub(super) fn guarded(builder: ClientBuilder, address: &WebAddress) -> ClientBuilder {
     let Some(policy) = policy_of(address) else {
         return builder;
@@ -86,7 +86,7 @@ impl WebPolicy {
             .iter()
             .filter_map(|allowed| Url::parse(allowed).ok());
         if !allowed.into_iter().any(|allowed| covers(&allowed, url)) {
-            return Err("the address is not among those that may be read here".to_owned());
+            return Err("access to this address is not allowed".to_owned());
         }
         let refused = match url.host() {
             Some(Host::Ipv4(address)) => !self.allows(IpAddr::V4(address)),
@@ -95,7 +95,7 @@ impl WebPolicy {
             None => true,
         };
         if refused {
-            return Err("the address is of a private or local network".to_owned());
+            return Err("the address is in a private or local network".to_owned());
         }
         Ok(())
     }
@@ -152,7 +152,7 @@ fn v4(high: u16, low: u16) -> Ipv4Addr {
     Ipv4Addr::new(a, b, c, d)
 }
 
-/// Looks names up, and leaves out the addresses that may not be asked.
+/// Resolves host names and drops the addresses that the policy denies.
 struct Resolver {
     policy: Arc<WebPolicy>,
 }
@@ -166,7 +166,7 @@ impl Resolve for Resolver {
                 .filter(|address| policy.allows(address.ip()))
                 .collect();
             if allowed.is_empty() {
-                return Err("the host is of a private or local network".into());
+                return Err("the host is in a private or local network".into());
             }
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
@@ -179,7 +179,7 @@ mod tests {
 
     use super::*;
 
-    /// What is not on the internet is told from what is, however it is written.
+    /// Addresses outside the internet are recognized, in every notation.
     #[test]
     fn public_addresses() {
         for address in ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "::ffff:8.8.8.8"] {

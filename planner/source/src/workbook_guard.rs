@@ -1,5 +1,5 @@
-//! Looks at a workbook before its reader does: the reader reserves memory for as many texts and cells as the file claims to
-//! have, and a claim that no memory can meet would end the process.
+//! Validates a workbook before its reader runs: the reader allocates memory for as many texts and cells as the file
+//! claims, and a claim beyond the available memory would end the process.
 
 use std::io::{BufReader, Read};
 
@@ -14,18 +14,18 @@ const FREE_TEXTS: u64 = 1 << 20;
 /// Bytes of the shortest text: `<si/>`.
 const SHORTEST_TEXT: u64 = 5;
 
-/// Most rows and columns of a sheet of Excel 97 ([MS-XLS] 2.5.187 and 2.5.53), and the next power of two of rows for files
-/// that count one too many.
+/// Maximum number of rows and columns of a sheet of Excel 97 ([MS-XLS] 2.5.187 and 2.5.53), and the next power of two
+/// of rows for files that count one too many.
 const ROWS: u64 = 1 << 17;
 const COLUMNS: u64 = 1 << 8;
 
-/// Types of the records that are looked at ([MS-XLS] 2.3.2).
+/// Types of the records that are checked ([MS-XLS] 2.3.2).
 const DIMENSIONS: u16 = 0x0200;
 const BOUND_SHEET: u16 = 0x0085;
 const BEGIN: u16 = 0x0809;
 const END: u16 = 0x000a;
 
-/// Whether a part of an archive is, under any folder and in any case, that of shared texts.
+/// Returns whether a part of an archive is, under any folder and in any case, that of shared texts.
 pub(super) fn is_shared_strings(name: &str) -> bool {
     name.to_ascii_lowercase().ends_with("sharedstrings.xml")
 }
@@ -124,7 +124,8 @@ pub(super) fn check_compound_file(file: SeekableFile, most_bytes: u64) -> Result
     Ok(())
 }
 
-/// Looks at the records of the workbook, and at those from where each of its sheets begins, as the reader walks them.
+/// Checks the records of the workbook, and those from the start of each of its sheets, in the order in which the reader
+/// visits them.
 fn check_stream(stream: &[u8]) -> Result<(), String> {
     let mut sheets = Vec::new();
     let mut seen = vec![false; stream.len()];
@@ -140,7 +141,7 @@ fn check_stream(stream: &[u8]) -> Result<(), String> {
     let mut walked = 0_u64;
     for start in sheets {
         if start >= stream.len() {
-            return Err("a sheet begins behind the end of the workbook".to_owned());
+            return Err("a sheet begins after the end of the workbook".to_owned());
         }
         let (mut depth, mut ended) = (0_u32, false);
         for record in records(stream, start) {
@@ -160,7 +161,7 @@ fn check_stream(stream: &[u8]) -> Result<(), String> {
             }
             // A record has four bytes at least: sheets that do not overlap have a quarter of this.
             if walked > stream.len() as u64 {
-                return Err("its sheets lie over each other".to_owned());
+                return Err("its sheets overlap".to_owned());
             }
             if ended && known {
                 break;
@@ -227,7 +228,7 @@ fn records(stream: &[u8], from: usize) -> impl Iterator<Item = Record<'_>> {
     })
 }
 
-/// A number of so many bytes, the least significant first.
+/// Reads a little-endian number of this many bytes.
 fn number(bytes: &[u8], at: usize, width: usize) -> Option<u64> {
     let bytes = bytes.get(at..at + width)?;
     Some(
@@ -244,8 +245,7 @@ mod tests {
 
     use super::*;
 
-    /// A count that the part has room for is believed, whatever stands before it; one that it has not is refused, however it
-    /// is written.
+    /// A count that fits the part is accepted, whatever precedes it; one that does not is rejected, in every notation.
     #[test]
     fn h2_texts_that_are_claimed() {
         let texts = "<si><t>x</t></si>".repeat(3);

@@ -1,4 +1,4 @@
-//! The clients of object stores, one a bucket, with settings that each process looks up by name.
+//! Clients of object stores: one per bucket, with settings that each process looks up by name.
 
 use std::io;
 use std::path::Path;
@@ -16,10 +16,10 @@ use tracing::Instrument;
 use super::metered::{MeteredConnector, MeteredStore};
 use planner_base::Secret;
 
-/// Threads that requests to stores run on.
+/// Number of threads that run requests to stores.
 const THREADS: usize = 2;
 
-/// How often a request is tried, and for how long at most.
+/// Maximum number of attempts of a request, and their maximum total time.
 const RETRIES: usize = 8;
 const RETRY_FOR: Duration = Duration::from_secs(60);
 
@@ -35,14 +35,17 @@ type Clients = HashMap<(String, Option<String>), Arc<dyn ObjectStore>>;
 
 static CLIENTS: LazyLock<Mutex<Clients>> = LazyLock::new(Mutex::default);
 
-/// The runtime of requests.
+/// Returns the runtime of requests.
 pub(super) fn requests() -> io::Result<&'static Runtime> {
     REQUESTS
         .as_ref()
         .map_err(|error| io::Error::new(error.kind(), error.to_string()))
 }
 
-/// Runs a transfer on the threads of requests, and waits for its end.
+/// Runs a transfer on the request threads and waits for its result.
+///
+/// # Errors
+/// When the transfer fails, or its thread ends without a result.
 pub fn transfer<T: Send + 'static>(
     work: impl Future<Output = io::Result<T>> + Send + 'static,
 ) -> io::Result<T> {
@@ -54,17 +57,20 @@ pub fn transfer<T: Send + 'static>(
     requests()?.spawn(work.in_current_span());
     receiver
         .recv()
-        .map_err(|_| io::Error::other("a transfer ended without an answer"))?
+        .map_err(|_| io::Error::other("a transfer ended without a result"))?
 }
 
-/// Runs a request to a store, and waits for its answer.
+/// Runs a request to a store and waits for its response.
+///
+/// # Errors
+/// When the store rejects the request or does not respond.
 pub fn wait<T: Send + 'static>(
     request: impl Future<Output = object_store::Result<T>> + Send + 'static,
 ) -> io::Result<T> {
     transfer(async move { request.await.map_err(io_error) })
 }
 
-/// An error of a store as one of the system, in one line.
+/// Converts an error of a store into an I/O error whose message is one line.
 pub(super) fn io_error(error: object_store::Error) -> io::Error {
     use object_store::Error as Store;
     let kind = match &error {
@@ -88,7 +94,7 @@ pub(super) fn io_error(error: object_store::Error) -> io::Error {
     io::Error::new(kind, text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// The client of a bucket (`s3://bucket`), made when it is first asked for.
+/// Returns the client of a bucket (`s3://bucket`), created on first use.
 pub(super) fn client(
     bucket: &str,
     credentials: Option<&Secret>,
@@ -106,11 +112,11 @@ pub(super) fn client(
     Ok(made)
 }
 
-/// A store's settings: names such as `AWS_ACCESS_KEY_ID` and their values.
+/// Settings of a store: names such as `AWS_ACCESS_KEY_ID` and their values.
 type Settings = Vec<(String, String)>;
 
-/// The settings that credentials name: the environment, the part of it whose names begin with
-/// `NAME_` for `env:NAME`, or the lines `NAME=VALUE` of a file.
+/// Returns the settings that credentials name: the whole environment, the variables whose names begin with `NAME_` for
+/// `env:NAME`, or the lines `NAME=VALUE` of a file.
 fn settings(credentials: Option<&Secret>) -> io::Result<Settings> {
     match credentials {
         None => Ok(std::env::vars().collect()),
@@ -158,7 +164,7 @@ fn read_settings(path: &Path) -> io::Result<Settings> {
     pairs.collect()
 }
 
-/// Gives a builder each setting whose name begins with the provider's and that it knows.
+/// Passes each setting to the builder whose name has the prefix of the provider and is known to it.
 macro_rules! configured {
     ($builder:expr, $settings:expr, $prefix:literal) => {{
         let mut builder = $builder;
@@ -200,7 +206,7 @@ fn build(bucket: &str, settings: &Settings) -> io::Result<Arc<dyn ObjectStore>> 
             Arc::new(store.map_err(io_error)?)
         }
         _ => {
-            let text = format!("locations of the scheme {scheme}:// are not known");
+            let text = format!("the scheme {scheme}:// is not supported");
             return Err(io::Error::new(io::ErrorKind::Unsupported, text));
         }
     })
@@ -219,7 +225,7 @@ mod tests {
     use super::*;
     use planner_telemetry::METRICS;
 
-    /// A request that a store puts off, fails and hangs up on is answered in the end, and each try is counted.
+    /// A request that the store throttles, fails and drops succeeds in the end, and each retry is counted.
     #[test]
     fn tries_are_counted() {
         const ANSWERS: [&str; 4] = ["503 Slow Down", "500 Internal Server Error", "", "200 OK"];

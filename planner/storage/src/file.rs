@@ -16,16 +16,16 @@ use super::local::{FileKind, LocalPath};
 use super::place::{ObjectPlace, Place};
 use super::read::AheadReader;
 
-/// Bytes that are fetched at a time where parts of an object are read in any order.
+/// Bytes per request where parts of an object are read in any order.
 const BLOCK: u64 = 2 << 20;
 
 /// Blocks that a [`CachedFile`] keeps.
 const BLOCKS_KEPT: usize = 32;
 
-/// Bytes that a [`SeekableFile`] fetches at a time, of an object that is not kept whole.
+/// Bytes per request of a [`SeekableFile`] over an object that is not held in memory.
 const SEEK_BLOCK: usize = 256 << 10;
 
-/// Objects of so many bytes are fetched whole, in one request.
+/// Objects of up to this many bytes are fetched as a whole, in one request.
 const SMALL: u64 = 1 << 20;
 
 /// A file of known size.
@@ -33,16 +33,16 @@ const SMALL: u64 = 1 << 20;
 pub struct ByteFile {
     place: Place,
     size: u64,
-    /// Version of the object that was found: another one is not read.
+    /// Version of the object that was found; another version is not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     version: Option<String>,
 }
 
 impl ByteFile {
-    /// The file at a place.
+    /// Finds the file at a place.
     ///
     /// # Errors
-    /// When it is not there, not a regular file, or may not be looked at.
+    /// When it does not exist, is not a regular file, or its metadata may not be read.
     pub fn find(place: &Place) -> io::Result<Self> {
         match place {
             Place::Local(path) => Self::local(path),
@@ -73,7 +73,7 @@ impl ByteFile {
         })
     }
 
-    /// What tells one content of the file from a later one, as far as can be told without reading it.
+    /// Returns a fingerprint of the content, as far as the metadata distinguishes versions.
     #[must_use]
     pub fn stamp(&self) -> String {
         let changed = self.place.local_path().and_then(|path| {
@@ -88,19 +88,19 @@ impl ByteFile {
         format!("{folder} {} {} {version}", self.place, self.size)
     }
 
-    /// Size in bytes when the file was found.
+    /// Returns the size in bytes when the file was found.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// Where it lies.
+    /// Returns the place of the file.
     #[must_use]
     pub fn place(&self) -> &Place {
         &self.place
     }
 
-    /// A stream over the bytes of `range`; it ends early if the file has shrunk.
+    /// Opens a stream over the bytes of `range`; it ends early if the file has shrunk.
     ///
     /// # Errors
     /// When the file cannot be opened.
@@ -120,7 +120,7 @@ impl ByteFile {
         }
     }
 
-    /// The first `limit` bytes, or fewer.
+    /// Reads the first `limit` bytes, or fewer if the file is shorter.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -147,7 +147,7 @@ impl ByteFile {
 
     fn fetcher(&self) -> io::Result<Fetcher> {
         match &self.place {
-            Place::Local(_) => Err(io::Error::other("a local file is not fetched")),
+            Place::Local(_) => Err(io::Error::other("a local file cannot be fetched")),
             Place::Object(object) => Ok(Fetcher {
                 store: object.store()?,
                 object: object.clone(),
@@ -177,8 +177,8 @@ impl Fetcher {
     }
 }
 
-/// A file as the Parquet reader wants it: small reads all over the place, of which those of an
-/// object are served from blocks that are kept for a while.
+/// A file for the Parquet reader, which makes small reads in any order: reads of an object are served from cached
+/// blocks.
 #[derive(Debug, Clone)]
 pub struct CachedFile {
     file: ByteFile,
@@ -195,7 +195,7 @@ impl From<&ByteFile> for CachedFile {
 }
 
 impl CachedFile {
-    /// The block of this number, the file's last one perhaps shorter.
+    /// Returns the block of this number; the last one may be shorter.
     fn block(&self, number: u64) -> io::Result<Bytes> {
         let mut blocks = self
             .blocks
@@ -245,7 +245,7 @@ impl ChunkReader for CachedFile {
         let end = start.checked_add(length as u64);
         let Some(end) = end.filter(|end| *end <= size) else {
             return Err(ParquetError::EOF(format!(
-                "{length} bytes at {start} asked of a file of {size}"
+                "{length} bytes at {start} requested from a file of {size}"
             )));
         };
         if matches!(self.file.place, Place::Object(_)) && (length as u64) < BLOCK {
@@ -262,7 +262,7 @@ impl ChunkReader for CachedFile {
     }
 }
 
-/// Reads on from a place of a cached file.
+/// Reads sequentially from an offset of a cached file.
 struct BlockReader {
     file: CachedFile,
     at: u64,
@@ -319,10 +319,10 @@ impl SeekableFile {
         })
     }
 
-    /// Opens a file that has been found.
+    /// Opens a file that was found before.
     ///
     /// # Errors
-    /// The file cannot be opened.
+    /// When the file cannot be opened.
     pub fn open(file: &ByteFile) -> io::Result<Self> {
         Ok(match &file.place {
             Place::Local(path) => Self::Local(BufReader::new(path.open()?)),
@@ -375,7 +375,7 @@ impl Seek for SeekableFile {
     }
 }
 
-/// Each read of an object is a request.
+/// A reader of an object; each read is one request.
 pub struct ObjectReader {
     file: ByteFile,
     at: u64,
@@ -403,7 +403,10 @@ impl Seek for ObjectReader {
             SeekFrom::Current(by) => self.at.checked_add_signed(by),
         };
         self.at = target.ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidInput, "a place before the start")
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a position before the start of the file",
+            )
         })?;
         Ok(self.at)
     }

@@ -1,8 +1,8 @@
-//! Where bytes lie: files of this machine, and objects of a store.
+//! Storage: files of this machine, and objects of a store.
 //!
-//! A [`Place`] names a file or a folder and travels in plans; whoever opens it looks the store's
-//! settings up for itself. From what a person writes there is one way to a place, a [`LocationPolicy`]. Reading and writing block the calling thread, for a store as for a disk:
-//! requests run on threads of their own.
+//! A [`Place`] names a file or a folder and can be part of a plan; each process that opens it looks up the settings of
+//! the store for itself. A text that a user writes becomes a place only through a [`LocationPolicy`]. Reads and writes
+//! block the calling thread, for a store as for a disk: requests run on their own threads.
 
 mod client;
 mod file;

@@ -1,4 +1,4 @@
-//! Paths of a file system: of the process's own choosing, or beneath a folder that no access leaves.
+//! Paths of a file system: chosen by the process itself, or confined to a root folder.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 
 /// A path of a file system.
 ///
-/// A path beneath a root names what somebody else asked for. Every access to it opens the root and then each
-/// folder in turn without following links, so that neither `..` nor a link, however it came there, leads out.
-/// A path without a root is one that this process, or whoever runs it, chose.
+/// A path beneath a root was named by a user. Every access opens the root and then each folder in turn without
+/// following links, so neither `..` nor a link, whenever it was created, leads outside. A path without a root was
+/// chosen by this process or its operator.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LocalPath {
     path: PathBuf,
@@ -24,18 +24,18 @@ pub struct LocalPath {
     root: Option<PathBuf>,
 }
 
-/// What lies at a path.
+/// The kind of a directory entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
     /// A regular file.
     File,
     /// A folder.
     Folder,
-    /// Anything else: a link that is not followed, a pipe, a device.
+    /// Anything else: a link that is not followed, a pipe, or a device.
     Other,
 }
 
-/// What a file system knows of a path.
+/// Metadata of a path.
 #[derive(Debug, Clone, Copy)]
 pub struct FileFacts {
     /// What it is.
@@ -46,11 +46,11 @@ pub struct FileFacts {
     pub modified: Option<SystemTime>,
 }
 
-/// Where an access beneath a root ends: the last folder on the way, and the name in it; no name for the root.
+/// The end of an access beneath a root: the last folder on the way, and the name in it; no name for the root itself.
 type Reached = (Dir, Option<OsString>);
 
 impl LocalPath {
-    /// A path that this process chose itself.
+    /// Returns a path that this process chose itself.
     pub fn own(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
@@ -58,11 +58,11 @@ impl LocalPath {
         }
     }
 
-    /// What lies beneath `root` under a relative name. The root must be free of links, as
-    /// [`std::fs::canonicalize`] gives it.
+    /// Returns the path of a relative name beneath `root`. The root must be free of links, as [`std::fs::canonicalize`]
+    /// returns it.
     ///
     /// # Errors
-    /// When the name is not one of something beneath the root.
+    /// When the name leads outside the root.
     pub(crate) fn beneath(root: &Path, name: &Path) -> io::Result<Self> {
         let path = Self {
             path: root.join(name),
@@ -72,17 +72,17 @@ impl LocalPath {
         Ok(path)
     }
 
-    /// The path itself, to be shown or compared.
+    /// Returns the path, for display and comparison.
     pub fn as_path(&self) -> &Path {
         &self.path
     }
 
-    /// The folder that no access leaves; none of a path of the process's own.
+    /// Returns the root that confines every access, if the path has one.
     pub fn root(&self) -> Option<&Path> {
         self.root.as_deref()
     }
 
-    /// The name beneath the root; the whole path without one.
+    /// Returns the name beneath the root; the whole path if there is no root.
     pub fn name(&self) -> &Path {
         match &self.root {
             Some(root) => self.path.strip_prefix(root).unwrap_or(Path::new("")),
@@ -90,7 +90,7 @@ impl LocalPath {
         }
     }
 
-    /// What lies below it under this name.
+    /// Returns the path of this name below it.
     #[must_use]
     pub fn join(&self, name: impl AsRef<Path>) -> Self {
         Self {
@@ -99,7 +99,7 @@ impl LocalPath {
         }
     }
 
-    /// The folder that it lies in.
+    /// Returns the folder that contains it.
     pub fn parent(&self) -> Self {
         let parent = self.path.parent().unwrap_or(Path::new("."));
         match &self.root {
@@ -111,10 +111,10 @@ impl LocalPath {
         }
     }
 
-    /// The names from the root on.
+    /// Returns the components of the name, from the root on.
     fn steps(&self) -> io::Result<Vec<OsString>> {
         let left = || {
-            let text = "the path leads out of the folder that it must stay in";
+            let text = "the path leads outside its root folder";
             io::Error::new(io::ErrorKind::PermissionDenied, text)
         };
         let root = self.root.as_ref().ok_or_else(left)?;
@@ -126,8 +126,8 @@ impl LocalPath {
         steps.collect()
     }
 
-    /// Goes from the root to the last folder on the way, making folders that are missing if asked to; none
-    /// without a root.
+    /// Walks from the root to the folder that contains the name, creating missing folders on request; `None` without a
+    /// root.
     fn reach(&self, make_folders: bool) -> io::Result<Option<Reached>> {
         let Some(root) = &self.root else {
             return Ok(None);
@@ -141,7 +141,10 @@ impl LocalPath {
         Ok(Some((folder, name)))
     }
 
-    /// What lies there. Links are followed only where there is no root.
+    /// Returns the metadata. Links are followed only where there is no root.
+    ///
+    /// # Errors
+    /// When nothing exists there, or access is denied.
     pub fn facts(&self) -> io::Result<FileFacts> {
         let Some((folder, name)) = self.reach(false)? else {
             let found = std::fs::metadata(&self.path)?;
@@ -170,7 +173,7 @@ impl LocalPath {
         })
     }
 
-    /// Whether there is anything, a link that leads nowhere included.
+    /// Returns whether anything exists there, a dangling link included.
     pub fn is_there(&self) -> bool {
         match self.root {
             Some(_) => self.facts().is_ok(),
@@ -178,7 +181,7 @@ impl LocalPath {
         }
     }
 
-    /// Opens a file for reading. Beneath a root that is a regular file and nothing else.
+    /// Opens a file for reading; beneath a root it must be a regular file.
     pub(crate) fn open(&self) -> io::Result<File> {
         let Some((folder, name)) = self.reach(false)? else {
             return File::open(&self.path);
@@ -194,7 +197,7 @@ impl LocalPath {
         Ok(folder.open_with(&name, &options)?.into_std())
     }
 
-    /// Begins a file that must not be there yet, with these permissions less the process's mask.
+    /// Creates a file that must not exist yet, with these permissions less the process's umask.
     pub(crate) fn create_new(&self, mode: u32) -> io::Result<File> {
         let Some((folder, name)) = self.reach(false)? else {
             let mut options = OpenOptions::new();
@@ -214,7 +217,10 @@ impl LocalPath {
         Ok(folder.open_with(&name, &options)?.into_std())
     }
 
-    /// Begins a file, over one that is there.
+    /// Creates a file, or truncates an existing one.
+    ///
+    /// # Errors
+    /// When the file cannot be created, or the path leads outside its root.
     pub fn create(&self) -> io::Result<File> {
         let Some((folder, name)) = self.reach(false)? else {
             return File::create(&self.path);
@@ -226,7 +232,7 @@ impl LocalPath {
         Ok(folder.open_with(&name, &options)?.into_std())
     }
 
-    /// Makes the folder, and those above it that are missing.
+    /// Creates the folder and its missing parents.
     pub(crate) fn make_folder(&self) -> io::Result<()> {
         let Some((folder, name)) = self.reach(true)? else {
             return std::fs::create_dir_all(&self.path);
@@ -237,7 +243,7 @@ impl LocalPath {
         }
     }
 
-    /// Moves a file to another path of the same root, over one that is there.
+    /// Moves a file to another path of the same root, replacing an existing one.
     pub(crate) fn rename(&self, to: &Self) -> io::Result<()> {
         match (self.reach(false)?, to.reach(false)?) {
             (None, None) => std::fs::rename(&self.path, &to.path),
@@ -249,6 +255,9 @@ impl LocalPath {
     }
 
     /// Removes a file.
+    ///
+    /// # Errors
+    /// When the file does not exist or cannot be removed.
     pub fn remove_file(&self) -> io::Result<()> {
         match self.reach(false)? {
             None => std::fs::remove_file(&self.path),
@@ -257,7 +266,7 @@ impl LocalPath {
         }
     }
 
-    /// Removes a file, or a folder and what is below it; what is not there is removed already.
+    /// Removes a file, or a folder with its content; a missing one is not an error.
     pub(crate) fn remove_all(&self) -> io::Result<()> {
         let absent = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => Ok(()),
@@ -282,7 +291,10 @@ impl LocalPath {
         }
     }
 
-    /// The names in a folder, in order, and what they are.
+    /// Returns the sorted names in a folder, with the kind of each.
+    ///
+    /// # Errors
+    /// When it is not a folder or cannot be read.
     pub fn entries(&self) -> io::Result<Vec<(String, FileKind)>> {
         let mut entries = Vec::new();
         match self.reach(false)? {
@@ -318,7 +330,7 @@ impl LocalPath {
     }
 }
 
-/// A folder in another one, made first if asked to; never a link to one.
+/// Opens a folder in another one, creating it on request; a link to a folder is not followed.
 fn enter(folder: &Dir, name: &OsString, make: bool) -> io::Result<Dir> {
     if make {
         match folder.create_dir(name) {
@@ -346,8 +358,8 @@ mod tests {
 
     use super::*;
 
-    /// Beneath a root, files are made, moved, listed, read and removed; links and pipes are not opened, and
-    /// nothing outside is reached.
+    /// Beneath a root, files are created, moved, listed, read and removed; links and pipes are not opened, and nothing
+    /// outside is reached.
     #[test]
     fn stays_beneath_its_root() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! From a text to a place: the one function that decides what a location is, and whether whoever names it may.
+//! From a text to a place: the one function that decides what a location is, and whether its author may name it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use super::local::LocalPath;
 use super::place::{ObjectPlace, Place};
 use planner_base::Secret;
 
-/// A location that was checked: what may be opened.
+/// A location that was checked and may be opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
     /// A file, a folder, or objects of a store.
@@ -45,15 +45,15 @@ impl WebAddress {
 /// Why a location is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LocationError {
-    /// It is not a location.
+    /// The text is not a location.
     #[error("{0}")]
     Malformed(String),
-    /// Whoever names it may not.
+    /// Its author may not name it.
     #[error("it is not among the locations that may be named here")]
     Refused,
 }
 
-/// Which locations somebody may name, and what they stand for.
+/// Decides which locations a user may name, and what they refer to.
 ///
 /// There is no other way from a text to a [`Place`].
 #[derive(Debug, Clone)]
@@ -65,32 +65,32 @@ pub struct LocationPolicy {
 
 #[derive(Debug, Clone)]
 enum Reach {
-    /// Whoever names locations is who runs the process.
+    /// Every location: the author runs the process.
     Everything,
-    /// What lies below one of these.
+    /// Locations below one of these roots.
     Below(Arc<Roots>),
 }
 
-/// Where somebody may read and write.
+/// Roots of reads and writes.
 #[derive(Debug, Default)]
 struct Roots {
     folders: Vec<Folder>,
     objects: Vec<ObjectPlace>,
     web: Vec<Url>,
-    /// What the service keeps: its databases, keys and outputs.
+    /// Paths of the service itself: its databases, keys and outputs.
     closed: Vec<PathBuf>,
 }
 
 /// A folder, or a single file, that may be named.
 #[derive(Debug)]
 struct Folder {
-    /// As it is given, made absolute.
+    /// The path as configured, made absolute.
     given: PathBuf,
-    /// Without links.
+    /// The path without links.
     real: PathBuf,
 }
 
-/// The scheme of a location that is a URL.
+/// Returns the scheme of a location that is a URL.
 pub(crate) fn scheme(location: &str) -> Option<&str> {
     let (scheme, _) = location.split_once("://")?;
     let first = scheme.chars().next()?;
@@ -98,7 +98,7 @@ pub(crate) fn scheme(location: &str) -> Option<&str> {
     (first.is_ascii_alphabetic() && scheme.chars().all(named)).then_some(scheme)
 }
 
-/// What a text says, whoever says it.
+/// A parsed location, not checked yet.
 enum Named {
     Path(PathBuf),
     Object(ObjectPlace),
@@ -106,7 +106,7 @@ enum Named {
 }
 
 impl LocationPolicy {
-    /// Any location that the process can reach; relative paths start at `base`.
+    /// Returns a policy that allows every location that the process can reach; relative paths start at `base`.
     pub fn everything(base: impl Into<PathBuf>) -> Self {
         Self {
             base: base.into(),
@@ -115,8 +115,8 @@ impl LocationPolicy {
         }
     }
 
-    /// Locations below these roots, each a folder, a file, or what URLs begin with; none without a root. Nothing
-    /// below the paths in `closed` is reached, whatever the roots are.
+    /// Returns a policy that allows locations below these roots, each a folder, a file, or a prefix of URLs; without
+    /// roots, none. Paths in `closed` and below are denied, whatever the roots are.
     ///
     /// # Errors
     /// When a root is not a location.
@@ -136,7 +136,7 @@ impl LocationPolicy {
                     let given = std::path::absolute(&path)
                         .map_err(|error| LocationError::Malformed(format!("{root}: {error}")))?;
                     let given = plain(&given).ok_or_else(|| {
-                        LocationError::Malformed(format!("{root}: a path without .. is expected"))
+                        LocationError::Malformed(format!("{root}: expected a path without .."))
                     })?;
                     let real = real(&given);
                     below.folders.push(Folder { given, real });
@@ -152,26 +152,26 @@ impl LocationPolicy {
         })
     }
 
-    /// Lets a name of the service's own, such as `upload:ID`, stand for a place.
+    /// Defines a name of the service, such as `upload:ID`, as an alias of a place.
     #[must_use]
     pub fn with_name(mut self, name: impl Into<String>, place: Place) -> Self {
         Arc::make_mut(&mut self.named).insert(name.into(), place);
         self
     }
 
-    /// Where relative paths start.
+    /// Returns the folder where relative paths start.
     pub fn base(&self) -> &Path {
         &self.base
     }
 
-    /// Whether whoever names locations is who runs the process.
+    /// Returns whether every location is allowed.
     pub fn is_unlimited(&self) -> bool {
         matches!(self.reach, Reach::Everything)
     }
 
-    /// What a text stands for, if whoever writes it may name it: a path, relative ones from the base on; the URL of
-    /// a local file (`file:///…`), an object (`s3://`, `gs://`, `az://`, `abfs://`) or a document of the web; or a name
-    /// of the service's own.
+    /// Resolves a location if its author may name it: a path, relative to the base; the URL of a local file
+    /// (`file:///…`), an object (`s3://`, `gs://`, `az://`, `abfs://`) or a document of the web; or a name of the
+    /// service.
     ///
     /// # Errors
     /// When the text is not a location, or one that may not be named.
@@ -207,20 +207,20 @@ impl LocationPolicy {
         }
     }
 
-    /// The same, for what must be a place.
+    /// Resolves a location that must be a place.
     ///
     /// # Errors
-    /// As [`LocationPolicy::check`], and for addresses of the web.
+    /// As [`LocationPolicy::check`], and for web addresses.
     pub fn place(&self, text: &str, credentials: Option<&Secret>) -> Result<Place, LocationError> {
         match self.check(text, credentials)? {
             Location::Place(place) => Ok(place),
             Location::Web(_) => Err(LocationError::Malformed(
-                "a path or a URL of one of file, s3, gs, az, abfs is expected".to_owned(),
+                "expected a path or a URL of one of file, s3, gs, az, abfs".to_owned(),
             )),
         }
     }
 
-    /// Whether an entry of a folder that may be listed is one that the service keeps for itself.
+    /// Returns whether an entry of a listed folder belongs to the service itself.
     pub fn is_closed(&self, entry: &LocalPath) -> bool {
         match &self.reach {
             Reach::Everything => false,
@@ -228,14 +228,14 @@ impl LocationPolicy {
         }
     }
 
-    /// What tells one policy from another: equal texts reach the same places.
+    /// Returns a fingerprint of the policy: with equal fingerprints, equal texts resolve to the same places.
     pub fn fingerprint(&self) -> String {
         format!("{:?} {:?}", self.base, self.reach)
     }
 }
 
 impl Roots {
-    /// A path below one of the folders.
+    /// Resolves a path below one of the roots.
     fn local(&self, path: &Path) -> Result<LocalPath, LocationError> {
         let path = plain(path).ok_or(LocationError::Refused)?;
         for folder in &self.folders {
@@ -261,7 +261,7 @@ impl Roots {
         Err(LocationError::Refused)
     }
 
-    /// Whether one of these paths is closed: by name, and by what the file system says it is.
+    /// Returns whether one of these paths is closed, by name or by identity in the file system.
     fn is_closed<'a>(&self, paths: impl IntoIterator<Item = &'a Path>) -> bool {
         if self.closed.is_empty() {
             return false;
@@ -282,14 +282,14 @@ impl Roots {
     }
 }
 
-/// Reads a text, whoever writes it. Scheme and place are decided here and nowhere else.
+/// Parses a location without checking who may name it. Schemes are decided here and nowhere else.
 fn parse(text: &str, base: &Path, credentials: Option<&Secret>) -> Result<Named, LocationError> {
     let malformed = |problem: String| Err(LocationError::Malformed(problem));
     if text.trim().is_empty() {
         return malformed("the location is empty".to_owned());
     }
     if text.contains('\0') {
-        return malformed("a location holds no NUL".to_owned());
+        return malformed("a location must not contain NUL".to_owned());
     }
     let Some(scheme) = scheme(text) else {
         return Ok(Named::Path(base.join(text)));
@@ -321,18 +321,18 @@ fn parse(text: &str, base: &Path, credentials: Option<&Secret>) -> Result<Named,
                 .or_else(malformed)
         }
         _ => malformed(format!(
-            "locations of the scheme {scheme}:// are not known; a path or one of file, s3, gs, az, abfs, http, https is expected"
+            "the scheme {scheme}:// is not supported; expected a path or one of file, s3, gs, az, abfs, http, https"
         )),
     }
 }
 
-/// An absolute path without detours; none where it has one that cannot be told without the file system.
+/// Returns an absolute path without `.` and `..`; `None` where only the file system could resolve it.
 fn plain(path: &Path) -> Option<PathBuf> {
     let detour = path.components().any(|part| part == Component::ParentDir);
     (path.is_absolute() && !detour).then(|| path.components().collect())
 }
 
-/// A path without links. What is not there yet has none.
+/// Resolves the links of a path. Components that do not exist yet are kept.
 fn real(path: &Path) -> PathBuf {
     let known = path.ancestors().find_map(|known| {
         let real = known.canonicalize().ok()?;
@@ -345,7 +345,7 @@ fn real(path: &Path) -> PathBuf {
     known.unwrap_or_else(|| path.to_owned())
 }
 
-/// Whether an address lies below a root. An address that a server may read as another one does not.
+/// Returns whether a URL is below a root. A URL that servers may interpret differently is not.
 pub fn covers(root: &Url, url: &Url) -> bool {
     let same = root.scheme() == url.scheme()
         && root.host() == url.host()
@@ -362,7 +362,7 @@ pub fn covers(root: &Url, url: &Url) -> bool {
                 .is_some_and(|rest| below.ends_with('/') || rest.starts_with('/')))
 }
 
-/// Locations that tenants may name. A tenant for whom there is none may name nothing.
+/// Locations that each tenant may name. A tenant without any may name none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TenantRoots {
     everyone: Vec<String>,
@@ -370,7 +370,7 @@ pub struct TenantRoots {
 }
 
 impl TenantRoots {
-    /// Reads roots as they stand on a command line: `TENANT=LOCATION`, or `LOCATION` for all tenants.
+    /// Parses roots as written on a command line: `TENANT=LOCATION`, or `LOCATION` for all tenants.
     pub fn parse<'a>(roots: impl IntoIterator<Item = &'a str>) -> Self {
         let mut read = Self::default();
         for root in roots {
@@ -386,13 +386,13 @@ impl TenantRoots {
         read
     }
 
-    /// The roots of a tenant.
+    /// Returns the roots of a tenant.
     pub fn of(&self, tenant: &str) -> impl Iterator<Item = &str> {
         let own = self.tenants.get(tenant).into_iter().flatten();
         self.everyone.iter().chain(own).map(String::as_str)
     }
 
-    /// The roots of all tenants.
+    /// Returns the roots of all tenants.
     pub fn all(&self) -> impl Iterator<Item = &str> {
         let own = self.tenants.values().flatten();
         self.everyone.iter().chain(own).map(String::as_str)
@@ -400,7 +400,7 @@ impl TenantRoots {
 }
 
 impl fmt::Display for WebAddress {
-    /// Without what follows a question mark, which may be a key.
+    /// Omits the query of a URL, which may hold a key.
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = self.url.clone();
         shown.set_query(None);

@@ -1,4 +1,4 @@
-//! An object store whose requests are counted, and what its client tries again.
+//! An object store that counts its requests and the retries of its client.
 
 use std::fmt;
 use std::ops::Range;
@@ -23,7 +23,7 @@ use tracing::{Instrument, info_span};
 
 use planner_telemetry::METRICS;
 
-/// Counts requests, their time and bytes, and makes a span of each.
+/// Counts requests with their duration and bytes, and opens a span for each.
 #[derive(Debug)]
 pub(super) struct MeteredStore(pub(super) Arc<dyn ObjectStore>);
 
@@ -33,7 +33,7 @@ impl fmt::Display for MeteredStore {
     }
 }
 
-/// Whether a store did what it was asked. That something is not there, or there already, is an answer too.
+/// Returns the outcome of a request. A missing or existing object is a successful answer.
 fn outcome<T>(answer: &Result<T>) -> &'static str {
     use object_store::Error;
     match answer {
@@ -156,7 +156,7 @@ impl ObjectStore for MeteredStore {
     }
 }
 
-/// Makes clients that count what they try again: the store above them sees only how it ended.
+/// Creates clients that count retries, which the store above them cannot see.
 #[derive(Debug)]
 pub(super) struct MeteredConnector;
 
@@ -185,7 +185,7 @@ impl HttpService for MeteredClient {
     }
 }
 
-/// Why a request that was answered with a status is tried again, if it is.
+/// Returns why a request with this status is retried, if it is.
 fn tried_again(status: u16) -> Option<&'static str> {
     match status {
         // Amazon's stores say 503 (`SlowDown`) where others say 429.
@@ -195,13 +195,13 @@ fn tried_again(status: u16) -> Option<&'static str> {
     }
 }
 
-/// Whether a request that was not answered is tried again. All that we ask stores for may be asked for twice.
+/// Returns whether a request without a response is retried. Every request here is safe to repeat.
 fn broken_off(kind: HttpErrorKind) -> bool {
     use HttpErrorKind::{Connect, Interrupted, Request, Timeout};
     matches!(kind, Connect | Request | Timeout | Interrupted)
 }
 
-/// A list counts once, when it has come to its end or failed.
+/// Counts a list request once, when it ends or fails.
 fn listed(list: BoxStream<'static, Result<ObjectMeta>>) -> BoxStream<'static, Result<ObjectMeta>> {
     let begun = Instant::now();
     let failed = list.inspect(move |entry| {
@@ -217,7 +217,7 @@ fn listed(list: BoxStream<'static, Result<ObjectMeta>>) -> BoxStream<'static, Re
         .boxed()
 }
 
-/// An upload in parts, each of which is a request.
+/// A multipart upload; each part is a request.
 #[derive(Debug)]
 struct MeteredUpload(Box<dyn MultipartUpload>);
 

@@ -1,4 +1,4 @@
-//! Files that are written once: whoever comes second changes nothing.
+//! Files that are written once: the first writer wins.
 
 use std::io;
 use std::io::Write as _;
@@ -9,11 +9,11 @@ use object_store::{PutMode, PutOptions};
 use super::Place;
 
 impl Place {
-    /// Writes a file in full where there is none yet, through a power cut too; tells whether it was written. Folders
-    /// that are missing on a file system are made.
+    /// Writes a file durably unless one exists, and returns whether it was written. Missing folders of a file system
+    /// are created.
     ///
     /// # Errors
-    /// When nothing can be written there.
+    /// When the file cannot be written.
     pub fn write_once(&self, content: &[u8]) -> io::Result<bool> {
         match self {
             Self::Local(path) => {

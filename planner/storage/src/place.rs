@@ -17,7 +17,7 @@ use super::local::{FileKind, LocalPath};
 use super::write::{PlaceWriter, WholeFile};
 use planner_base::Secret;
 
-/// Where a file or a folder of files lies.
+/// The place of a file, or of a folder of files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Place {
     /// On a file system.
@@ -26,25 +26,25 @@ pub enum Place {
     Object(ObjectPlace),
 }
 
-/// An object, or what the names of several objects begin with.
+/// An object, or a common prefix of objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectPlace {
     /// The bucket or container, such as `s3://bucket`.
     bucket: String,
-    /// Name in the bucket, without a slash at either end.
+    /// Key in the bucket, without a slash at either end.
     key: String,
-    /// Name of the store's settings; those of the environment when none.
+    /// Name of the store's settings; `None` for those of the environment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     credentials: Option<Secret>,
 }
 
 impl Place {
-    /// A path that this process chose itself.
+    /// Returns a path that this process chose itself.
     pub fn own(path: impl Into<PathBuf>) -> Self {
         Self::Local(LocalPath::own(path))
     }
 
-    /// What lies below it under this name, which may have several parts.
+    /// Returns the place of this name below it; the name may have several components.
     #[must_use]
     pub fn join(&self, name: &str) -> Self {
         match self {
@@ -53,8 +53,8 @@ impl Place {
         }
     }
 
-    /// The path on this machine's file system, of one that the process chose itself; none of an object, and none of
-    /// what lies beneath a root.
+    /// Returns the path on this machine's file system if the process chose it itself; `None` for objects and for paths
+    /// beneath a root.
     #[must_use]
     pub fn local(&self) -> Option<&Path> {
         match self {
@@ -63,7 +63,7 @@ impl Place {
         }
     }
 
-    /// The path on a file system, whoever named it; none of an object.
+    /// Returns the path on a file system, whoever named it; `None` for an object.
     #[must_use]
     pub fn local_path(&self) -> Option<&LocalPath> {
         match self {
@@ -72,7 +72,7 @@ impl Place {
         }
     }
 
-    /// The names of what lies right below it, in order; none where there is nothing.
+    /// Returns the sorted names of its direct children; none where nothing exists.
     ///
     /// # Errors
     /// When it cannot be listed.
@@ -91,7 +91,7 @@ impl Place {
         }
     }
 
-    /// Whether it is a folder of a file system.
+    /// Returns whether it is a folder of a file system.
     #[must_use]
     pub fn is_folder(&self) -> bool {
         match self {
@@ -102,7 +102,10 @@ impl Place {
         }
     }
 
-    /// Makes a folder for the files that come; stores have none.
+    /// Creates a folder for files to be written; stores need none.
+    ///
+    /// # Errors
+    /// When the folder cannot be created.
     pub fn make_folder(&self) -> io::Result<()> {
         match self {
             Self::Local(path) => path.make_folder(),
@@ -110,7 +113,10 @@ impl Place {
         }
     }
 
-    /// Writes a file that is there in full, through a power cut too, or not at all.
+    /// Writes a file durably and as a whole, or not at all.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
     pub fn write(&self, content: &[u8]) -> io::Result<()> {
         match self {
             Self::Local(path) => {
@@ -122,16 +128,19 @@ impl Place {
         }
     }
 
-    /// Begins a file that is not there yet.
+    /// Creates a file that must not exist yet.
+    ///
+    /// # Errors
+    /// When the file exists or cannot be created.
     pub fn create(&self) -> io::Result<PlaceWriter> {
         PlaceWriter::create(self)
     }
 
-    /// Begins a file that comes to its place, over one that is there, when it is whole. Folders that
-    /// are missing on a file system are made.
+    /// Begins a file that appears at its place, replacing an existing one, once it is complete. Missing folders of a
+    /// file system are created.
     ///
     /// # Errors
-    /// When nothing can be written there.
+    /// When the file cannot be created.
     pub fn begin_whole(&self) -> io::Result<WholeFile> {
         let unfinished = match self {
             Self::Local(path) => {
@@ -155,10 +164,10 @@ impl Place {
         WholeFile::create(self, &unfinished)
     }
 
-    /// Removes the file, or the folder and everything below it; what is not there is removed already.
+    /// Removes the file, or the folder with its content; a missing one is not an error.
     ///
     /// # Errors
-    /// When something stays.
+    /// When something cannot be removed.
     pub fn remove_all(&self) -> io::Result<()> {
         let absent = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => Ok(()),
@@ -180,7 +189,10 @@ impl Place {
         }
     }
 
-    /// Opens a file whose parts are read in any order.
+    /// Opens a file for random access.
+    ///
+    /// # Errors
+    /// When the file does not exist or cannot be opened.
     pub fn open(&self) -> io::Result<SeekableFile> {
         SeekableFile::at(self)
     }
@@ -215,7 +227,7 @@ impl fmt::Display for ObjectPlace {
 }
 
 impl ObjectPlace {
-    /// The object that `BUCKET/NAME` is under a scheme.
+    /// Returns the object that `BUCKET/KEY` names under a scheme.
     pub(super) fn parse(
         scheme: &str,
         name: &str,
@@ -227,7 +239,7 @@ impl ObjectPlace {
             return Err(format!("{scheme}://BUCKET/NAME is expected"));
         }
         let key = key.trim_matches('/');
-        ObjectPath::parse(key).map_err(|e| format!("not the name of an object: {e}"))?;
+        ObjectPath::parse(key).map_err(|e| format!("not the key of an object: {e}"))?;
         Ok(Self {
             bucket: format!("{scheme}://{bucket}"),
             key: key.to_owned(),
@@ -235,7 +247,7 @@ impl ObjectPlace {
         })
     }
 
-    /// Whether another object is this one, or lies below it.
+    /// Returns whether another object is this one or is below it.
     pub(super) fn covers(&self, other: &Self) -> bool {
         let rest = other.key.strip_prefix(self.key.as_str());
         self.bucket == other.bucket
@@ -243,7 +255,7 @@ impl ObjectPlace {
                 .is_some_and(|rest| self.key.is_empty() || rest.is_empty() || rest.starts_with('/'))
     }
 
-    /// Returns the object of this name beneath this one.
+    /// Returns the object of this name below this one.
     #[must_use]
     pub fn join(&self, name: &str) -> Self {
         let key = match self.key.as_str() {
@@ -256,7 +268,7 @@ impl ObjectPlace {
         }
     }
 
-    /// Another object of the same bucket.
+    /// Returns another object of the same bucket.
     pub fn sibling(&self, key: &str) -> Self {
         Self {
             key: key.to_owned(),
@@ -264,12 +276,12 @@ impl ObjectPlace {
         }
     }
 
-    /// Name in the bucket.
+    /// Returns the key in the bucket.
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// The name as the store's client takes it.
+    /// Returns the key in the form that the client of the store takes.
     pub fn path(&self) -> ObjectPath {
         ObjectPath::parse(&self.key).unwrap_or_else(|_| ObjectPath::from(self.key.as_str()))
     }
@@ -278,7 +290,7 @@ impl ObjectPlace {
         client(&self.bucket, self.credentials.as_ref())
     }
 
-    /// Runs a request about the object.
+    /// Runs a request about the object and waits for its response.
     pub fn request<T, F>(
         &self,
         request: impl FnOnce(Arc<dyn ObjectStore>, ObjectPath) -> F,
@@ -290,7 +302,7 @@ impl ObjectPlace {
         wait(request(self.store()?, self.path()))
     }
 
-    /// Begins work about the object that goes on by itself.
+    /// Starts a task about the object on the request threads, and returns at once.
     pub fn spawn<F>(
         &self,
         work: impl FnOnce(Arc<dyn ObjectStore>, ObjectPath) -> F,
@@ -302,12 +314,18 @@ impl ObjectPlace {
         Ok(())
     }
 
-    /// Size and version of the object.
+    /// Returns the size and version of the object.
+    ///
+    /// # Errors
+    /// When the object does not exist, or the store does not respond.
     pub fn head(&self) -> io::Result<ObjectMeta> {
         self.request(|store, path| async move { store.head(&path).await })
     }
 
-    /// The whole object.
+    /// Reads the whole object.
+    ///
+    /// # Errors
+    /// When the object does not exist, or the store does not respond.
     pub fn get(&self) -> io::Result<Bytes> {
         self.request(|store, path| async move { store.get(&path).await?.bytes().await })
     }
@@ -315,7 +333,7 @@ impl ObjectPlace {
     /// Writes the object.
     ///
     /// # Errors
-    /// The store refuses it, or does not answer.
+    /// When the store rejects it or does not respond.
     pub fn put(&self, content: Bytes) -> io::Result<()> {
         self.request(|store, path| async move {
             store.put(&path, content.into()).await?;
@@ -323,7 +341,10 @@ impl ObjectPlace {
         })
     }
 
-    /// The first parts of the names below this one.
+    /// Returns the sorted names of the direct children.
+    ///
+    /// # Errors
+    /// When the store cannot list them.
     pub fn names(&self) -> io::Result<Vec<String>> {
         let prefix = (!self.key.is_empty()).then(|| self.path());
         let store = self.store()?;
@@ -335,7 +356,10 @@ impl ObjectPlace {
             .collect())
     }
 
-    /// The objects whose names begin with this one and a slash, in the order of their names.
+    /// Returns the objects below this one, ordered by key.
+    ///
+    /// # Errors
+    /// When the store cannot list them.
     pub fn list(&self) -> io::Result<Vec<ObjectMeta>> {
         let prefix = (!self.key.is_empty()).then(|| self.path());
         let store = self.store()?;
@@ -352,7 +376,7 @@ mod tests {
 
     use super::*;
 
-    /// Names of objects are read as they are meant, shown as they were written, and travel.
+    /// Keys are decoded from URLs, displayed as written, and survive serialization.
     #[test]
     fn names() {
         let parse = |scheme, name| ObjectPlace::parse(scheme, name, None);

@@ -1,4 +1,4 @@
-//! Reading an object from one end to the other.
+//! Sequential reads of an object.
 
 use std::io::{self, Read};
 use std::ops::Range;
@@ -9,14 +9,14 @@ use bytes::{Buf, Bytes};
 use super::client::{io_error, requests};
 use super::file::Fetcher;
 
-/// Bytes of the first request, of which many a reader needs no more, and of the largest.
+/// Bytes of the first request, which is enough for many readers, and of the largest one.
 const FIRST: u64 = 256 << 10;
 const LARGEST: u64 = 8 << 20;
 
-/// A range of an object that is fetched piece by piece, each while the one before is read.
+/// A range of an object, fetched in pieces; each is prefetched while the one before is read.
 pub(super) struct AheadReader {
     fetcher: Fetcher,
-    /// What was not asked for yet.
+    /// The range that was not requested yet.
     left: Range<u64>,
     size: u64,
     at_hand: Bytes,
@@ -36,7 +36,7 @@ impl AheadReader {
         Ok(reader)
     }
 
-    /// Asks for the next piece.
+    /// Requests the next piece.
     fn ask(&mut self) -> io::Result<()> {
         let end = (self.left.start + self.size).min(self.left.end);
         let piece = self.left.start..end;
@@ -68,7 +68,7 @@ impl Read for AheadReader {
             let Some(coming) = self.coming.take() else {
                 return Ok(0);
             };
-            let lost = |_| io::Error::other("a transfer ended without an answer");
+            let lost = |_| io::Error::other("a transfer ended without a result");
             self.at_hand = coming.recv().map_err(lost)??;
             self.ask()?;
         }

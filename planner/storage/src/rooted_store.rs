@@ -1,4 +1,4 @@
-//! Files beneath a root as the engine's own readers see them: a read-only object store for each root.
+//! Files beneath a root for the engine's own readers: a read-only object store per root.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,10 +19,10 @@ use url::Url;
 use super::local::{FileKind, LocalPath};
 use super::place::Place;
 
-/// Scheme of the URLs of these stores. No location that a person names has it.
+/// Scheme of the URLs of these stores. No location that a user names has it.
 const SCHEME: &str = "rooted";
 
-/// The URL under which the engine reads a file beneath a root; none of any other place.
+/// Returns the URL under which the engine reads a file beneath a root; `None` for any other place.
 pub fn rooted_url(place: &Place) -> Option<Url> {
     let path = place.local_path()?;
     let root = path.root()?.to_str()?;
@@ -42,7 +42,7 @@ pub fn rooted_url(place: &Place) -> Option<Url> {
     ObjectPath::from_url_path(url.path()).is_ok().then_some(url)
 }
 
-/// The root that a URL names.
+/// Returns the root that a URL names.
 fn root_of(url: &Url) -> Option<PathBuf> {
     let host = url.host_str()?;
     let digits = |at: usize| u8::from_str_radix(host.get(at..at + 2)?, 16).ok();
@@ -50,7 +50,7 @@ fn root_of(url: &Url) -> Option<PathBuf> {
     Some(PathBuf::from(String::from_utf8(bytes?).ok()?))
 }
 
-/// The object stores of a session: those of DataFusion, and one for each root.
+/// The object stores of a session: those of DataFusion, and one per root.
 #[derive(Debug)]
 pub struct RootedStores(Arc<dyn ObjectStoreRegistry>);
 
@@ -85,12 +85,13 @@ impl ObjectStoreRegistry for RootedStores {
             return self.0.get_store(url);
         }
         let root = root_of(url);
-        let root = root.ok_or_else(|| DataFusionError::Internal("a root that is none".into()))?;
+        let root =
+            root.ok_or_else(|| DataFusionError::Internal("the URL names no root folder".into()))?;
         Ok(Arc::new(RootedStore(root)))
     }
 }
 
-/// The files beneath a root, for reading.
+/// Read-only access to the files beneath a root.
 struct RootedStore(PathBuf);
 
 impl fmt::Debug for RootedStore {
@@ -106,7 +107,7 @@ impl fmt::Display for RootedStore {
 }
 
 impl RootedStore {
-    /// Plans show it: the root is the service's business.
+    /// Appears in plans, so it does not name the root.
     fn fmt_name(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         to.write_str("RootedStore")
     }

@@ -1,4 +1,4 @@
-//! Writing a file from one end to the other.
+//! Sequential writes of a file.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -11,17 +11,16 @@ use uuid::Uuid;
 use super::client::{io_error, requests, transfer};
 use super::place::Place;
 
-/// Bytes handed on at a time.
+/// Bytes per chunk that is passed to the upload.
 const CHUNK: usize = 1 << 20;
 
-/// Bytes of a part of an object; smaller objects are put in one request.
+/// Bytes per part of a multipart upload; smaller objects are put in one request.
 const PART: usize = 8 << 20;
 
-/// Parts of an object that are on their way at the same time.
+/// Parts of an object that are uploaded concurrently.
 const PARTS_AT_ONCE: usize = 2;
 
-/// A file that is being written. Only [`finish`](Self::finish) makes it one that lasts; an object is
-/// not there at all before.
+/// A file that is being written. Only [`finish`](Self::finish) makes it durable; an object does not exist before.
 pub enum PlaceWriter {
     /// Of a file system.
     Local(BufWriter<File>),
@@ -30,7 +29,7 @@ pub enum PlaceWriter {
 }
 
 impl PlaceWriter {
-    /// Begins a file that is not there yet, which only its owner may read.
+    /// Creates a file that must not exist yet, readable by its owner only.
     pub(super) fn create(place: &Place) -> io::Result<Self> {
         Self::begin(place, 0o600)
     }
@@ -50,7 +49,10 @@ impl PlaceWriter {
         })
     }
 
-    /// Ends a file of which nothing need last through a power cut.
+    /// Ends a file that need not survive a power failure.
+    ///
+    /// # Errors
+    /// When the remaining bytes cannot be written.
     pub fn close(self) -> io::Result<()> {
         match self {
             Self::Local(mut buffer) => buffer.flush(),
@@ -58,7 +60,10 @@ impl PlaceWriter {
         }
     }
 
-    /// Ends the file: all of it is stored.
+    /// Ends the file and makes all of it durable.
+    ///
+    /// # Errors
+    /// When the remaining bytes cannot be written or synced.
     pub fn finish(self) -> io::Result<()> {
         match self {
             Self::Local(buffer) => {
@@ -89,20 +94,22 @@ impl Write for PlaceWriter {
     }
 }
 
-/// A file that comes to its place when it is whole: on a file system it is written under a name of its
-/// own and then moved. Tasks that write the same file at the same time do not disturb each other.
+/// A file that appears at its place once it is complete: on a file system it is written under a unique name and then
+/// renamed, so tasks that write the same file concurrently do not interfere.
 ///
-/// A file that is dropped before it is whole leaves nothing.
+/// A file that is dropped before it is complete leaves nothing behind.
 pub struct WholeFile {
-    /// None once the file has ended.
+    /// `None` once the file has ended.
     writer: Option<PlaceWriter>,
     written: Place,
     place: Place,
 }
 
 impl WholeFile {
-    /// Begins the file at `place`; until it is whole it lies in `unfinished`, a folder of the same
-    /// file system.
+    /// Begins the file at `place`; until it is complete it is in `unfinished`, a folder of the same file system.
+    ///
+    /// # Errors
+    /// When the file cannot be created.
     pub fn create(place: &Place, unfinished: &Place) -> io::Result<Self> {
         let written = match place {
             Place::Local(_) => unfinished.join(&format!("{}.unfinished", Uuid::now_v7().simple())),
@@ -115,7 +122,10 @@ impl WholeFile {
         })
     }
 
-    /// Ends the file: all of it is stored, at its place.
+    /// Ends the file: all of it is durable, at its place.
+    ///
+    /// # Errors
+    /// When the remaining bytes cannot be written, or the file cannot be renamed.
     pub fn finish(mut self) -> io::Result<()> {
         let writer = self.writer.take().ok_or_else(ended)?;
         let done = writer.finish();
@@ -139,7 +149,7 @@ impl Drop for WholeFile {
 }
 
 fn ended() -> io::Error {
-    io::Error::other("a file that has ended")
+    io::Error::other("the file is closed already")
 }
 
 impl Write for WholeFile {
@@ -152,9 +162,9 @@ impl Write for WholeFile {
     }
 }
 
-/// An object that is being written, in parts where it is large.
+/// A writer of an object, in parts if it is large.
 pub struct ObjectWriter {
-    /// None once something has failed.
+    /// `None` after a failure.
     buffer: Option<ObjectBuffer>,
     chunk: Vec<u8>,
 }
@@ -172,7 +182,7 @@ impl ObjectWriter {
     }
 
     fn take(&mut self) -> io::Result<ObjectBuffer> {
-        let gone = || io::Error::other("an object whose writing has failed");
+        let gone = || io::Error::other("an earlier write of the object failed");
         self.buffer.take().ok_or_else(gone)
     }
 
@@ -200,7 +210,7 @@ impl Write for ObjectWriter {
 }
 
 impl Drop for ObjectWriter {
-    /// Parts of an object that will never be are taken off the store.
+    /// Aborts the upload, so that the store drops its parts.
     fn drop(&mut self) {
         if let (Some(mut buffer), Ok(requests)) = (self.buffer.take(), requests()) {
             requests.spawn(async move {

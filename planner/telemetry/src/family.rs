@@ -1,26 +1,26 @@
-//! Kinds of metrics: each is a family of series, one for each combination of its labels.
+//! Kinds of metrics: each is a family of series, one for each combination of label values.
 
 use prometheus::{CounterVec, GaugeVec, HistogramOpts, HistogramVec, Opts, Registry};
 
-/// Bounds of the buckets of seconds, from a fast answer to a long job.
+/// Bucket bounds of durations, from a fast response to a long job.
 const SECONDS: &[f64] = &[
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0,
     300.0, 600.0, 1800.0, 3600.0, 7200.0,
 ];
 
-/// What kind of metric it is.
+/// The kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Only grows.
+    /// A value that only grows.
     Counter,
-    /// Grows and falls.
+    /// A value that rises and falls.
     Gauge,
-    /// How many values are below each bound, their sum and their count.
+    /// Counts of values by bucket, with their sum and total count.
     Histogram,
 }
 
 impl Kind {
-    /// Its name in Prometheus.
+    /// Returns its name in Prometheus.
     pub fn name(self) -> &'static str {
         match self {
             Self::Counter => "counter",
@@ -30,7 +30,7 @@ impl Kind {
     }
 }
 
-/// Which processes have a metric.
+/// The processes that export a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// `sanitizer serve` and `sanitizer scheduler`.
@@ -39,12 +39,12 @@ pub enum Role {
     Scheduler,
     /// `sanitizer executor`.
     Executor,
-    /// All of them.
+    /// All processes.
     All,
 }
 
 impl Role {
-    /// Whether a process of a role has the metrics of another.
+    /// Returns whether a process of this role exports the metrics of another role.
     pub(super) fn has(self, metric: Role) -> bool {
         metric == self
             || metric == Self::All
@@ -52,23 +52,23 @@ impl Role {
     }
 }
 
-/// What is known of a metric beforehand.
+/// Static description of a metric.
 #[derive(Debug, Clone, Copy)]
 pub struct Metric {
-    /// Its name, with the prefix.
+    /// Full name, with the prefix.
     pub name: &'static str,
-    /// What kind it is.
+    /// Kind.
     pub kind: Kind,
-    /// Its labels, each with the values that it may have; none where they are not known beforehand.
+    /// Labels with their possible values; an empty list where these are not known in advance.
     pub labels: &'static [(&'static str, &'static [&'static str])],
-    /// Who has it.
+    /// Processes that export it.
     pub role: Role,
-    /// What it counts, and in which unit.
+    /// What it counts, and the unit.
     pub help: &'static str,
 }
 
 impl Metric {
-    /// All combinations of values of the labels; none where they are not known.
+    /// Returns all combinations of label values; none where these are not known in advance.
     pub(super) fn known(&self) -> Vec<Vec<&'static str>> {
         self.labels
             .iter()
@@ -93,19 +93,19 @@ impl Metric {
 pub(super) trait Family: Sized {
     const KIND: Kind;
 
-    /// A family of the registry.
+    /// Registers the family.
     fn make(metric: &Metric, registry: &Registry) -> prometheus::Result<Self>;
 
-    /// Lets a series appear, with nothing in it yet.
+    /// Initializes a series, so that it is exported with its first value.
     fn touch(&self, labels: &[&str]);
 }
 
-/// A count that only grows, with `N` labels.
+/// A counter with `N` labels.
 #[derive(Debug)]
 pub struct Counter<const N: usize>(CounterVec);
 
 impl<const N: usize> Counter<N> {
-    /// Adds to a series; with 0, it appears.
+    /// Adds to a series; adding 0 initializes it.
     pub fn add(&self, labels: [&str; N], amount: f64) {
         if amount >= 0.0
             && let Ok(series) = self.0.get_metric_with_label_values(&labels)
@@ -120,7 +120,7 @@ impl<const N: usize> Counter<N> {
     }
 }
 
-/// A figure that grows and falls, with `N` labels.
+/// A gauge with `N` labels.
 #[derive(Debug)]
 pub struct Gauge<const N: usize>(GaugeVec);
 
@@ -132,7 +132,7 @@ impl<const N: usize> Gauge<N> {
         }
     }
 
-    /// Adds to a series, or takes away from it.
+    /// Adds to a series; a negative amount subtracts.
     pub fn add(&self, labels: [&str; N], amount: f64) {
         if let Ok(series) = self.0.get_metric_with_label_values(&labels) {
             series.add(amount);
@@ -141,14 +141,14 @@ impl<const N: usize> Gauge<N> {
 }
 
 impl Gauge<0> {
-    /// Counts one more for as long as the guard lives.
+    /// Increments the gauge until the guard is dropped.
     pub fn hold(&'static self) -> Held {
         self.add([], 1.0);
         Held(self)
     }
 }
 
-/// One that a gauge counts.
+/// Decrements its gauge when dropped.
 #[derive(Debug)]
 pub struct Held(&'static Gauge<0>);
 
@@ -158,12 +158,12 @@ impl Drop for Held {
     }
 }
 
-/// How seconds are spread, with `N` labels.
+/// A histogram of durations with `N` labels.
 #[derive(Debug)]
 pub struct Histogram<const N: usize>(HistogramVec);
 
 impl<const N: usize> Histogram<N> {
-    /// Adds a value, in seconds.
+    /// Records a duration in seconds.
     pub fn observe(&self, labels: [&str; N], seconds: f64) {
         if let Ok(series) = self.0.get_metric_with_label_values(&labels) {
             series.observe(seconds.max(0.0));

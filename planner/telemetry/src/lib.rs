@@ -1,7 +1,8 @@
-//! What a process tells of itself: metrics in the form of Prometheus, and traces in that of OpenTelemetry.
+//! Telemetry of a process: Prometheus metrics and OpenTelemetry traces.
 //!
-//! Metrics are counted whether or not anybody asks for them; [`METRICS`] is the one list. Traces cross processes as W3C
-//! `traceparent`: over HTTP in a header, through the queue in the job's row, to executors in the settings of a task.
+//! Metrics are counted whether or not they are exported; [`METRICS`] is the only list. Trace context crosses processes
+//! as W3C `traceparent`: over HTTP in a header, through the queue in the job's row, to executors in the settings of a
+//! task.
 
 mod family;
 mod metrics;

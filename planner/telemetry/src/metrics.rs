@@ -7,7 +7,7 @@ use prometheus::{Registry, TextEncoder};
 
 use super::family::{Counter, Family, Gauge, Histogram, Metric, Role};
 
-/// Tenants that have series of their own; what others do is told of `other`.
+/// Maximum number of tenants with series of their own; the others share the label `other`.
 const TENANTS: usize = 100;
 
 /// The metrics of this process.
@@ -28,7 +28,7 @@ macro_rules! metrics {
         }
 
         impl Metrics {
-            /// What is known of each metric beforehand, in the order in which they are documented.
+            /// Static descriptions of all metrics, in the order of their documentation.
             pub const LIST: &'static [Metric] = &[$($(Metric {
                 name: concat!("data_sanitizer_", $name),
                 kind: <$kind<{ count(&[$(($label, &[])),*]) }> as Family>::KIND,
@@ -51,8 +51,8 @@ macro_rules! metrics {
                 Self { registry, tenants: RwLock::default(), $($($field,)+)+ }
             }
 
-            /// Lets the series appear that a process of this role may have, as far as their labels are known: whoever
-            /// watches them sees their first change.
+            /// Initializes the series of a role whose label values are known in advance, so that rates include their
+            /// first change.
             pub fn begin(&self, role: Role) {
                 let mut list = Self::LIST.iter();
                 $($(if let Some(metric) = list.next().filter(|metric| role.has(metric.role) && !LATER.contains(&metric.name)) {
@@ -66,7 +66,7 @@ macro_rules! metrics {
     };
 }
 
-/// Figures that nobody has before they were found out.
+/// Metrics without an initial value: they are exported once they are known.
 const LATER: &[&str] = &[
     "data_sanitizer_audit_chain_intact",
     "data_sanitizer_audit_chain_checked_timestamp_seconds",
@@ -152,7 +152,7 @@ metrics! {
 }
 
 impl Metrics {
-    /// All series, in the text format of Prometheus.
+    /// Returns all series in the text format of Prometheus.
     pub fn text(&self) -> String {
         let mut text = String::new();
         // Only a name that is none fails, and those of the list are.
@@ -160,7 +160,7 @@ impl Metrics {
         text
     }
 
-    /// The label of a tenant: its name, or `other` once there are too many.
+    /// Returns the label of a tenant: its name, or `other` once there are too many.
     pub fn tenant<'a>(&self, name: &'a str) -> &'a str {
         let known = |tenants: &BTreeSet<String>| tenants.contains(name);
         if self.tenants.read().is_ok_and(|tenants| known(&tenants)) {
@@ -197,7 +197,7 @@ mod tests {
         }
     }
 
-    /// The page that lists them is up to date; `UPDATE_REFERENCE=1` writes it anew.
+    /// The reference page is up to date; `UPDATE_REFERENCE=1` rewrites it.
     #[test]
     fn documented() {
         let path = concat!(
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(written, page, "UPDATE_REFERENCE=1 writes {path} anew");
     }
 
-    /// A process tells of its own metrics from the beginning, where their labels are known.
+    /// A process exports its metrics from the start, where their label values are known.
     #[test]
     fn from_the_beginning() {
         let metrics = Metrics::new();
@@ -246,7 +246,7 @@ mod tests {
         );
     }
 
-    /// However many tenants there are, the number of series has an end.
+    /// The number of series is bounded, whatever the number of tenants.
     #[test]
     fn tenants_have_an_end() {
         let metrics = Metrics::new();

@@ -1,4 +1,4 @@
-//! The page that lists all metrics, for people.
+//! The reference page of all metrics.
 
 use std::fmt::Write as _;
 
@@ -22,7 +22,7 @@ fn row(metric: &Metric) -> String {
     )
 }
 
-/// The page in Markdown.
+/// Returns the page in Markdown.
 pub(super) fn metrics_page() -> String {
     let mut page = String::from(
         "# Metrics\n\n\

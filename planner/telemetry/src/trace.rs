@@ -1,4 +1,4 @@
-//! The trace that something belongs to, and how it goes on in another process: W3C Trace Context.
+//! Propagation of trace context between processes: W3C Trace Context.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -12,15 +12,16 @@ use opentelemetry::trace::TraceContextExt;
 use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// Name of the header, of the column and of the setting.
+/// Name of the header, the column and the setting.
 const TRACEPARENT: &str = "traceparent";
 
-/// What a task of a cluster is told of the trace that it belongs to.
+/// Trace context of a task on a cluster.
 ///
-/// The macro of the engine would leave the prefix away where settings are listed, and members list them for each other.
+/// Implemented by hand: the macro of DataFusion lists settings without their prefix, and members of a cluster exchange
+/// these lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TraceOptions {
-    /// The span that the task is part of, as W3C `traceparent`; empty for none.
+    /// The parent span of the task as W3C `traceparent`; empty for none.
     pub parent: String,
 }
 
@@ -52,7 +53,7 @@ impl ExtensionOptions for TraceOptions {
                 value.clone_into(&mut self.parent);
                 Ok(())
             }
-            _ => config_err!("there is no setting trace.{key}"),
+            _ => config_err!("unknown setting trace.{key}"),
         }
     }
 
@@ -60,12 +61,12 @@ impl ExtensionOptions for TraceOptions {
         vec![ConfigEntry {
             key: Self::PARENT.to_owned(),
             value: Some(self.parent.clone()),
-            description: "the span that a task is part of",
+            description: "parent span of a task",
         }]
     }
 }
 
-/// The current span, as other processes are told of it; none where nobody traces.
+/// Returns the current span as `traceparent`; `None` when tracing is disabled.
 pub fn traceparent() -> Option<String> {
     let context = Span::current().context();
     let mut carrier = HashMap::new();
@@ -73,8 +74,8 @@ pub fn traceparent() -> Option<String> {
     carrier.remove(TRACEPARENT)
 }
 
-/// The span of a partition of a task, in the trace of the task that it is told of; a span of nothing on the driver, whose
-/// tasks are in the span of their pass already.
+/// Returns the span of a partition of a task, in the trace that the task carries; a disabled span on the driver, where
+/// tasks run within the span of their pass.
 pub fn partition_span(context: &TaskContext, partition: usize) -> Span {
     let options = context.session_config().options();
     let told = options.extensions.get::<TraceOptions>();
@@ -88,7 +89,7 @@ pub fn partition_span(context: &TaskContext, partition: usize) -> Span {
     }
 }
 
-/// A stream whose items are made in a span.
+/// Wraps a stream so that its items are produced within a span.
 pub fn in_span<S: Stream + Unpin>(span: Span, mut stream: S) -> impl Stream<Item = S::Item> {
     futures::stream::poll_fn(move |context| {
         let _in = span.enter();
@@ -96,7 +97,7 @@ pub fn in_span<S: Stream + Unpin>(span: Span, mut stream: S) -> impl Stream<Item
     })
 }
 
-/// Makes a span part of the trace of a `traceparent`, if it is one.
+/// Makes a span part of the trace of a `traceparent`, if it is valid.
 pub fn continue_trace(span: &Span, traceparent: &str) {
     let carrier = HashMap::from([(TRACEPARENT.to_owned(), traceparent.to_owned())]);
     let context = get_text_map_propagator(|propagator| propagator.extract(&carrier));
@@ -106,7 +107,7 @@ pub fn continue_trace(span: &Span, traceparent: &str) {
     }
 }
 
-/// The trace of a span, in hexadecimal; none where nobody traces.
+/// Returns the trace id of a span in hexadecimal; `None` when tracing is disabled.
 pub fn trace_id(span: &Span) -> Option<String> {
     let context = span.context();
     let span = context.span();

@@ -14,7 +14,7 @@ use datafusion::logical_expr::{
 
 use crate::kernels::mode::ValueCounts;
 
-/// The section of the function reference that the aggregate functions stand in.
+/// Section of the aggregate functions in the function reference.
 pub const AGGREGATE_FUNCTIONS: DocSection = DocSection {
     include: true,
     label: "Aggregate Functions",
@@ -50,7 +50,7 @@ impl AggregateUDFImpl for ModeFunction {
         match arg_types {
             [DataType::Dictionary(_, value)] => self.coerce_types(&[value.as_ref().clone()]),
             [given] if given.is_nested() => {
-                plan_err!("{NAME} cannot count values of type {given}: take them apart first")
+                plan_err!("{NAME} cannot count values of type {given}; extract their fields first")
             }
             [given] => Ok(vec![given.clone()]),
             _ => plan_err!("{NAME} takes 1 argument, got {}", arg_types.len()),

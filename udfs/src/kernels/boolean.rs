@@ -6,7 +6,7 @@
 use super::cell::{CellKernel, Verdict};
 use super::number::Parsed;
 
-/// The longest word of the table below, in bytes: longer cells are refused without a look.
+/// The longest word of the table below, in bytes: longer cells are rejected without a lookup.
 const LONGEST_WORD: usize = 6;
 
 /// Reads a truth value in any case and with white space around it: `true`/`false`, `t`/`f`,

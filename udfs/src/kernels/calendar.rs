@@ -35,7 +35,7 @@ fn days_in_month(year: i32, month: u32) -> u32 {
     }
 }
 
-/// Whether a year has a leap day.
+/// Returns whether a year has a leap day.
 pub(super) fn is_leap(year: i32) -> bool {
     year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
 }

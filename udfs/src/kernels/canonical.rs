@@ -1,8 +1,8 @@
-//! Maps a cell to the canonical value it stands for.
+//! Maps a cell to the canonical value that it represents.
 //!
-//! In order: the value itself; a value of the same key (OpenRefine's fingerprint); a synonym; the
-//! nearest value, if it is near enough, has no rival and passes the guards against wrong merges.
-//! The values may be given, or learned from a column that repeats them ([`learn_values`]).
+//! In this order: the value itself; a value of the same key (OpenRefine's fingerprint); a synonym; the nearest value,
+//! if it is near enough, has no rival and passes the guards against wrong merges. The values may be given, or learned
+//! from a column that repeats them ([`learn_values`]).
 
 mod key;
 mod learn;
@@ -23,10 +23,10 @@ use similarity::Candidate;
 /// A second value this near to the best one makes the answer a guess, which is not given.
 const AMBIGUITY: f64 = 0.03;
 
-/// Replaces a cell by the canonical value it stands for.
+/// Replaces a cell by the canonical value that it represents.
 ///
-/// [`Verdict::Invalid`] means that no value is near enough, or that two are about equally near.
-/// The answer does not depend on the order of the values.
+/// [`Verdict::Invalid`] means that no value is near enough, or that two are about equally near. The result does not
+/// depend on the order of the values.
 #[derive(Debug)]
 pub struct Canonicalizer {
     /// Ascending, without repeats: what ties are broken by.
@@ -42,8 +42,8 @@ pub struct Canonicalizer {
 }
 
 impl Canonicalizer {
-    /// A kernel that knows `values` and takes a cell for one of them from `min_similarity` (0 to 1)
-    /// on; 1.0 turns the search for near values off.
+    /// Returns a kernel that knows `values` and takes a cell for one of them from `min_similarity` (0 to 1) on; 1.0
+    /// turns the search for near values off.
     pub fn new(values: Vec<String>, min_similarity: f64) -> Self {
         let mut values: Vec<Arc<str>> = values.into_iter().map(Arc::from).collect();
         values.sort_unstable();
@@ -76,9 +76,9 @@ impl Canonicalizer {
         }
     }
 
-    /// Adds pairs of a synonym and the value it stands for. A synonym is recognised by its key, so
-    /// its case and punctuation do not matter; a pair whose value is none of the canonical values
-    /// is left out, and of several pairs for one synonym the smallest value counts.
+    /// Adds pairs of a synonym and its canonical value. A synonym is recognised by its key, so case and punctuation are
+    /// ignored; a pair whose value is not canonical is skipped, and of several pairs for one synonym the smallest value
+    /// counts.
     #[must_use]
     pub fn with_synonyms(mut self, mut synonyms: Vec<(String, String)>) -> Self {
         synonyms.sort_unstable();
@@ -94,7 +94,7 @@ impl Canonicalizer {
         self
     }
 
-    /// The canonical values, ascending.
+    /// Returns the canonical values, ascending.
     pub fn values(&self) -> impl ExactSizeIterator<Item = &str> {
         self.values.iter().map(AsRef::as_ref)
     }

@@ -1,7 +1,7 @@
-//! From a function on one text cell to a function on a column.
+//! Applies a function of one text cell to a column.
 //!
-//! A kernel looks at one cell and says what became of it; [`clean_cells`] runs it over an
-//! array, notes which rows changed, and passes on an unchanged array without a copy.
+//! A kernel processes one cell and returns a verdict; [`clean_cells`] applies it to an array, records which rows
+//! changed, and returns an unchanged array without a copy.
 
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use arrow::buffer::{BooleanBuffer, Buffer};
 /// What a kernel says of one cell.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Verdict {
-    /// The cell is clean as it stands.
+    /// The cell is clean and unchanged.
     Same,
-    /// The cleaned text stands in `out`; the number is the confidence, 1.0 for a deterministic rule.
+    /// The cleaned text is in `out`; the number is the confidence, 1.0 for a deterministic rule.
     Changed(f32),
     /// The text cannot be read as what the kernel expects.
     Invalid,
@@ -85,8 +85,8 @@ pub fn clean_cells<K: CellKernel + ?Sized>(
     }
 }
 
-/// `array` with the cells of `rows` replaced by the consecutive pieces of `texts` that end at `ends`.
-/// The other cells are shown where they stand: no text of theirs is copied.
+/// Returns `array` with the cells of `rows` replaced by the consecutive pieces of `texts` that end at `ends`. The other
+/// cells are views of the original buffers, which are not copied.
 fn replace_cells(
     array: &StringViewArray,
     rows: &[u32],

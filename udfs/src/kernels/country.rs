@@ -13,7 +13,7 @@ use unicode_normalization::char::is_combining_mark;
 
 use super::cell::{CellKernel, Verdict};
 
-/// Longer cells are not looked at: the longest name of the standard has 60 bytes.
+/// Longer cells are skipped: the longest name of the standard has 60 bytes.
 const LONGEST: usize = 120;
 /// Least similarity of a misspelt name, and its least length: at five letters one may be wrong.
 const LEAST_SIMILARITY: f64 = 0.8;
@@ -40,7 +40,7 @@ pub struct NormalizeCountry {
 }
 
 impl NormalizeCountry {
-    /// For this form.
+    /// Creates a kernel that writes this form.
     pub fn new(form: CountryForm) -> Self {
         Self { form }
     }

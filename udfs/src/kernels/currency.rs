@@ -10,7 +10,7 @@ use super::number_notation::{NumberFormat, is_minus, rewrite};
 
 pub use iso_currency::Currency;
 
-/// Longer cells are not looked at.
+/// Longer cells are skipped.
 const LONGEST: usize = 120;
 
 /// Confidence in a currency whose sign or name is shared with others (`$`, `¥`, `rupees`).
@@ -33,7 +33,7 @@ impl Default for NormalizeCurrency {
 }
 
 impl NormalizeCurrency {
-    /// With `default_dollar` for a bare `$`; amounts must bear a currency.
+    /// Creates a kernel that reads a bare `$` as `default_dollar`; amounts must have a currency.
     pub fn new(default_dollar: Currency) -> Self {
         let mut names: HashMap<String, (Currency, f32), _> = HashMap::default();
         for currency in (0..1000).filter_map(Currency::from_numeric) {
@@ -161,14 +161,14 @@ impl CellKernel for NormalizeCurrency {
     }
 }
 
-/// What stands on one side of an amount: the name of a currency, and signs of a negative number.
+/// What precedes or follows an amount: the name of a currency, and signs of a negative number.
 #[derive(Debug, Default)]
 struct Mark {
     name: String,
     minus: bool,
     opened: bool,
     closed: bool,
-    /// The decimal separator, if a dash for no cents stands behind it.
+    /// The decimal separator, if a dash for no cents follows it.
     decimal: Option<u8>,
 }
 

@@ -22,8 +22,11 @@ pub struct DateFormats {
 }
 
 impl DateFormats {
-    /// Compiles formats in the language of `strftime`. Known are `%Y %y %m %b %B %d %e %j %a %A
-    /// %H %k %I %l %M %S %f %.f %p %z %:z %Z %s` and the short forms `%F %T %R %r %D %v %c`.
+    /// Compiles formats in the language of `strftime`. Supported are `%Y %y %m %b %B %d %e %j %a %A %H %k %I %l %M %S
+    /// %f %.f %p %z %:z %Z %s` and the short forms `%F %T %R %r %D %v %c`.
+    ///
+    /// # Errors
+    /// When a specifier is unknown, a format is incomplete, or there is none.
     pub fn parse(formats: &[String]) -> Result<Self, DateFormatError> {
         if formats.is_empty() {
             return Err(DateFormatError::Empty);
@@ -35,8 +38,8 @@ impl DateFormats {
         })
     }
 
-    /// Every usual notation; `order` settles `03/04/2021`, where both orders give a date. Two
-    /// digits of a year are 1969 to 2068.
+    /// Returns every usual notation; `order` settles `03/04/2021`, where both orders give a date. Two digits of a year
+    /// are 1969 to 2068.
     pub fn usual(order: DayMonthOrder) -> Self {
         Self {
             patterns: Vec::new(),
@@ -85,7 +88,7 @@ impl DateFormats {
     }
 }
 
-/// What a text tells of being a date or a timestamp; `None` if it is none.
+/// Returns how a text can be read as a date or a timestamp; `None` if it cannot.
 pub fn evidence(text: &str) -> Option<DateEvidence> {
     let text = text.as_bytes().trim_ascii();
     read_usual(text, DayMonthOrder::DayFirst).map(|(_, evidence)| evidence)
@@ -156,16 +159,15 @@ fn iso_moment(text: &[u8]) -> Option<Moment> {
     })
 }
 
-/// Writes dates as `YYYY-MM-DD`, and dates with a time as `YYYY-MM-DDTHH:MM:SS[.ffffff]`: in UTC
-/// with a `Z` where the text tells its offset, as it stands where not. Relative dates such as
-/// `tomorrow` cannot be read: a kernel has no clock.
+/// Writes dates as `YYYY-MM-DD`, and dates with a time as `YYYY-MM-DDTHH:MM:SS[.ffffff]`: in UTC with a `Z` where the
+/// text has an offset, unchanged otherwise. Relative dates such as `tomorrow` are invalid: a kernel has no clock.
 #[derive(Debug, Clone)]
 pub struct NormalizeDate {
     formats: DateFormats,
 }
 
 impl NormalizeDate {
-    /// For the dates that `formats` reads.
+    /// Creates a kernel for dates in these formats.
     pub fn new(formats: DateFormats) -> Self {
         Self { formats }
     }

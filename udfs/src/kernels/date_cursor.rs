@@ -40,7 +40,7 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// The moment, if there is such a day and such a time.
+    /// Returns the moment, if there is such a day and such a time.
     pub(super) fn moment(&self) -> Option<Moment> {
         let year = self.year?;
         let days = match self.day_of_year {
@@ -119,7 +119,7 @@ impl Cursor<'_> {
         }
     }
 
-    /// How many digits are next.
+    /// Returns how many digits are next.
     pub(super) fn digits(&self) -> usize {
         self.rest
             .iter()
@@ -146,7 +146,7 @@ impl Cursor<'_> {
         Some(value)
     }
 
-    /// The ASCII letters that are next.
+    /// Returns the ASCII letters that are next.
     pub(super) fn word(&self) -> usize {
         self.rest
             .iter()
@@ -257,7 +257,7 @@ impl Cursor<'_> {
     }
 }
 
-/// The year that two digits stand for.
+/// Returns the year that two digits abbreviate.
 pub(super) fn year_of_two_digits(year: i32) -> i32 {
     if year < PIVOT {
         2000 + year

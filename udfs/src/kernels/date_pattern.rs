@@ -1,7 +1,7 @@
 //! Date formats in the language of `strftime`, compiled to a list of fields.
 //!
-//! Numbers may lack their leading zero, except where another number follows at once (`%Y%m%d`).
-//! A blank of the format stands for one or more.
+//! Numbers may lack their leading zero, unless another number follows at once (`%Y%m%d`). A space of the format matches
+//! one or more.
 
 use super::calendar::{DAY_US, days_of};
 use super::date_cursor::{Cursor, Fields, Moment, year_of_two_digits};
@@ -25,7 +25,7 @@ pub enum DateFormatError {
         /// The missing field.
         lacks: &'static str,
     },
-    /// Twelve hours without `%p`: half of the times of day could not be told from the others.
+    /// Twelve hours without `%p`: the time of day would be ambiguous.
     #[error("date format {format:?}: %I needs %p")]
     NoMeridiem {
         /// The format.
@@ -90,8 +90,8 @@ pub(super) struct DatePattern {
     triple: Option<Triple>,
 }
 
-/// Where year, month and day stand in ten bytes such as `12/31/2023`: nearly all dates are
-/// written so, and read at a third of the cost.
+/// Positions of year, month and day in ten bytes such as `12/31/2023`: nearly all dates have this form, and are parsed
+/// at a third of the cost.
 #[derive(Debug, Clone, Copy)]
 struct Triple {
     year: usize,
@@ -287,7 +287,7 @@ fn of_epoch(seconds: i64, micros: u32) -> Option<Moment> {
     })
 }
 
-/// Compiles `part`, which is `format` itself or what one of its specifiers stands for.
+/// Compiles `part`, which is `format` itself or the expansion of one of its specifiers.
 fn push_items(format: &str, part: &str, items: &mut Vec<Item>) -> Result<(), DateFormatError> {
     let mut rest = part;
     while let Some(c) = rest.chars().next() {
@@ -370,7 +370,7 @@ fn push_specifier(
     Ok(())
 }
 
-/// Whether the format gives a date, and its time can be told.
+/// Checks that the format determines a date, and its time unambiguously.
 fn check(format: &str, items: &[Item]) -> Result<(), DateFormatError> {
     let has = |any: &[Item]| items.iter().any(|item| any.contains(item));
     if has(&[Item::HourOfHalf]) && !has(&[Item::Meridiem]) {

@@ -15,7 +15,7 @@ pub enum DayMonthOrder {
     MonthFirst,
 }
 
-/// What a date tells of the order of its day and month.
+/// Evidence in a date of the order of its day and month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OrderEvidence {
     /// `25/12/2021`: no month has that number.
@@ -28,10 +28,10 @@ pub enum OrderEvidence {
     NotApplicable,
 }
 
-/// What a text tells of being a date.
+/// Evidence in a text of being a date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DateEvidence {
-    /// What it tells of the order of day and month.
+    /// Evidence of the order of day and month.
     pub order: OrderEvidence,
     /// It has a time of day.
     pub has_time: bool,
@@ -98,7 +98,7 @@ fn read_date(
     }
 }
 
-/// `March 4, 2021`, `Mar 4th 2021`, `Mar-04-2021`; the year may stand behind the time (`ctime`).
+/// `March 4, 2021`, `Mar 4th 2021`, `Mar-04-2021`; the year may follow the time (`ctime`).
 fn read_month_first(cursor: &mut Cursor<'_>, fields: &mut Fields) -> Option<()> {
     fields.month = cursor.month_name()?;
     let _ = cursor.eat(b'.');

@@ -1,8 +1,8 @@
-//! E-mail addresses, to the one notation of each.
+//! Normalises e-mail addresses.
 //!
-//! An address is what RFC 5321 lets through the net: a dot-atom (or a quoted string) before the
-//! at sign, a registered-looking domain of two labels or more behind it. Domains of other scripts
-//! become ASCII by UTS 46, as browsers do it; the local part may hold any letters (RFC 6531).
+//! An address is valid if RFC 5321 permits it: a dot-atom (or a quoted string) before the at sign, and a domain of at
+//! least two labels after it. Domains of other scripts are converted to ASCII by UTS 46, as browsers do; the local part
+//! may have any letters (RFC 6531).
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ const LONGEST_LOCAL: usize = 64;
 const LONGEST_DOMAIN: usize = 253;
 const LONGEST_LABEL: usize = 63;
 
-/// Longer cells are not looked at: an address with a display name is shorter.
+/// Longer cells are skipped: an address with a display name is shorter.
 const LONGEST_CELL: usize = 1024;
 
 /// Confidence in a repaired slip of the keyboard (`a@b,com`, `a@b..com`, `a @ b.com`).
@@ -28,7 +28,7 @@ const UNDISGUISED: f32 = 0.7;
 /// Writes e-mail addresses bare and in lower case, with an ASCII domain.
 #[derive(Debug, Clone, Copy)]
 pub struct NormalizeEmail {
-    /// Also the local part becomes lower case, which its mail server may in theory tell apart.
+    /// Also converts the local part to lower case, which its mail server may in theory distinguish.
     pub lowercase_local: bool,
 }
 
@@ -167,7 +167,7 @@ fn ascii_domain(domain: &str) -> Option<String> {
     (fits && named).then_some(domain)
 }
 
-/// Whether dots stand between atoms only (RFC 5322, section 3.2.3, with RFC 6531's letters).
+/// Returns whether dots only separate atoms (RFC 5322, section 3.2.3, with RFC 6531's letters).
 fn is_dot_atom(local: &str) -> bool {
     let atom = |c: char| c.is_alphanumeric() || (c.is_ascii() && "!#$%&'*+/=?^_`{|}~-".contains(c));
     local

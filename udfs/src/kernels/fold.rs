@@ -25,10 +25,10 @@ pub(super) fn fold_into(text: &str, folded: &mut String) {
 /// In the table of signs: left out.
 const NOTHING: u8 = 0;
 
-/// In the table of signs: what stands beside it decides.
+/// In the table of characters: the neighbours decide.
 const DEPENDS: u8 = 1;
 
-/// What stands for each sign of ASCII.
+/// Replacement of each ASCII character.
 const SIGNS: [u8; 128] = {
     let mut signs = [b' '; 128];
     let mut sign = 0;
@@ -85,7 +85,7 @@ fn fold_ascii(text: &str, folded: &mut String) {
     *folded = String::from_utf8(signs).unwrap_or_default();
 }
 
-/// Gives what stands for each sign of a text of ASCII.
+/// Appends the replacements of an ASCII text.
 #[inline]
 fn for_ascii(text: &str, mut take: impl FnMut(u8)) {
     let bytes = text.trim().as_bytes();
@@ -176,7 +176,7 @@ mod tests {
             prop_assert_eq!(quick, slow);
         }
 
-        /// Words stand one blank apart.
+        /// Words are separated by one space.
         #[test]
         fn words_of_folded_text(text in "[ -~\u{e9}\u{3000}]{0,40}") {
             let words: Vec<String> = fold(&text)

@@ -19,8 +19,8 @@ use arrow::datatypes::{
 };
 use arrow::error::ArrowError;
 
-/// Whether values of this type have a middle: numbers, dates, times, moments and durations. Of the
-/// decimals those of 256 bits have none here.
+/// Returns whether values of this type have a middle: numbers, dates, times, moments and durations. Of the decimals
+/// those of 256 bits have none here.
 pub fn has_median(data_type: &DataType) -> bool {
     use DataType::{Date32, Date64, Decimal32, Decimal64, Decimal128, Float32, Float64};
     data_type.is_integer()
@@ -37,8 +37,11 @@ pub fn has_median(data_type: &DataType) -> bool {
         )
 }
 
-/// The median of the present values, as an array of one value of the same type; none when there is
-/// no present value. A type that has no median ([`has_median`]) is an error.
+/// Returns the median of the present values, as an array of one value of the same type; `None` when no value is
+/// present.
+///
+/// # Errors
+/// When the type has no median ([`has_median`]).
 pub fn median(array: &ArrayRef) -> Result<Option<ArrayRef>, ArrowError> {
     macro_rules! whole {
         ($type:ty) => {
@@ -94,7 +97,7 @@ fn one_value<T: ArrowPrimitiveType>(
     median: impl FnOnce(&mut [T::Native]) -> Option<T::Native>,
 ) -> Result<Option<ArrayRef>, ArrowError> {
     let array = array.as_primitive_opt::<T>().ok_or_else(|| {
-        ArrowError::InvalidArgumentError("an array of another type than it says".to_owned())
+        ArrowError::InvalidArgumentError("the array has another type than it declares".to_owned())
     })?;
     let mut values: Vec<T::Native> = array.iter().flatten().collect();
     Ok(median(&mut values).map(|value| {
@@ -108,7 +111,7 @@ fn whole_median<N: Copy + Ord + Into<i128> + TryFrom<i128>>(values: &mut [N]) ->
     N::try_from(whole_middle(lower.into(), upper.into())).ok()
 }
 
-/// The middle between two numbers, of a half the even neighbour; their sum may have no room.
+/// Returns the midpoint of two numbers, rounding half to even; their sum may overflow.
 fn whole_middle(left: i128, right: i128) -> i128 {
     let differing = left ^ right;
     let floor = (left & right) + (differing >> 1);

@@ -1,14 +1,14 @@
-//! MinHash signatures of sets, and their bands: sets that are alike meet in a band key.
+//! MinHash signatures of sets, and their bands: similar sets share a band key.
 //!
-//! A slot of a signature holds the least value that one hash function takes on the set; two sets
-//! have the same value there with the probability of their Jaccard similarity (Broder, "On the
-//! resemblance and containment of documents", 1997). A signature is cut into bands of rows, each
-//! hashed to one key, so that sets of similarity `s` have a key in common with the probability
-//! `1 - (1 - s^rows)^bands` (Leskovec, Rajaraman, Ullman, "Mining of Massive Datasets", section 3.4).
+//! A slot of a signature holds the minimum of one hash function on the set; two sets have the same value there with the
+//! probability of their Jaccard similarity (Broder, "On the resemblance and containment of documents", 1997). A
+//! signature is divided into bands of rows, each hashed to one key, so that sets of similarity `s` have a key in common
+//! with the probability `1 - (1 - s^rows)^bands` (Leskovec, Rajaraman, Ullman, "Mining of Massive Datasets", section
+//! 3.4).
 //!
-//! The hash functions are `(x ^ b) * a` modulo 2^32 with odd `a`: permutations of the 32-bit numbers
-//! whose inner loop a compiler turns into vector code. Their root mean square error on sets of 20
-//! and more elements is the one theory gives, `sqrt(s (1 - s) / slots)`.
+//! The hash functions are `(x ^ b) * a` modulo 2^32 with odd `a`: permutations of the 32-bit numbers whose inner loop a
+//! compiler vectorises. Their root mean square error on sets of 20 and more elements is that of the theory, `sqrt(s (1
+//! - s) / slots)`.
 
 use arrow::array::{Array, ListArray, ListBuilder, StringViewArray, UInt64Builder};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -34,8 +34,7 @@ const DEFAULT_ROWS: usize = 4;
 #[derive(Debug, Clone)]
 pub struct MinHasher {
     slots: usize,
-    /// The factors and the masks of the functions, lane by lane; those beyond the slots are not
-    /// looked at.
+    /// The factors and the masks of the functions, lane by lane; those beyond the slots are unused.
     lanes: Vec<Lanes>,
 }
 
@@ -128,8 +127,7 @@ impl Lanes {
     }
 }
 
-/// The next number of SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number
-/// generators", 2014).
+/// Returns the next number of SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
 pub(super) fn split_mix(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -137,7 +135,7 @@ pub(super) fn split_mix(state: &mut u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// The Jaccard similarity that two signatures of the same length tell: the share of equal values.
+/// Returns the Jaccard similarity estimated from two signatures of the same length: the share of equal values.
 pub fn estimate(left: &[u32], right: &[u32]) -> f64 {
     let equal = left.iter().zip(right).filter(|(one, two)| one == two);
     equal.count() as f64 / left.len().max(1) as f64
@@ -164,7 +162,10 @@ pub struct BandingError {
 }
 
 impl Banding {
-    /// `bands` keys of `rows` values each: more bands find more pairs, more rows fewer wrong ones.
+    /// Creates a banding of `bands` keys of `rows` values each: more bands find more pairs, more rows fewer wrong ones.
+    ///
+    /// # Errors
+    /// When a number is 0, or the signature would be too long.
     pub fn new(bands: usize, rows: usize) -> Result<Self, BandingError> {
         match bands.checked_mul(rows) {
             Some(1..=MOST_SLOTS) => Ok(Self { bands, rows }),
@@ -187,7 +188,7 @@ impl Banding {
         self.bands * self.rows
     }
 
-    /// How probable it is that two sets of this Jaccard similarity have a key in common.
+    /// Returns how probable it is that two sets of this Jaccard similarity have a key in common.
     pub fn probability(&self, similarity: f64) -> f64 {
         let band = similarity.powf(self.rows as f64);
         1.0 - (1.0 - band).powf(self.bands as f64)
@@ -209,8 +210,8 @@ impl Banding {
 }
 
 impl Default for Banding {
-    /// 32 bands of 4 rows, 128 slots: pairs of similarity 0.8 meet but for one in twenty million,
-    /// of 0.5 seven times in eight, of 0.2 once in twenty.
+    /// 32 bands of 4 rows, 128 slots: pairs of similarity 0.8 share a key except one in twenty million, of 0.5 seven
+    /// times in eight, of 0.2 once in twenty.
     fn default() -> Self {
         Self {
             bands: DEFAULT_BANDS,
@@ -243,7 +244,7 @@ impl BandKeys {
         }
     }
 
-    /// The keys of a text; none of one without shingles, for it is like nothing.
+    /// Returns the keys of a text; none of one without shingles, for it is like nothing.
     pub fn of(&mut self, text: &str) -> &[u64] {
         self.shingler.shingle(text, &mut self.hashes);
         self.keys.clear();
@@ -255,7 +256,7 @@ impl BandKeys {
     }
 }
 
-/// The band keys of every text of a column as a list; null of a null.
+/// Returns the band keys of every text of a column as a list; null of a null.
 pub fn band_keys(texts: &StringViewArray, shingling: Shingling, banding: Banding) -> ListArray {
     let mut band_keys = BandKeys::new(shingling, banding);
     let values = UInt64Builder::with_capacity(texts.len() * banding.bands());
@@ -330,7 +331,7 @@ mod tests {
         }
     }
 
-    /// Pairs meet in a key as often as theory says.
+    /// Pairs share a key as often as theory predicts.
     #[test]
     fn how_often_pairs_meet() {
         let mut state = 2;

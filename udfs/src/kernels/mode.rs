@@ -21,7 +21,10 @@ pub struct ValueCounts {
 }
 
 impl ValueCounts {
-    /// No values yet, of this type; an error for a type without an order.
+    /// Creates an empty counter of this type.
+    ///
+    /// # Errors
+    /// When the type has no order.
     pub fn new(data_type: &DataType) -> Result<Self, ArrowError> {
         Ok(Self {
             converter: RowConverter::new(vec![SortField::new(data_type.clone())])?,
@@ -31,14 +34,20 @@ impl ValueCounts {
     }
 
     /// Counts each present value of `array` once.
+    ///
+    /// # Errors
+    /// When `array` is of another type.
     pub fn add(&mut self, array: &ArrayRef) -> Result<(), ArrowError> {
         self.add_times(array, |_| 1)
     }
 
-    /// Counts each present value of `array` as often as `counts` says beside it.
+    /// Counts each present value of `array` as often as `counts` has beside it.
+    ///
+    /// # Errors
+    /// When `array` is of another type, or the lengths differ.
     pub fn add_counts(&mut self, array: &ArrayRef, counts: &UInt64Array) -> Result<(), ArrowError> {
         if array.len() != counts.len() {
-            let problem = "as many counts as values are needed";
+            let problem = "the numbers of values and counts differ";
             return Err(ArrowError::InvalidArgumentError(problem.to_owned()));
         }
         self.add_times(array, |row| counts.value(row))
@@ -69,7 +78,10 @@ impl ValueCounts {
         Ok(())
     }
 
-    /// The mode, as an array of one value; none when nothing was counted.
+    /// Returns the mode, as an array of one value; `None` when nothing was counted.
+    ///
+    /// # Errors
+    /// When the value cannot be converted to an array.
     pub fn mode(&self) -> Result<Option<ArrayRef>, ArrowError> {
         let best = self
             .counts
@@ -79,7 +91,10 @@ impl ValueCounts {
         mode.transpose()
     }
 
-    /// The different values in ascending order, and how often each occurs.
+    /// Returns the distinct values in ascending order, and how often each occurs.
+    ///
+    /// # Errors
+    /// When the values cannot be converted to an array.
     pub fn counts(&self) -> Result<(ArrayRef, UInt64Array), ArrowError> {
         let mut counts: Vec<(&[u8], u64)> = self
             .counts
@@ -98,9 +113,9 @@ impl ValueCounts {
         let parser = self.converter.parser();
         let rows = values.into_iter().map(|value| parser.parse(value));
         let mut columns = self.converter.convert_rows(rows)?;
-        columns
-            .pop()
-            .ok_or_else(|| ArrowError::ComputeError("a row of one column gave none".to_owned()))
+        columns.pop().ok_or_else(|| {
+            ArrowError::ComputeError("a row of one column was converted to no column".to_owned())
+        })
     }
 
     /// Bytes that the counts take.
@@ -113,7 +128,10 @@ impl ValueCounts {
     }
 }
 
-/// The mode of the present values of `array`, as an array of one value; none when all are null.
+/// Returns the mode of the present values of `array`, as an array of one value; `None` when all are null.
+///
+/// # Errors
+/// When the type has no order.
 pub fn mode(array: &ArrayRef) -> Result<Option<ArrayRef>, ArrowError> {
     let mut counts = ValueCounts::new(array.data_type())?;
     counts.add(array)?;

@@ -26,7 +26,7 @@ impl CellKernel for FixMojibake {
     }
 }
 
-/// The text behind the mojibake, or `None` when `text` is not mojibake throughout.
+/// Returns the text behind the mojibake, or `None` when `text` is not mojibake throughout.
 pub(crate) fn repair(text: &str) -> Option<String> {
     let mut best = decode_once(text)?;
     for _ in 1..MOST_LAYERS {

@@ -1,8 +1,8 @@
-//! Numbers as people write them, read exactly.
+//! Parses numbers in common notations, exactly.
 //!
-//! Plain are `12`, `-3`, `3.50`, `12.0`, `1e5`. Not plain, though read, are white space around,
-//! `+7`, `007`, `.5`, `5.`, separated thousands, currencies, percentages, parentheses: there the
-//! cell's text is not what the value is written as, so the change is worth telling.
+//! Plain are `12`, `-3`, `3.50`, `12.0`, `1e5`. Not plain, though valid, are surrounding white space, `+7`, `007`,
+//! `.5`, `5.`, separated thousands, currencies, percentages, parentheses: the cleaned text differs from the cell, so
+//! the change is reported.
 
 use super::cell::{CellKernel, Verdict};
 use super::number_notation::{PlainNumber, is_plain, rewrite};
@@ -20,12 +20,12 @@ pub struct Parsed<T> {
 }
 
 impl<T> Parsed<T> {
-    /// A value whose text was an ordinary notation of it.
+    /// Returns a value whose text was an ordinary notation of it.
     pub(crate) fn plain(value: T) -> Self {
         Self { value, plain: true }
     }
 
-    /// A value whose text was written some other way.
+    /// Returns a value whose text was written some other way.
     pub(crate) fn rewritten(value: T) -> Self {
         Self {
             value,
@@ -34,7 +34,7 @@ impl<T> Parsed<T> {
     }
 }
 
-/// The format in which every number must tell by itself what its separators mean.
+/// The format in which the separators of every number must be unambiguous by themselves.
 const ANY_FORMAT: NumberFormat = NumberFormat {
     decimal: None,
     thousands: None,
@@ -45,7 +45,7 @@ pub fn parse_integer(text: &str) -> Option<Parsed<i64>> {
     parse_integer_with(text, &ANY_FORMAT)
 }
 
-/// [`parse_integer`] where the meaning of the separators is known.
+/// Parses an integer like [`parse_integer`], with known separators.
 pub fn parse_integer_with(text: &str, format: &NumberFormat) -> Option<Parsed<i64>> {
     if let Some(value) = short_integer(text.as_bytes()) {
         return Some(Parsed::plain(value));
@@ -84,7 +84,7 @@ pub fn parse_float(text: &str) -> Option<Parsed<f64>> {
     parse_float_with(text, &ANY_FORMAT)
 }
 
-/// [`parse_float`] where the meaning of the separators is known.
+/// Parses a float like [`parse_float`], with known separators.
 pub fn parse_float_with(text: &str, format: &NumberFormat) -> Option<Parsed<f64>> {
     let bytes = text.as_bytes();
     let (value, plain) = if is_plain(bytes) && format.reads_plainly(bytes) {
@@ -101,7 +101,7 @@ pub fn parse_decimal(text: &str, precision: u8, scale: i8) -> Option<Parsed<i128
     parse_decimal_with(text, precision, scale, &ANY_FORMAT)
 }
 
-/// [`parse_decimal`] where the meaning of the separators is known.
+/// Parses a decimal like [`parse_decimal`], with known separators.
 pub fn parse_decimal_with(
     text: &str,
     precision: u8,
@@ -202,7 +202,7 @@ pub struct NormalizeNumber {
 }
 
 impl NormalizeNumber {
-    /// For numbers whose separators mean what `format` says.
+    /// Creates a kernel for numbers in this format.
     pub fn new(format: NumberFormat) -> Self {
         Self { format }
     }

@@ -1,12 +1,12 @@
-//! From the notations people give numbers to the plain one: `-1234.50`, `1e5`.
+//! Converts numbers from common notations to the plain one: `-1234.50`, `1e5`.
 //!
-//! A cell is peeled from the outside (white space, parentheses, sign, currency, percent sign),
-//! then its separators are judged: which one is the decimal point, and whether the others stand
-//! where thousands are divided (groups of three, or of two before the last three as in India).
+//! A cell is stripped from the outside (white space, parentheses, sign, currency, percent sign), then its separators
+//! are classified: which one is the decimal point, and whether the others separate thousands (groups of three, or of
+//! two before the last three as in India).
 
 use iso_currency::Currency;
 
-/// What the separators of a column's numbers mean; `None` where each cell must tell by itself.
+/// The separators of a column's numbers; `None` where each cell must be unambiguous by itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NumberFormat {
     /// The decimal separator, `b'.'` or `b','`.
@@ -25,7 +25,7 @@ impl NumberFormat {
         })
     }
 
-    /// Whether a plain notation, whose point is a dot, means what it says in this format.
+    /// Returns whether a plain notation, whose point is a dot, means what it says in this format.
     pub(super) fn reads_plainly(&self, text: &[u8]) -> bool {
         matches!(self.decimal_point(), None | Some(b'.')) || !text.contains(&b'.')
     }
@@ -35,7 +35,7 @@ impl NumberFormat {
     }
 }
 
-/// Whether `text` is `-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?`.
+/// Returns whether `text` is `-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?`.
 pub(super) fn is_plain(text: &[u8]) -> bool {
     let rest = text.strip_prefix(b"-").unwrap_or(text);
     let whole = digits_at_start(rest);
@@ -93,12 +93,12 @@ impl PlainNumber {
         Some(())
     }
 
-    /// The notation.
+    /// Returns the notation.
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
 
-    /// The notation; only ASCII is ever pushed.
+    /// Returns the notation; only ASCII is ever pushed.
     pub(super) fn as_str(&self) -> &str {
         std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
@@ -170,7 +170,7 @@ fn push_hundredth(plain: &mut PlainNumber, whole: &[u8], fraction: &[u8]) -> Opt
     push_plain(plain, &moved.bytes[..point], &moved.bytes[point..end])
 }
 
-/// Takes off what stands around the digits, each kind at most once.
+/// Strips what surrounds the digits, each kind at most once.
 fn peel<'a>(text: &'a str, around: &mut Surroundings) -> Option<&'a str> {
     let mut text = text.trim();
     loop {
@@ -303,7 +303,7 @@ fn is_code(text: &str) -> bool {
         && Currency::from_code(text).is_some()
 }
 
-/// A separator within a number: its kind, and how many digits stand before it.
+/// A separator within a number: its kind, and the number of digits before it.
 #[derive(Debug, Clone, Copy)]
 struct Separator {
     kind: u8,

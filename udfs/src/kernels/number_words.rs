@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use super::number::NumberFormat;
 use super::number_notation::{is_minus, rewrite};
 
-/// The longest text that is looked at, in bytes, and the most words: longer is prose.
+/// The longest text that is parsed, in bytes, and the maximum number of words: longer is prose.
 const LONGEST: usize = 200;
 const MOST_WORDS: usize = 24;
 

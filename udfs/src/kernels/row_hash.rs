@@ -31,14 +31,13 @@ const TEXT: u8 = 7;
 /// A type without a form of its own, hashed as what it displays.
 const OTHER: u8 = 8;
 
-/// Texts up to this length stand within their Arrow view, and in the hashed bytes fill as much.
+/// Texts up to this length are stored within their Arrow view, and occupy as many of the hashed bytes.
 const INLINE_BYTES: u32 = 12;
 
 /// Hashes the rows of some columns, one at a time.
 ///
-/// A null differs from an empty text, -0.0 equals 0.0, all NaN are equal, and a text equals itself
-/// in whichever Arrow layout it stands; numbers of different types differ. Where columns differ in
-/// length, the cells that are missing count as null.
+/// A null differs from an empty text, -0.0 equals 0.0, all NaN are equal, and equal texts are equal in every Arrow
+/// layout; numbers of different types differ. Where columns differ in length, missing cells count as null.
 #[derive(Debug)]
 pub struct RowHasher {
     columns: Vec<Column>,
@@ -56,12 +55,12 @@ impl RowHasher {
         }
     }
 
-    /// Number of rows.
+    /// Returns the number of rows.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// The hash of one row.
+    /// Returns the hash of one row.
     pub fn hash_row(&mut self, row: usize) -> u128 {
         self.bytes.clear();
         for column in &self.columns {
@@ -71,7 +70,7 @@ impl RowHasher {
     }
 }
 
-/// The hash of every row of `columns`, see [`RowHasher`].
+/// Returns the hash of every row of `columns`, see [`RowHasher`].
 pub fn hash_rows(columns: &[ArrayRef]) -> Vec<u128> {
     let mut hasher = RowHasher::new(columns);
     (0..hasher.rows()).map(|row| hasher.hash_row(row)).collect()
@@ -224,7 +223,7 @@ mod tests {
         Arc::new(StringViewArray::from(cells.to_vec()))
     }
 
-    /// The format does not move: these values stand in files already written.
+    /// The format is stable: these values are stored in files.
     #[test]
     fn pinned() {
         let columns: Vec<ArrayRef> = vec![

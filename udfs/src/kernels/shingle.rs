@@ -1,9 +1,9 @@
-//! Texts as sets of overlapping pieces, and how much two such sets have in common.
+//! Shingles of texts, and the similarity of two sets of them.
 //!
-//! A shingle (Broder, "On the resemblance and containment of documents", 1997) is a run of
-//! characters or words of the text that is compared: lower case, without accents and punctuation,
-//! one blank between words. It is kept as its XXH3 hash of 64 bits, so that a set of shingles is a
-//! set of numbers; two of a million shingles meet in one hash once in some 37 million such sets.
+//! A shingle (Broder, "On the resemblance and containment of documents", 1997) is a run of characters or words of the
+//! normalised text: lower case, without accents and punctuation, one space between words. It is stored as its XXH3 hash
+//! of 64 bits, so that a set of shingles is a set of numbers; two of a million shingles collide once in some 37 million
+//! such sets.
 
 use std::cmp::Ordering;
 use std::fmt::{self, Display, Formatter};
@@ -45,13 +45,19 @@ pub struct ShinglingError {
 }
 
 impl Shingling {
-    /// Runs of `length` characters, from 1 to 100: 3 fits names, addresses and other short fields.
+    /// Creates shingles of `length` characters, from 1 to 100: 3 fits names, addresses and other short fields.
+    ///
+    /// # Errors
+    /// When the length is out of range.
     pub fn characters(length: usize) -> Result<Self, ShinglingError> {
         Self::new(Unit::Character, length)
     }
 
-    /// Runs of `length` words, from 1 to 100: 5 fits documents. Scripts that set no blanks between
-    /// words have none.
+    /// Creates shingles of `length` words, from 1 to 100: 5 fits documents. Scripts without spaces between words have
+    /// none.
+    ///
+    /// # Errors
+    /// When the length is out of range.
     pub fn words(length: usize) -> Result<Self, ShinglingError> {
         Self::new(Unit::Word, length)
     }
@@ -131,11 +137,11 @@ impl Shingler {
         }
     }
 
-    /// Replaces what `hashes` holds by the hashes of the text's shingles, in the order they stand
-    /// in, repeats included; see [`distinct`] for the set.
+    /// Replaces the content of `hashes` by the hashes of the text's shingles, in their order, repeats included; see
+    /// [`distinct`] for the set.
     ///
-    /// A text shorter than a shingle is one shingle. A text of white space only has none; of one
-    /// that holds neither letters, digits nor symbols ("???") the signs themselves are taken.
+    /// A text shorter than a shingle is one shingle. A text of white space only has none; of one without letters,
+    /// digits and symbols ("???") the characters themselves are used.
     pub fn shingle(&mut self, text: &str, hashes: &mut Vec<u64>) {
         hashes.clear();
         self.normalize(text);
@@ -202,8 +208,8 @@ pub fn distinct(hashes: &mut Vec<u64>) {
     hashes.dedup();
 }
 
-/// Jaccard similarity of two sets made by [`distinct`]: what they share as a part of what they hold
-/// together, from 0 to 1. Two empty sets are equal.
+/// Returns the Jaccard similarity of two sets made by [`distinct`], from 0 to 1: the size of the intersection divided
+/// by that of the union. Two empty sets are equal.
 pub fn jaccard(left: &[u64], right: &[u64]) -> f64 {
     let (mut at, mut with, mut shared) = (0, 0, 0usize);
     while let (Some(one), Some(two)) = (left.get(at), right.get(with)) {

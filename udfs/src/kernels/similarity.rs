@@ -2,9 +2,9 @@
 
 use rapidfuzz::distance::jaro_winkler as rapid;
 
-/// Jaro-Winkler similarity of two texts as they stand, from 0 to 1: Jaro's share of characters that
-/// are common and in order, raised for a common beginning of up to four characters where it is above
-/// 0.7 (Winkler, "String comparator metrics and enhanced decision rules", 1990).
+/// Returns the Jaro-Winkler similarity of two texts, from 0 to 1: Jaro's share of characters that are common and in
+/// order, raised for a common prefix of up to four characters where it is above 0.7 (Winkler, "String comparator
+/// metrics and enhanced decision rules", 1990).
 pub fn jaro_winkler(left: &str, right: &str) -> f64 {
     if left.is_ascii() && right.is_ascii() {
         rapid::similarity(left.bytes(), right.bytes())

@@ -90,7 +90,7 @@ impl CellKernel for NormalizeText {
     }
 }
 
-/// What the bytes of a cell hold: bit 7 of any byte of a field tells that one of them is so.
+/// Properties of the bytes of a cell: bit 7 of any byte of a field is set if one of them has the property.
 #[derive(Default)]
 struct ByteClasses {
     /// A byte outside `0x20..=0x7E`.
@@ -102,7 +102,7 @@ struct ByteClasses {
 }
 
 impl ByteClasses {
-    /// Looks at eight bytes at a time; the last eight may have been looked at in part before.
+    /// Processes eight bytes at a time; the last eight may overlap the ones before.
     fn of(bytes: &[u8]) -> Self {
         let mut seen = Self::default();
         let Some(last) = bytes.last_chunk::<8>() else {
@@ -122,8 +122,8 @@ impl ByteClasses {
         seen
     }
 
-    /// Takes in eight bytes, the first in the lowest bits, and whether a blank stands before them;
-    /// gives whether they end in one.
+    /// Processes eight bytes, the first in the lowest bits, given whether a space precedes them; returns whether they
+    /// end in one.
     #[inline(always)]
     fn see(&mut self, word: u64, blank_before: u64) -> u64 {
         const HIGH: u64 = 0x8080_8080_8080_8080;
@@ -144,7 +144,7 @@ impl ByteClasses {
 }
 
 impl NormalizeText {
-    /// Whether no step could change these bytes; `false` means "look closer".
+    /// Returns whether no step could change these bytes; `false` means "unknown".
     fn is_clean_ascii(&self, bytes: &[u8]) -> bool {
         let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else {
             return true;

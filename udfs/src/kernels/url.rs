@@ -1,8 +1,7 @@
-//! Web addresses, to one notation of each (RFC 3986, section 6.2; the parser is that of the WHATWG).
+//! Normalises web addresses (RFC 3986, section 6.2; the parser is that of the WHATWG).
 //!
-//! Host and scheme in lower case, no default port, an ASCII host, dots in the path resolved, an
-//! empty path written as `/`. Names and passwords before the host are dropped: an address that is
-//! handed on must not carry them.
+//! Host and scheme in lower case, no default port, an ASCII host, dots in the path resolved, an empty path written as
+//! `/`. User names and passwords before the host are removed: an address that is passed on must not contain them.
 
 use ::url::{Host, Url};
 
@@ -78,7 +77,7 @@ fn is_clean_host(host: &[u8]) -> bool {
     last.is_ascii_lowercase() && host.len() <= 253
 }
 
-/// Characters that stand for themselves, and no dots to resolve.
+/// Unreserved characters, and no dot segments to resolve.
 fn is_clean_path(path: &[u8]) -> bool {
     let mut last = 0;
     for byte in path {

@@ -20,7 +20,7 @@ use datafusion::logical_expr::{
 
 use crate::kernels::cell::{CellKernel, clean_cells};
 
-/// The section of the function reference that the cleaning functions stand in.
+/// Section of the cleaning functions in the function reference.
 pub const CLEANING_FUNCTIONS: DocSection = DocSection {
     include: true,
     label: "Cleaning Functions",
@@ -49,7 +49,7 @@ impl OptionCount {
     /// The column only.
     pub const NONE: Self = Self { min: 0, max: 0 };
 
-    /// No more than `max` options, all of which may be left out.
+    /// Accepts up to `max` options, all of them optional.
     pub const fn up_to(max: usize) -> Self {
         Self { min: 0, max }
     }
@@ -70,7 +70,7 @@ pub struct CellFunction {
 }
 
 impl CellFunction {
-    /// A function of this name: `build` makes its kernel of the options.
+    /// Returns a function of this name: `build` makes its kernel of the options.
     pub fn new(
         name: &'static str,
         options: OptionCount,
@@ -215,7 +215,7 @@ impl ScalarUDFImpl for CellFunction {
     }
 }
 
-/// The one value that every row of `array` has.
+/// Returns the one value that every row of `array` has.
 pub(super) fn constant_of(array: &ArrayRef, function: &str) -> Result<ScalarValue> {
     if array.is_empty() {
         return ScalarValue::try_new_null(array.data_type());
@@ -229,7 +229,10 @@ pub(super) fn constant_of(array: &ArrayRef, function: &str) -> Result<ScalarValu
     Ok(first)
 }
 
-/// The texts of a function's options, a list of texts counting as that many; null is refused.
+/// Returns the texts of a function's options; a list of texts is flattened.
+///
+/// # Errors
+/// When an option is null or not a text.
 pub fn text_options(function: &str, options: &[ScalarValue]) -> Result<Vec<String>> {
     let mut texts = Vec::with_capacity(options.len());
     for option in options {

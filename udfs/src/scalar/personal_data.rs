@@ -13,7 +13,7 @@ static DETECTOR: LazyLock<Arc<Detector>> = LazyLock::new(|| Arc::new(Detector::n
 /// Every span that the detector reports is hidden.
 const MIN_SCORE: f32 = 0.0;
 
-/// Writes the kinds of personal data in a cell, each once, in the order they stand in.
+/// Lists the kinds of personal data in a cell, each once, in the order of their occurrence.
 struct ListEntities(Arc<Detector>);
 
 impl CellKernel for ListEntities {

@@ -17,9 +17,9 @@ use crate::kernels::pii::hash::{HashMethod, PiiHash};
 
 /// HMAC-SHA-256 of a text, in hexadecimal digits.
 ///
-/// The plan holds the name of the secret only; each process that runs a part of the plan looks the
-/// secret up for itself. It is an error where it is missing: a hash without it would be no protection.
-/// Which secrets may be named is a part of the function, and so travels with every plan that calls it.
+/// The plan holds only the name of the secret; each process that runs a part of the plan resolves it for itself. A
+/// missing secret is an error: a hash without it would give no protection. The policy of which secrets may be named is
+/// part of the function, and so of every plan that calls it.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct PiiHashFunction {
     signature: Signature,
@@ -39,7 +39,7 @@ fn failed(error: SecretError) -> DataFusionError {
 }
 
 impl PiiHashFunction {
-    /// The function for somebody who may name these secrets.
+    /// Creates the function with the policy of who calls it.
     pub fn new(access: SecretAccess) -> Self {
         Self {
             // Stable, for the same name may stand for another secret tomorrow.
@@ -48,7 +48,7 @@ impl PiiHashFunction {
         }
     }
 
-    /// Which secrets its calls may name.
+    /// Returns which secrets its calls may name.
     pub fn access(&self) -> &SecretAccess {
         &self.access
     }

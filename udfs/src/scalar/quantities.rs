@@ -119,6 +119,6 @@ fn currency_kernel(options: &[ScalarValue]) -> Result<Arc<dyn CellKernel>> {
     };
     match Currency::from_code(code) {
         Some(currency) => Ok(Arc::new(NormalizeCurrency::new(currency))),
-        None => plan_err!("normalize_currency: '{code}' is no code of ISO 4217"),
+        None => plan_err!("normalize_currency: '{code}' is not an ISO 4217 code"),
     }
 }

@@ -1,8 +1,8 @@
-//! Secrets by reference, and who may name which.
+//! References to secrets, and the policy of who may name which.
 //!
-//! A query or a job names a secret; the process that runs it looks the secret up. [`SecretAccess`] is the one
-//! policy: it is asked before anything is read, so that a name that is not allowed is answered alike whether or
-//! not something is there.
+//! A query or a job names a secret; the process that runs it resolves it. [`SecretAccess`] is the only policy: it is
+//! checked before anything is read, so that the answer for a name that is not allowed does not depend on whether the
+//! secret exists.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -41,7 +41,7 @@ pub enum SecretError {
     /// The reference has no known form. It is not repeated: it may be the secret.
     #[error("a secret must be named as env:NAME or file:PATH")]
     NotAReference,
-    /// Whoever asks may not name this secret. Says nothing about whether it exists.
+    /// The caller may not name this secret. Does not reveal whether it exists.
     #[error("this secret is not among those that may be named here")]
     NotAllowed,
     /// The environment variable does not exist or is not text.
@@ -126,7 +126,7 @@ impl SecretReference {
         })
     }
 
-    /// Looks the secret up, in this process, now. Whether it may be named is for [`SecretAccess`] to say.
+    /// Resolves the secret in this process. Whether it may be named is checked by [`SecretAccess`].
     ///
     /// # Errors
     /// When the variable is not set, the file cannot be read, or the secret has fewer than 16 bytes.
@@ -159,10 +159,10 @@ impl SecretReference {
     }
 }
 
-/// Which secrets may be named, and what a name stands for.
+/// The policy of which secrets may be named, and how names are resolved.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SecretAccess {
-    /// Any secret that the process can reach, as it is: whoever asks runs the process.
+    /// Any secret of the process, unchanged: the caller runs the process.
     #[default]
     Any,
     /// Those that the service lists, each derived for the tenant, so that no value of one tenant equals that of
@@ -176,11 +176,10 @@ pub enum SecretAccess {
 }
 
 impl SecretAccess {
-    /// Returns what a reference stands for when it is named here. A reference that was admitted before is
-    /// admitted as it is.
+    /// Returns the reference that a name resolves to. A reference that was admitted before is returned unchanged.
     ///
     /// # Errors
-    /// [`SecretError::NotAllowed`] when it may not be named; nothing is looked up to find out.
+    /// [`SecretError::NotAllowed`] when it may not be named; nothing is read to find out.
     pub fn admit(&self, reference: &SecretReference) -> Result<SecretReference, SecretError> {
         let Self::Tenant { name, allowed } = self else {
             return Ok(reference.clone());

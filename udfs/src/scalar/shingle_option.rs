@@ -10,7 +10,10 @@ pub const SHINGLE_ARGUMENT: &str = "What the texts are cut into: a number of cha
      such as `'3 characters'` (as if left out; fits names and addresses) or `'5 words'` (fits \
      documents). Case, accents and punctuation are of no effect.";
 
-/// The type that a shingle option comes in: a number as 64 bits, a text as it is.
+/// Returns the type that a shingle option is coerced to: 64 bits for a number, unchanged for a text.
+///
+/// # Errors
+/// When the type is neither.
 pub fn shingle_type(function: &str, given: &DataType) -> Result<DataType> {
     if given.is_integer() {
         Ok(DataType::Int64)
@@ -21,7 +24,10 @@ pub fn shingle_type(function: &str, given: &DataType) -> Result<DataType> {
     }
 }
 
-/// Reads a shingle option.
+/// Parses a shingle option.
+///
+/// # Errors
+/// When it is null, out of range or malformed.
 pub fn shingling_of(function: &str, option: Option<&ScalarValue>) -> Result<Shingling> {
     let text = match option {
         None => return Ok(Shingling::default()),

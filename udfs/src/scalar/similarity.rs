@@ -1,4 +1,4 @@
-//! SQL functions that tell how like two texts are.
+//! SQL functions of text similarity.
 
 use std::fmt::{Debug, Formatter};
 use std::hash::{Hash, Hasher};
@@ -18,7 +18,7 @@ use super::shingle_option::{SHINGLE_ARGUMENT, shingle_type, shingling_of};
 use crate::kernels::shingle::{Shingler, distinct, jaccard};
 use crate::kernels::similarity::jaro_winkler;
 
-/// The section of the function reference that the comparing functions stand in.
+/// Section of the comparison functions in the function reference.
 pub const COMPARING_FUNCTIONS: DocSection = DocSection {
     include: true,
     label: "Comparing Functions",

@@ -168,7 +168,7 @@ fn wrong_options() {
     }
 }
 
-/// The secret is looked up where the query runs, and the hash is HMAC-SHA-256.
+/// The secret is resolved where the query runs, and the hash is HMAC-SHA-256.
 #[test]
 fn hashes() {
     let path = std::env::temp_dir().join(format!("salt-{}", std::process::id()));

@@ -114,7 +114,7 @@ pub fn normalize_phone() -> CellFunction {
     )
 }
 
-/// `canonicalize(x, values[, min_similarity])`: the value that a text stands for.
+/// `canonicalize(x, values[, min_similarity])`: the canonical value of a text.
 pub fn canonicalize() -> CellFunction {
     CellFunction::new(
         "canonicalize",

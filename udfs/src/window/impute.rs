@@ -1,9 +1,8 @@
 //! `impute_median(x)` and `impute_mode(x)`: missing values filled from the others of their partition.
 //!
-//! They fill with what the step `impute` of a job fills with: see the kernels [`median`] and
-//! [`mode`] for what that is of even numbers of values and of equally frequent ones. The whole
-//! partition counts, whatever frame and order the window names. Only a window partitioned by columns
-//! is divided among workers; the rows of a partition meet on one of them.
+//! They fill with the same values as the step `impute` of a job: see the kernels [`median`] and [`mode`] for even
+//! numbers of values and ties. The whole partition counts, whatever the frame and order of the window. Only a window
+//! with PARTITION BY is distributed; the rows of a partition are processed by one worker.
 
 use std::fmt::{Debug, Formatter};
 use std::hash::{Hash, Hasher};
@@ -23,7 +22,7 @@ use datafusion::logical_expr::{
 use crate::kernels::median::{has_median, median};
 use crate::kernels::mode::mode;
 
-/// The section of the function reference that the window functions stand in.
+/// Section of the window functions in the function reference.
 pub const WINDOW_FUNCTIONS: DocSection = DocSection {
     include: true,
     label: "Window Functions",
@@ -34,7 +33,7 @@ pub const WINDOW_FUNCTIONS: DocSection = DocSection {
     ),
 };
 
-/// What stands for the present values of a partition: an array of one value, or none.
+/// Computes the replacement from the present values of a partition: an array of one value, or none.
 type Figure = fn(&ArrayRef) -> std::result::Result<Option<ArrayRef>, ArrowError>;
 
 /// A window function that fills the missing values of its argument.

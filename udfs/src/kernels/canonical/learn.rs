@@ -1,9 +1,9 @@
-//! Finds the canonical values of a column in the column itself.
+//! Learns the canonical values of a column from the column itself.
 //!
-//! A value that is rare and nearly the same as a much more frequent one is a typo of it. That
-//! holds only where the column has a closed vocabulary, such as states or product names; among
-//! surnames, rare neighbours of frequent ones are real. The sign that tells the two apart is how
-//! many of the rare values have such a neighbour: with typos most, with an open vocabulary few.
+//! A value that is rare and similar to a much more frequent one is a typo of it. This is true only of a column with a
+//! closed vocabulary, such as states or product names; among surnames, rare neighbours of frequent ones are real. The
+//! share of the rare values that have such a neighbour distinguishes the two: with typos it is large, with an open
+//! vocabulary small.
 
 use super::similarity::Candidate;
 
@@ -44,8 +44,8 @@ struct Counted<'a> {
     text: Candidate,
 }
 
-/// The canonical values of a column, ascending: its distinct values without those that are typos
-/// of others. Empty when the column has no closed vocabulary or no typos, and so is to be left alone.
+/// Returns the canonical values of a column, ascending: its distinct values without those that are typos of others.
+/// Empty when the column has no closed vocabulary or no typos, and so is to be left alone.
 ///
 /// `counts` are the distinct values and how often each occurs; their order does not matter.
 pub fn learn_values(counts: &[(String, u64)], options: &LearnOptions) -> Vec<String> {

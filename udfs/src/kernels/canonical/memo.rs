@@ -6,7 +6,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
 
-/// Which value a cell stands for, and how surely.
+/// The canonical value of a cell, with the confidence.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Answer {
     /// None.
@@ -23,7 +23,7 @@ const LONGEST_CELL: usize = 256;
 
 type Shard = RwLock<HashTable<(Box<str>, Answer)>>;
 
-/// At most 65,536 answers. A full shard begins anew, so that a column whose values drift is served.
+/// A cache of at most 65,536 results. A full shard is cleared, so that a column whose values drift still benefits.
 #[derive(Debug)]
 pub(super) struct Memo {
     shards: [Shard; SHARDS],
@@ -40,7 +40,7 @@ impl Default for Memo {
 }
 
 impl Memo {
-    /// The answer kept for `cell`, or the one that `answer` gives, which is then kept.
+    /// Returns the answer kept for `cell`, or the one that `answer` gives, which is then kept.
     pub(super) fn get_or_insert_with(&self, cell: &str, answer: impl FnOnce() -> Answer) -> Answer {
         if cell.len() > LONGEST_CELL {
             return answer();

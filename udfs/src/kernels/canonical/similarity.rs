@@ -1,4 +1,4 @@
-//! How like two texts are, and what forbids to take one for the other.
+//! Similarity of two texts, and the differences that forbid merging them.
 
 use rapidfuzz::distance::{jaro_winkler, osa};
 use rapidfuzz::fuzz;
@@ -11,13 +11,13 @@ const LONGEST: usize = 256;
 /// Texts up to this length may differ by one edit only.
 const SHORT: usize = 6;
 
-/// Texts of so many words are told by most of them.
+/// Texts of at least this many words are compared by most of their words.
 const LONG_TEXT_WORDS: usize = 5;
 
 /// A text made ready for comparison.
 #[derive(Debug)]
 pub(super) struct Candidate {
-    /// Folded, words in the order they stand in.
+    /// Folded, with the words in their order.
     text: Vec<char>,
     /// The words in order.
     sorted: Vec<char>,
@@ -43,7 +43,7 @@ impl Candidate {
         }
     }
 
-    /// Likeness from 0 to 1, or `None` when it lies below `floor` or a guard forbids the pair.
+    /// Returns the similarity from 0 to 1, or `None` when it is below `floor` or a guard forbids the pair.
     ///
     /// The greatest of Jaro-Winkler, normalised optimal string alignment and token-sort ratio.
     pub(super) fn similarity(&self, other: &Self, floor: f64) -> Option<f64> {

@@ -9,7 +9,7 @@ use super::sketch::Sketch;
 /// Jaro-Winkler similarity from which two words are taken for one.
 const SAME_WORD: f64 = 0.9;
 
-/// The level of two values of a field, compared as values of some kind.
+/// Returns the level of two values of a field, compared as values of some kind.
 pub(super) fn level(field: &Field, kind: Kind, left: &Value<'_>, right: &Value<'_>) -> Level {
     let all = !left.is_cut && !right.is_cut;
     if left.id == right.id || (all && left.compact == right.compact) {
@@ -72,8 +72,7 @@ fn days(date: Date) -> i32 {
     date.0 * 365 + date.0 / 4 + date.1 * 30 + date.1 / 2 + date.2
 }
 
-/// Slips of the pen, day and month exchanged; then one part wrong; then dates that lie near, or that
-/// recur in another year.
+/// Typos, day and month exchanged; then one part wrong; then dates that are close, or that recur in another year.
 fn dates(left: Date, right: Date, edits: usize) -> Level {
     let equal = [left.0 == right.0, left.1 == right.1, left.2 == right.2];
     let equal = equal.into_iter().filter(|equal| *equal).count();
@@ -93,7 +92,7 @@ fn dates(left: Date, right: Date, edits: usize) -> Level {
     }
 }
 
-/// Numbers that measure something, by their relative distance.
+/// Compares quantities by their relative distance.
 fn quantities(left: f64, right: f64) -> Level {
     let scale = left.abs().max(right.abs());
     let apart = (left - right).abs() / scale.max(f64::MIN_POSITIVE);
@@ -107,7 +106,7 @@ fn quantities(left: f64, right: f64) -> Level {
     }
 }
 
-/// Numbers that name something: digit by digit.
+/// Compares identifying numbers digit by digit.
 fn digits(left: &str, right: &str) -> Level {
     let longest = left.len().max(right.len());
     let shortest = left.len().min(right.len());
@@ -196,7 +195,7 @@ fn differ(one: &Token<'_>, two: &Token<'_>) -> bool {
     most + bonus < SAME_WORD
 }
 
-/// Whether one value, of at least two words, stands in the other.
+/// Returns whether one value, of at least two words, is contained in the other.
 fn contains(left: &[Token<'_>], right: &[Token<'_>]) -> bool {
     let (short, long) = if left.len() <= right.len() {
         (left, right)

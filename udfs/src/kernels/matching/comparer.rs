@@ -1,4 +1,4 @@
-//! Compares records field by field, with what a sample of the table tells of its fields.
+//! Compares records field by field, with statistics of the fields from a sample of the table.
 
 use std::cell::OnceCell;
 
@@ -17,8 +17,7 @@ pub type Record = Vec<Option<String>>;
 /// Rows from which a column without repeats is taken for an identifier.
 const IDENTIFIER_ROWS: usize = 20;
 
-/// Rows that share two values from which these are taken to depend on one another: more than a
-/// thing has copies.
+/// Rows that share two values from which the values are taken to be dependent: more than an entity has copies.
 const TOGETHER: u32 = 10;
 
 /// Random pairs that are compared to learn what chance gives.
@@ -34,7 +33,7 @@ pub(super) const RARITY_STEPS: f64 = 256.0;
 #[derive(Debug)]
 pub struct Comparer {
     fields: Vec<Field>,
-    /// Fields that stand for one another in some records.
+    /// Fields that are exchanged in some records.
     exchanges: Vec<(usize, usize)>,
     /// How many rows of the sample hold two frequent values together.
     together: HashMap<(usize, u64, usize, u64), u32>,
@@ -63,15 +62,15 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// What the rarity adds to the score of a pair.
+    /// Returns what the rarity adds to the score of a pair.
     pub fn rarity_of(steps: i32) -> f64 {
         f64::from(steps) / RARITY_STEPS
     }
 }
 
 impl Comparer {
-    /// Learns the fields of a table from a sample of its rows, all of the same columns; `chooses` tells
-    /// whether columns that tell nothing of who is who are left out.
+    /// Learns the fields of a table from a sample of its rows, all of the same columns; `chooses` selects whether
+    /// columns that do not identify entities are excluded.
     pub fn learn(sample: &[Record], chooses: bool) -> Self {
         let columns = sample.first().map_or(0, Vec::len);
         let mut left_out = if chooses {
@@ -112,7 +111,7 @@ impl Comparer {
         comparer
     }
 
-    /// Column, part and kind of each field.
+    /// Returns column, part and kind of each field.
     pub fn fields(&self) -> impl Iterator<Item = (usize, Part, Kind)> + '_ {
         let fields = self.fields.iter();
         fields.map(|field| (field.column, field.part, field.kind))
@@ -129,7 +128,7 @@ impl Comparer {
         pairs.map(|(one, two)| (self.fields[*one].column, self.fields[*two].column))
     }
 
-    /// A record, ready to be compared.
+    /// Returns a record, ready to be compared.
     pub fn prepare<'a>(&self, value: impl Fn(usize) -> Option<&'a str>) -> Prepared<'a> {
         let fields = self.fields.iter();
         let slot = |field: &Field| Slot {
@@ -283,8 +282,8 @@ impl Comparer {
         self.together = together;
     }
 
-    /// What chance gives: the levels of random pairs of a sample. With `sides`, of pairs whose rows
-    /// are of different sides. `pairs` is the number of pairs in the table. Compares in so many threads.
+    /// Returns what chance gives: the levels of random pairs of a sample. With `sides`, of pairs whose rows are of
+    /// different sides. `pairs` is the number of pairs in the table. Runs on this many threads.
     pub fn chance(
         &self,
         sample: &[Record],
@@ -335,7 +334,7 @@ impl Comparer {
     }
 }
 
-/// Random pairs of so many rows, with `sides` of rows of different sides.
+/// Returns random pairs of this many rows; with `sides`, of rows of different sides.
 fn draw_pairs(rows: usize, sides: Option<&[u64]>) -> Vec<(usize, usize)> {
     let all = rows.saturating_mul(rows.saturating_sub(1)) / 2;
     let wanted = CHANCE_PAIRS.min(all.saturating_mul(3));
@@ -353,7 +352,7 @@ fn draw_pairs(rows: usize, sides: Option<&[u64]>) -> Vec<(usize, usize)> {
     drawn
 }
 
-/// Why a column's values tell nothing of who is who; none if they do.
+/// Returns why the values of a column do not identify entities; `None` if they do.
 fn useless<'a>(values: impl Iterator<Item = Option<&'a str>>) -> Option<&'static str> {
     let mut distinct: HashSet<&str> = HashSet::default();
     let (mut present, mut coded, mut rows) = (0usize, 0usize, 0usize);
@@ -417,7 +416,7 @@ fn pieces(value: &str) -> impl Iterator<Item = &str> {
     value.split(' ').skip(head)
 }
 
-/// Pairs of text fields that have values in common: in some rows one stands in the other's place.
+/// Returns pairs of text fields that have values in common: in some rows they are exchanged.
 fn exchanges(fields: &[Field], sample: &[Record]) -> Vec<(usize, usize)> {
     let values: Vec<Option<HashSet<&str>>> = fields
         .iter()

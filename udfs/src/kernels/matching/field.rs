@@ -32,9 +32,9 @@ pub enum Part {
 pub enum Kind {
     /// Names and other texts.
     Text,
-    /// Numbers that name something, digit by digit.
+    /// Identifying numbers, compared digit by digit.
     Digits,
-    /// Numbers that measure something.
+    /// Quantities.
     Quantity,
     /// Dates.
     Date,
@@ -43,7 +43,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Name in reports.
+    /// Returns the name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -78,7 +78,7 @@ pub(super) struct Value<'a> {
     pub(super) compact: Cow<'a, str>,
     /// Characters of it.
     pub(super) length: usize,
-    /// Whether the value goes on.
+    /// Whether the value was truncated.
     pub(super) is_cut: bool,
     /// The words that the field takes of the value, once they are asked for.
     tokens: OnceCell<Vec<Token<'a>>>,
@@ -97,19 +97,19 @@ pub(super) struct Token<'a> {
     pub(super) text: &'a str,
     /// Its characters.
     pub(super) length: usize,
-    /// Which letters stand in it, as bits.
+    /// The letters that occur in it, as bits.
     pub(super) letters: u64,
     pub(super) weight: f64,
     pub(super) is_number: bool,
     pub(super) short: bool,
 }
 
-/// The hash of a value or a word.
+/// Returns the hash of a value or a word.
 pub(super) fn identity(text: &str) -> u64 {
     xxh3_64_with_seed(text.as_bytes(), SEED)
 }
 
-/// Which letters stand in a word: a bit each, that some share.
+/// Returns the letters that occur in a word: a bit each, some shared.
 fn letters(word: &str) -> u64 {
     word.chars()
         .fold(0, |letters, letter| letters | 1 << (u32::from(letter) % 64))
@@ -124,7 +124,7 @@ fn is_figure(word: &str) -> bool {
         .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b','))
 }
 
-/// Whether a column's values mix words and numbers, so that these are compared by themselves.
+/// Returns whether a column's values mix words and numbers, so that these are compared by themselves.
 pub(super) fn is_mixed<'a>(values: impl Iterator<Item = &'a str>) -> bool {
     let (mut mixed, mut all) = (0usize, 0usize);
     for value in values {
@@ -137,7 +137,7 @@ pub(super) fn is_mixed<'a>(values: impl Iterator<Item = &'a str>) -> bool {
 }
 
 impl Part {
-    /// Name in reports.
+    /// Returns the name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Whole => "whole",
@@ -154,7 +154,7 @@ impl Part {
         }
     }
 
-    /// What the part takes of a value; none where nothing is left.
+    /// Returns what the part takes of a value; none where nothing is left.
     pub(super) fn of(self, value: &str) -> Option<Cow<'_, str>> {
         if self == Self::Whole {
             return Some(Cow::Borrowed(value));
@@ -171,7 +171,7 @@ impl Part {
 }
 
 impl Field {
-    /// The field of a column, from the column's values in a sample of rows.
+    /// Returns the field of a column, from the column's values in a sample of rows.
     pub(super) fn learn<'a>(
         column: usize,
         part: Part,
@@ -228,7 +228,7 @@ impl Field {
         }
     }
 
-    /// A column's value, ready to be compared; none where the field has none of it.
+    /// Returns a column's value, ready to be compared; none where the field has none of it.
     pub(super) fn prepare<'a>(&self, text: &'a str) -> Option<Value<'a>> {
         let value = self.part.of(text)?;
         let id = identity(&value);
@@ -269,7 +269,7 @@ impl Field {
         })
     }
 
-    /// The words of a value, with weights whose squares add up to 1.
+    /// Returns the words of a value, with weights whose squares add up to 1.
     pub(super) fn tokens<'v, 'a>(&self, value: &'v Value<'a>) -> &'v [Token<'a>] {
         value.tokens.get_or_init(|| self.words_of(value.text))
     }

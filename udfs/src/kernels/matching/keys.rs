@@ -1,12 +1,11 @@
-//! Keys by which records that may match find one another.
+//! Blocking keys: records that may match have a key in common.
 //!
-//! Most come from MinHash bands at a low threshold, over the character runs of all of a record's
-//! values, whatever column they stand in: so records meet although a field has a slip, is missing or
-//! stands in another column. Beside them every value is a key by itself; those that many records
-//! share bring nobody together, as whoever reads the keys takes small groups only.
+//! Most are MinHash bands at a low threshold, over the character n-grams of all values of a record, in whatever column:
+//! so records share a key although a field has a typo, is missing or is in another column. In addition every value is a
+//! key by itself; those that many records share have no effect, because large groups are not compared.
 //!
-//! The larger a table, the more of its records are alike by chance. A [`KeyPlan`] keeps the pairs
-//! that have to be compared in proportion to the rows, by what a sample of them tells.
+//! The larger a table, the more of its records are similar by chance. A [`KeyPlan`], computed from a sample, keeps the
+//! number of candidate pairs proportional to the number of rows.
 
 use foldhash::{HashMap, HashMapExt, HashSet};
 use serde::{Deserialize, Serialize};
@@ -24,7 +23,7 @@ const BANDS: usize = 32;
 /// Characters from which a value is a key by itself.
 const SHORTEST_VALUE: usize = 3;
 
-/// The lowest bits of a key tell what it is of: a band, a whole value, or a whole record.
+/// The lowest bits of a key are its kind: a band, a whole value, or a whole record.
 const KIND: u64 = 3;
 const OF_VALUE: u64 = 1;
 const OF_RECORD: u64 = 2;
@@ -39,7 +38,7 @@ const PLAN_ROWS: usize = 20_000;
 const PAIRS: f64 = 2e6;
 const PAIRS_OF_ROW: f64 = 8.0;
 
-/// Rows of a key all of whose pairs are looked at.
+/// Maximum number of rows of a key whose pairs are all compared.
 pub const FEW_ROWS: usize = 64;
 
 /// Rows of a larger group with which each of its rows is compared.
@@ -52,15 +51,15 @@ const FEW_OF_VALUE: usize = 16;
 /// Rows of a value that is as good as two keys.
 pub const RARE_ROWS: usize = 4;
 
-/// Records of a sample in which a value stands that is known to be frequent.
+/// Occurrences in the sample from which a value is known to be frequent.
 const FREQUENT: u32 = 4;
 
-/// How the records of a table meet.
+/// The blocking keys of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyPlan {
     /// Values of a signature behind each band.
     pub band_rows: usize,
-    /// Runs that so many records have that they tell nothing, as hashes, ascending.
+    /// N-grams that are too common to be informative, as hashes, ascending.
     pub common: Vec<u64>,
     /// Keys of values that are too frequent to bring anybody together, ascending.
     pub frequent: Vec<u64>,
@@ -86,7 +85,7 @@ impl Default for KeyPlan {
 }
 
 impl KeyPlan {
-    /// The same keys, for a table of so many rows: what they must share.
+    /// Returns the same plan for a table of this many rows: how much records must share.
     #[must_use]
     pub fn for_rows(self, rows: u64) -> Self {
         let small = rows <= SMALL_TABLE;
@@ -97,9 +96,8 @@ impl KeyPlan {
         }
     }
 
-    /// The plan for a table of so many rows by a sample of them: the shortest bands, over as many of
-    /// the runs, as leave not too many pairs. `alone` tells of each column whether its values are keys by
-    /// themselves.
+    /// Plans the keys of a table of this many rows from a sample: the shortest bands, over as many of the n-grams, that
+    /// limit the number of pairs. `alone` has for each column whether its values are keys by themselves.
     pub fn learn(sample: &[Record], alone: &[bool], rows: u64) -> Self {
         let step = sample.len().div_ceil(PLAN_ROWS).max(1);
         let sample: Vec<&Record> = sample.iter().step_by(step).collect();
@@ -130,7 +128,7 @@ impl KeyPlan {
     }
 }
 
-/// In how many records of a sample each run stands.
+/// Number of records of a sample that contain each n-gram.
 struct RunCounts {
     counts: HashMap<u64, u32>,
     records: usize,
@@ -227,8 +225,8 @@ impl RecordKeys {
         }
     }
 
-    /// Appends the keys of a record of comparable values, that of the whole record first; `alone` tells of
-    /// each column whether its values are keys by themselves.
+    /// Appends the keys of a record of comparable values, that of the whole record first; `alone` has for each column
+    /// whether its values are keys by themselves.
     pub fn of<'a>(
         &mut self,
         record: impl Iterator<Item = (Option<&'a str>, bool)> + Clone,
@@ -290,27 +288,27 @@ impl RecordKeys {
         keys.extend(self.bands.iter().map(|key| Self::band(*key)));
     }
 
-    /// A band's key as one of nothing else.
+    /// Returns a band's key as one of nothing else.
     pub fn band(key: u64) -> u64 {
         key & !KIND
     }
 
-    /// The key of a whole text.
+    /// Returns the key of a whole text.
     pub fn text(text: &str) -> u64 {
         hash_of(text) & !KIND | OF_RECORD
     }
 
-    /// Whether a key is a whole value.
+    /// Returns whether a key is a whole value.
     pub fn is_value(key: u64) -> bool {
         key & KIND == OF_VALUE
     }
 
-    /// Whether a key is a whole record: rows that share it are the same.
+    /// Returns whether a key is a whole record: rows that share it are the same.
     pub fn is_record(key: u64) -> bool {
         key & KIND == OF_RECORD
     }
 
-    /// The bits of a key that tell what it is of.
+    /// Returns the kind bits of a key.
     pub fn kind(key: u64) -> u64 {
         key & KIND
     }
@@ -361,8 +359,8 @@ mod tests {
         left.iter().filter(|key| right.contains(key)).count()
     }
 
-    /// Records of one person meet though a field has a slip, is missing or stands elsewhere;
-    /// strangers do not, and short values are no keys.
+    /// Records of one person share a key though a field has a typo, is missing or is in another column; those of
+    /// different persons do not, and short values are not keys.
     #[test]
     fn who_meets() {
         let plan = KeyPlan::default();
@@ -389,8 +387,7 @@ mod tests {
         assert_ne!(turned[0], keys(&["ann"])[0]);
     }
 
-    /// What all records have in common brings nobody together, but a record of nothing else is no
-    /// stranger to its copy.
+    /// What all records have in common is not a key, but a record of nothing else still shares a key with its copy.
     #[test]
     fn common_runs() {
         let sample: Vec<Record> = (0..1_000u32)

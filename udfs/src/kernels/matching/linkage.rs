@@ -20,7 +20,7 @@ pub struct Edge {
     pub right: u64,
     /// The score, in 256ths.
     pub score: i32,
-    /// Whether nothing tells the rows apart.
+    /// Whether the rows are indistinguishable.
     pub identical: bool,
 }
 
@@ -34,7 +34,7 @@ pub struct Linkage {
     pub unknown: i32,
     /// Scores count up to this, up and down.
     pub most: i32,
-    /// Rows from this on are known to be of different things: no cluster has two of them.
+    /// Rows from this one on are known to be different entities: no cluster has two of them.
     pub apart_from: u64,
 }
 
@@ -42,8 +42,8 @@ pub struct Linkage {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cluster(pub Vec<u64>);
 
-/// The clusters of all pairs, by their smallest row. `edges` may hold pairs below the threshold, which
-/// count against what the others bring together; their order is of no effect.
+/// Returns the clusters of all pairs, by their smallest row. `edges` may hold pairs below the threshold, which count
+/// against what the others bring together; their order is of no effect.
 pub fn link(edges: &[Edge], linkage: Linkage) -> Vec<Cluster> {
     let accepted = edges.iter().filter(|edge| edge.score >= linkage.threshold);
     let mut rows: Vec<u64> = accepted.flat_map(|edge| [edge.left, edge.right]).collect();
@@ -148,8 +148,7 @@ struct Between {
     known: i64,
 }
 
-/// Divides a component into clusters of two and more.
-/// `apart` tells of which nodes no cluster has two.
+/// Divides a component into clusters of at least two. No cluster has two of the nodes in `apart`.
 fn divide(
     nodes: &[usize],
     apart: &[bool],
@@ -196,7 +195,7 @@ fn divide(
 struct Groups {
     linkage: Linkage,
     members: Vec<Vec<usize>>,
-    /// How many things of their own are in a group: rows that nothing tells apart are one.
+    /// Number of distinct entities in a group: indistinguishable rows count as one.
     sizes: Vec<i64>,
     /// Whether one of the rows is in it of which no cluster has two.
     apart: Vec<bool>,

@@ -1,12 +1,12 @@
-//! Which records are of the same thing, without rules and without labels.
+//! Record linkage without rules and without labels.
 //!
-//! Records that may match have a key in common ([`RecordKeys`]); a pair of them is compared field by
-//! field ([`Comparer`]) to a [`Pattern`] of agreement; how much a pattern tells is learned from all
-//! pairs together ([`Model`], after Fellegi and Sunter, "A theory for record linkage", 1969); and
-//! scored pairs are put together to clusters that hold ([`link`]).
+//! Records that may match have a blocking key in common ([`RecordKeys`]); a pair of them is compared field by field
+//! ([`Comparer`]) to a [`Pattern`] of agreement; the weight of a pattern is estimated from all pairs together
+//! ([`Model`], after Fellegi and Sunter, "A theory for record linkage", 1969); and scored pairs are grouped into
+//! clusters ([`link`]).
 //!
-//! Nothing here depends on the order of the records or on who compares which pair: hashes have fixed
-//! seeds, sums run in the order of sorted keys, ties break by row.
+//! Nothing here depends on the order of the records or on where a pair is compared: hashes have fixed seeds, sums run
+//! in the order of sorted keys, ties break by row.
 
 mod compare;
 mod comparer;

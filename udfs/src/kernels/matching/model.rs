@@ -1,13 +1,12 @@
-//! How much agreement tells, learned without labels.
+//! Match weights, estimated without labels.
 //!
-//! The model is that of Fellegi and Sunter: pairs of one thing and pairs of two agree in a field with
-//! different probabilities, independently of the other fields. What chance gives is counted on random
-//! pairs of the table and on the frequencies of values; what one thing gives is learned by
-//! expectation maximisation (Winkler, "Using the EM algorithm for weight computation in the
-//! Fellegi-Sunter model of record linkage", 1988) on the pairs that keys have brought together, all
-//! others being taken for pairs of two things. Two measures keep it from drifting to another class
-//! of pairs, such as those of one street: only pairs that are sure already tell how one thing agrees,
-//! and no partial agreement may be likelier of it than the whole.
+//! The model is that of Fellegi and Sunter: matching and non-matching pairs agree in a field with different
+//! probabilities, independently of the other fields. The probabilities of non-matches are counted on random pairs of
+//! the table and from the frequencies of values; those of matches are estimated by expectation maximisation (Winkler,
+//! "Using the EM algorithm for weight computation in the Fellegi-Sunter model of record linkage", 1988) on the
+//! candidate pairs; all other pairs are taken as non-matches. Two constraints keep it from converging to another class
+//! of pairs, such as households: only pairs that are already certain contribute to the probabilities of matches, and no
+//! partial agreement may be more likely for a match than full agreement.
 
 use super::comparer::RARITY_STEPS;
 use super::pattern::{Level, Pattern};
@@ -22,8 +21,8 @@ pub struct Chance {
 }
 
 impl Chance {
-    /// Takes it that there are at least as many pairs of each field and level as were `found`: of rare
-    /// agreement, random pairs tell little.
+    /// Raises the counts of each field and level to at least those that were `found`: random pairs contain few rare
+    /// agreements.
     pub fn at_least(&mut self, found: &[[f64; 6]]) {
         for (counts, found) in self.counts.iter_mut().zip(found) {
             for (count, found) in counts.iter_mut().zip(found) {
@@ -47,7 +46,7 @@ pub struct PatternCount {
 /// How well the model fits its data.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fit {
-    /// Pairs of one thing that it expects among the candidates.
+    /// Expected number of matches among the candidates.
     pub expected: f64,
     /// Share of these that come from pairs of which it is unsure: probabilities from 0.1 to 0.9.
     pub unsure: f64,
@@ -57,7 +56,7 @@ pub struct Fit {
     pub usual: bool,
 }
 
-/// How one thing agrees in a field, as far as that is known before anything is learned.
+/// Prior distribution of agreement levels of matches in a field.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Agreement {
     /// Shares of the levels.
@@ -75,18 +74,17 @@ impl Default for Agreement {
     }
 }
 
-/// What a field tells, by level: natural logarithms of how much likelier the level is of one thing
-/// than of two.
+/// Weights of a field by level: the natural logarithm of the likelihood ratio of match and non-match.
 pub type FieldWeights = [f64; 6];
 
 /// Scores pairs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
-    /// Probability that a random pair is of one thing.
+    /// Probability that a random pair matches.
     prior: f64,
-    /// Probability that fields of one thing stand for each other.
+    /// Probability that two fields of a match are exchanged.
     exchanged: f64,
-    /// Probabilities of the levels, of one thing and of two.
+    /// Probabilities of the levels, of matches and non-matches.
     agree: Vec<[f64; 6]>,
     differ: Vec<[f64; 6]>,
     /// The column of each field.
@@ -95,7 +93,7 @@ pub struct Model {
     before: Vec<Agreement>,
 }
 
-/// Share of levels of one thing where nothing is known: most values are the same.
+/// Default distribution of the levels of matches: most values agree.
 const USUAL: [f64; 6] = [0.056, 0.022, 0.056, 0.084, 0.223, 0.559];
 
 /// Pairs that the usual shares count for.
@@ -104,7 +102,7 @@ const USUAL_PAIRS: f64 = 4.0;
 /// Pairs that count at most for what was learned before.
 const MOST_PAIRS_BEFORE: f64 = 1_000.0;
 
-/// Probability from which a pair tells how one thing agrees.
+/// Probability from which a pair contributes to the estimate of matches.
 const SURE: f64 = 0.9;
 
 /// The most rounds of learning.
@@ -126,8 +124,8 @@ struct Counts {
 }
 
 impl Model {
-    /// The model before anything is learned: usual shares of agreement, and what chance gives.
-    /// `before` tells what is known of each field.
+    /// Returns the model before estimation: default probabilities of matches, and those of non-matches from `chance`.
+    /// `before` has the prior of each field.
     pub fn start(columns: Vec<usize>, before: Vec<Agreement>, rows: f64, chance: &Chance) -> Self {
         let chances = chance.counts.iter();
         Self {
@@ -140,10 +138,9 @@ impl Model {
         }
     }
 
-    /// Learns from the candidate pairs of a table of so many rows. `columns` are those of the fields, of
-    /// which `before` tells what is known.
-    /// `chance` is at least what was found among them.
-    /// The order of `patterns` is that of the sums, and must be the same on every run.
+    /// Estimates the model from the candidate pairs of a table of this many rows. `columns` are those of the fields, of
+    /// which `before` has the priors. `chance` is at least what was found among them. The order of `patterns` is the
+    /// order of summation, and must be the same on every run.
     pub fn fit(
         columns: Vec<usize>,
         before: Vec<Agreement>,
@@ -173,12 +170,12 @@ impl Model {
         (model, fit)
     }
 
-    /// Whether there is no field that it could learn of.
+    /// Returns whether there is no field that it could learn of.
     pub fn is_empty(&self) -> bool {
         self.columns.is_empty()
     }
 
-    /// The logarithm of the odds that a pair is of one thing.
+    /// Returns the log odds that a pair matches.
     pub fn score(&self, pattern: Pattern, rarity: i32) -> f64 {
         let score = self.evidence(pattern, rarity);
         // One column alone is no evidence where there are others.
@@ -216,18 +213,17 @@ impl Model {
         score + f64::from(rarity) / RARITY_STEPS
     }
 
-    /// The probability that goes with a score.
+    /// Returns the probability that goes with a score.
     pub fn probability(score: f64) -> f64 {
         1.0 / (1.0 + (-score).exp())
     }
 
-    /// The logarithm of the odds of a random pair, from which a score starts; and what it changes by where
-    /// fields of one thing stand for each other.
+    /// Returns the log odds of a random pair, from which a score starts, and their change where fields are exchanged.
     pub fn outset(&self) -> (f64, f64) {
         ((self.prior / (1.0 - self.prior)).ln(), self.exchanged.ln())
     }
 
-    /// How one thing agrees in each field, for who learns more of the same: it counts for as many pairs as
+    /// Returns the distribution of levels in each field as a prior for later estimates: it counts for as many pairs as
     /// were `expected`, up to 1,000.
     pub fn agreement(&self, expected: f64) -> impl Iterator<Item = Agreement> + '_ {
         let pairs = expected.clamp(USUAL_PAIRS, MOST_PAIRS_BEFORE);
@@ -238,7 +234,7 @@ impl Model {
         })
     }
 
-    /// What each field tells, by level.
+    /// Returns the weights of each field, by level.
     pub fn weights(&self) -> impl Iterator<Item = FieldWeights> + '_ {
         self.agree.iter().zip(&self.differ).map(|(agree, differ)| {
             let mut weights = [0.0; 6];
@@ -249,16 +245,15 @@ impl Model {
         })
     }
 
-    /// What a field adds to the score of a pair that agrees so, whatever the value that both hold; none
-    /// where one is missing.
+    /// Returns what a field adds to the score of a pair that agrees so, whatever the value that both hold; none where
+    /// one is missing.
     pub fn weight(&self, pattern: Pattern, field: usize) -> Option<f64> {
         let (agree, differ) = (self.agree.get(field)?, self.differ.get(field)?);
         let level = pattern.level(field)? as usize;
         Some((agree[level] / differ[level]).ln())
     }
 
-    /// What a field adds to the score of a pair: where both hold the very same value, what that is worth
-    /// stands in the rarity.
+    /// Returns what a field adds to the score of a pair; the weight of equal values is part of the rarity.
     pub fn share(&self, pattern: Pattern, field: usize) -> Option<f64> {
         if pattern.is_identical(field) {
             return self.agree.get(field).map(|agree| agree[5].ln());
@@ -341,7 +336,7 @@ impl Model {
     }
 }
 
-/// The shares of the levels of two things: of all pairs without those of one.
+/// Returns the distribution of levels of non-matches: of all pairs less the matches.
 fn shares(total: &[f64; 6], one: &[f64; 6]) -> [f64; 6] {
     let all: f64 = total.iter().sum::<f64>() - one.iter().sum::<f64>();
     let mut shares = [0.0; 6];

@@ -8,7 +8,7 @@ pub(super) const MOST_FIELDS: usize = 40;
 /// Bits of a field.
 const BITS: usize = 3;
 
-/// Set where two fields of one record stand for each other in the other record.
+/// Set where two fields of one record are exchanged in the other record.
 const EXCHANGED: u128 = 1 << 127;
 
 /// How much two values have in common.
@@ -40,12 +40,12 @@ impl Level {
         Self::Same,
     ];
 
-    /// From 0 to 1, for means of several fields.
+    /// Returns the level as a number from 0 to 1, for means of several fields.
     pub fn likeness(self) -> f64 {
         [0.0, 0.3, 0.6, 0.8, 0.9, 1.0][self as usize]
     }
 
-    /// Name in reports.
+    /// Returns the name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Different => "different",
@@ -80,12 +80,12 @@ impl Pattern {
         self.0 |= EXCHANGED;
     }
 
-    /// Whether two fields stand for each other.
+    /// Returns whether two fields are exchanged.
     pub fn is_exchanged(self) -> bool {
         self.0 & EXCHANGED != 0
     }
 
-    /// The level of a field; none where a value is missing.
+    /// Returns the level of a field; none where a value is missing.
     pub fn level(self, field: usize) -> Option<Level> {
         match self.code(field) {
             0 => None,
@@ -94,7 +94,7 @@ impl Pattern {
         }
     }
 
-    /// Whether both hold the very same value.
+    /// Returns whether both hold the very same value.
     pub fn is_identical(self, field: usize) -> bool {
         self.code(field) == 7
     }

@@ -1,12 +1,12 @@
-//! What is kept of a value that is to be compared later and not to be read.
+//! Sketches of values that are compared later and must not be readable.
 //!
-//! A value becomes the set of the hashes of its pieces: pairs of letters of a value of a record (as in
-//! Schnell, Bachteler, Reiher, "Privacy-preserving record linkage using Bloom filters", 2009, with a set
-//! of hashes in the place of the filter), shingles of a text. Of a long text the smallest hashes stand
-//! for all (Cohen, Kaplan, "Summarizing data using bottom-k sketches", 2007). With a [`Veil`] nobody
-//! makes the hashes who has not the secret; how often pieces occur together still shows.
+//! A value becomes the set of the hashes of its parts: bigrams of a value of a record (as in Schnell, Bachteler,
+//! Reiher, "Privacy-preserving record linkage using Bloom filters", 2009, with a set of hashes in place of the filter),
+//! shingles of a text. Of a long text only the smallest hashes are kept (Cohen, Kaplan, "Summarizing data using
+//! bottom-k sketches", 2007). With a [`Veil`] the hashes cannot be computed without the secret; how often parts occur
+//! together remains visible.
 //!
-//! As text, a sketch begins with a character that no comparable value has, so it travels in its place.
+//! As text, a sketch begins with a character that no comparable value has, so it can be stored in place of the value.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ const MARK: char = '~';
 /// What the secret is used for here.
 const PURPOSE: &str = "near-duplicate index";
 
-/// Hashes that nobody can make who has not the secret.
+/// A keyed hash: it cannot be computed without the secret.
 #[derive(Clone, Copy)]
 pub struct Veil(SipHasher24);
 
@@ -45,17 +45,17 @@ impl Veil {
         Ok(Self(SipHasher24::new_with_key(key)))
     }
 
-    /// Tells one secret from another, without telling it.
+    /// Returns a fingerprint of the secret that does not reveal it.
     pub fn check(&self) -> u64 {
         self.0.hash(b"check")
     }
 
-    /// A number in the place of another.
+    /// Returns the keyed hash of a number.
     pub fn hash(&self, number: u64) -> u64 {
         self.0.hash(&number.to_le_bytes())
     }
 
-    /// A key in the place of another, of the same kind.
+    /// Returns the keyed hash of a key, of the same kind.
     pub fn key(&self, key: u64) -> u64 {
         let kind = RecordKeys::kind(u64::MAX);
         self.hash(key) & !kind | key & kind
@@ -67,14 +67,14 @@ impl Veil {
 pub struct Sketch {
     /// Of the whole value.
     whole: u64,
-    /// Whether it is one word with digits, such as a number that names something.
+    /// Whether it is one word with digits, such as an identifying number.
     is_code: bool,
     /// Ascending; the smallest of many.
     pieces: Vec<u32>,
 }
 
 impl Sketch {
-    /// Of a comparable value: its pairs of letters, those that begin and end a word included.
+    /// Creates the sketch of a comparable value: its bigrams, including those at the start and end of a word.
     pub fn of_value(value: &str, veil: &Veil) -> Self {
         let mut pieces = Vec::with_capacity(value.len() + 1);
         for word in value.split(' ') {
@@ -93,7 +93,7 @@ impl Sketch {
         }
     }
 
-    /// Of a text: the hashes of its shingles.
+    /// Creates the sketch of a text from the hashes of its shingles.
     pub fn of_shingles(hashes: &[u64], veil: Option<&Veil>) -> Self {
         let hashes = hashes.iter().copied();
         Self {
@@ -105,12 +105,12 @@ impl Sketch {
         }
     }
 
-    /// Whether a text is a sketch.
+    /// Returns whether a text is a sketch.
     pub(super) fn is_sketch(text: &str) -> bool {
         text.starts_with(MARK)
     }
 
-    /// Whether both are of the same value.
+    /// Returns whether both are of the same value.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.whole == other.whole
     }
@@ -145,7 +145,7 @@ impl Sketch {
         2.0 * jaccard / (1.0 + jaccard)
     }
 
-    /// As text: the mark, what it is of, and a word of letters for each piece.
+    /// Returns it as text: the mark, the kind of value, and a word of letters for each piece.
     pub fn to_text(&self) -> String {
         let mut text = String::with_capacity(20 + 9 * self.pieces.len());
         text.push(MARK);
@@ -158,7 +158,7 @@ impl Sketch {
         text
     }
 
-    /// What [`Sketch::to_text`] gave; none of any other text.
+    /// Parses the output of [`Sketch::to_text`]; `None` for any other text.
     pub fn from_text(text: &str) -> Option<Self> {
         let mut words = text.strip_prefix(MARK)?.split(' ');
         let head = words.next()?;

@@ -2,15 +2,14 @@
 
 use crate::kernels::fold::fold_into;
 
-/// A cell's text as it is compared: without case, accents, punctuation and needless blanks, ordinal
-/// words as figures ("third" as "3rd"). None where nothing is left, which is like a missing value.
+/// Returns a cell's text as it is compared: without case, accents, punctuation and needless blanks, ordinal words as
+/// figures ("third" as "3rd"). None where nothing is left, which is like a missing value.
 pub fn comparable(text: &str) -> Option<String> {
     let mut value = String::with_capacity(text.len());
     comparable_into(text, &mut String::new(), &mut value).then_some(value)
 }
 
-/// Appends what [`comparable`] gives to `value`; tells whether that is anything. `folded` is memory for the
-/// time between.
+/// Appends what [`comparable`] returns to `value`, and returns whether that is anything. `folded` is a reusable buffer.
 pub fn comparable_into(text: &str, folded: &mut String, value: &mut String) -> bool {
     folded.clear();
     fold_into(text, folded);

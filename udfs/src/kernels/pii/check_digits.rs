@@ -134,8 +134,8 @@ pub(super) fn in_aadhaar(digits: &[u8]) -> bool {
         && verhoeff(digits)
 }
 
-/// Ranges the US social security administration gives out: area not 000, 666 or from 900 on, group
-/// not 00, serial not 0000; and not a number it withdrew because it was printed somewhere.
+/// Ranges issued by the US Social Security Administration: area not 000, 666 or from 900 on, group not 00, serial not
+/// 0000; and not a number that was withdrawn because it was published.
 pub(super) fn us_ssn(digits: &[u8]) -> bool {
     digits.len() == 9
         && !matches!(number(&digits[..3]), 0 | 666 | 900..)

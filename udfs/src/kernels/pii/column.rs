@@ -11,7 +11,7 @@ use super::name::{self, NameHint};
 
 pub use super::name::is_about_a_person;
 
-/// A cell's part counts as the whole cell when at most this many bytes stand around it.
+/// A match counts as the whole cell when at most this many bytes surround it.
 const MARGIN_BYTES: usize = 2;
 
 /// What the cells of a column were; counts of parts of a column add up.
@@ -61,7 +61,7 @@ pub struct PiiFinding {
     pub confidence: f64,
     /// Share of the non-null cells that are of the kind, or in free text contain it.
     pub hit_rate: f64,
-    /// The data stands within other text: spans are to be hidden, not whole cells.
+    /// The data occurs within other text: spans are to be hidden, not whole cells.
     pub free_text: bool,
 }
 
@@ -140,12 +140,12 @@ impl ColumnEvidence {
         self.numeric += other.numeric;
     }
 
-    /// Number of cells counted.
+    /// Returns the number of cells counted.
     pub fn cells(&self) -> u64 {
         self.cells
     }
 
-    /// What the column holds, or `None` when it is no personal data.
+    /// Returns what the column holds, or `None` when it is no personal data.
     pub fn decide(&self, column_name: &str) -> Option<PiiFinding> {
         if self.cells == 0 {
             return None;
@@ -225,7 +225,7 @@ impl ColumnEvidence {
         })
     }
 
-    /// Personal data within other text; one cell of it is reason enough to look at the others.
+    /// Personal data within other text; one such cell is sufficient.
     fn free_text(&self) -> Option<PiiFinding> {
         Entity::ALL
             .into_iter()
@@ -271,7 +271,7 @@ fn stands_without_name(entity: Entity, score: f32) -> bool {
     }
 }
 
-/// Share of the cells of a column of something else, but of the same shape, that would be hits.
+/// Share of the cells of a column with other data of the same shape that would match by chance.
 fn chance(entity: Entity) -> f64 {
     match entity {
         Entity::Email
@@ -325,7 +325,7 @@ fn is_numeric(entity: Entity) -> bool {
     )
 }
 
-/// However clear the counts, a number with one check digit can be that of something else.
+/// However clear the counts, a number with one check digit may be another kind of number.
 fn surety(entity: Entity, named: bool) -> f64 {
     match entity {
         _ if named => 1.0,

@@ -2,13 +2,13 @@
 
 use super::entity::Entity;
 
-/// How many words before a span, and how many after it, are looked at.
+/// Number of words before a span, and after it, that are searched.
 const WORDS_BEFORE: usize = 6;
 const WORDS_AFTER: usize = 2;
 /// Bytes to search for them in, so that a long cell costs no more than a short one.
 const REACH: usize = 80;
 
-/// Whether one of the words that go with `entity` stands near the span, as a whole word.
+/// Returns whether one of the words that indicate `entity` is near the span, as a whole word.
 pub(super) fn supports(entity: Entity, text: &str, start: usize, end: usize) -> bool {
     let words = words_of(entity);
     if words.is_empty() {

@@ -9,8 +9,7 @@ use regex::{Regex, RegexSet};
 use super::entity::Entity;
 use super::{context, number, pattern};
 
-/// Spans of a lower score are not reported: numbers that only may be something, and whose
-/// surroundings do not say so.
+/// Minimum score of a reported span: ambiguous numbers without a supporting context are below it.
 const MIN_SCORE: f32 = 0.5;
 
 /// Personal data at a place in a text.
@@ -26,7 +25,7 @@ pub struct Span {
     pub score: f32,
 }
 
-/// A span before its surroundings are looked at.
+/// A span before its context is evaluated.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Candidate {
     pub(super) entity: Entity,
@@ -64,7 +63,7 @@ impl Detector {
         }
     }
 
-    /// The personal data in `text`: spans that do not overlap, in the order they stand in.
+    /// Returns the personal data in `text`: spans that do not overlap, in order.
     ///
     /// Where spans would overlap, the one of the higher score is kept, then the longer one.
     pub fn detect(&self, text: &str) -> Vec<Span> {
@@ -103,7 +102,7 @@ impl Detector {
     }
 }
 
-/// The candidates that are sure enough where they stand, without overlaps.
+/// Returns the candidates that score high enough in their context, without overlaps.
 pub(super) fn spans(text: &str, candidates: &[Candidate]) -> Vec<Span> {
     let sure = |candidate: &Candidate| {
         let Candidate {

@@ -1,4 +1,4 @@
-//! The kinds of personal data that are told apart.
+//! The kinds of personal data.
 
 use std::fmt;
 use std::str::FromStr;
@@ -58,7 +58,7 @@ pub enum Entity {
     AuAcn,
     /// Canadian social insurance number.
     CaSin,
-    /// Personal data of no kind above, or of a kind that nobody named.
+    /// Personal data of another or an unknown kind.
     Pii,
 }
 
@@ -97,7 +97,7 @@ impl Entity {
         Self::Pii,
     ];
 
-    /// The name with the brackets that stand for a hidden value: `<EMAIL>`.
+    /// Returns the placeholder of a hidden value, the name in brackets: `<EMAIL>`.
     pub const fn placeholder(self) -> &'static str {
         match self {
             Self::Email => "<EMAIL>",
@@ -130,7 +130,7 @@ impl Entity {
         }
     }
 
-    /// The name, such as `EMAIL`.
+    /// Returns the name, such as `EMAIL`.
     pub fn name(self) -> &'static str {
         self.placeholder()
             .trim_start_matches('<')

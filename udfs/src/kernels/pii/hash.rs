@@ -27,7 +27,7 @@ const DERIVED: &str = "data-sanitizer 2";
 /// Bytes of a derived key.
 const DERIVED_BYTES: usize = 32;
 
-/// Stands between the context and the value (ASCII unit separator): no context runs into a value.
+/// Separates the context from the value (ASCII unit separator), so that they cannot be confused.
 const SEPARATOR: u8 = 0x1F;
 
 /// The secret that hashes depend on; it is wiped from memory when dropped and never shown.
@@ -35,7 +35,10 @@ const SEPARATOR: u8 = 0x1F;
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
-    /// Takes a secret of at least 16 bytes.
+    /// Creates a secret of at least 16 bytes.
+    ///
+    /// # Errors
+    /// When it is shorter.
     pub fn new(bytes: Vec<u8>) -> Result<Self, SecretTooShort> {
         let bytes = Zeroizing::new(bytes);
         if bytes.len() < MIN_SECRET_BYTES {
@@ -46,7 +49,7 @@ impl Secret {
         Ok(Self(bytes))
     }
 
-    /// The secret itself.
+    /// Returns the secret itself.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
@@ -72,7 +75,7 @@ impl Secret {
 
 /// The library refused a key of the right length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a key of the right length was refused")]
+#[error("a key of the correct length was rejected")]
 pub struct KeyRefused;
 
 impl fmt::Debug for Secret {
@@ -83,7 +86,7 @@ impl fmt::Debug for Secret {
 
 /// The secret could be guessed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the secret has {length} bytes, at least {MIN_SECRET_BYTES} are needed")]
+#[error("the secret has {length} bytes; at least {MIN_SECRET_BYTES} are required")]
 pub struct SecretTooShort {
     /// Bytes it has.
     pub length: usize,
@@ -100,10 +103,9 @@ pub enum HashMethod {
 
 /// Replaces a cell by its keyed hash: 64 lower-case hexadecimal digits.
 ///
-/// Without a context, HMAC-SHA-256 is what one line of Python gives:
-/// `hmac.new(salt, value.encode(), "sha256").hexdigest()`, and salted SHA-256 is
-/// `hashlib.sha256(salt + value.encode()).hexdigest()`. With a context, `context + "\x1f" + value`
-/// stands in the place of the value; columns of different contexts cannot be joined.
+/// Without a context, HMAC-SHA-256 equals this line of Python: `hmac.new(salt, value.encode(), "sha256").hexdigest()`,
+/// and salted SHA-256 is `hashlib.sha256(salt + value.encode()).hexdigest()`. With a context, `context + "\x1f" +
+/// value` is hashed in place of the value; columns of different contexts cannot be joined.
 #[derive(Clone)]
 pub struct PiiHash {
     state: State,
@@ -123,7 +125,7 @@ impl fmt::Debug for PiiHash {
 }
 
 impl PiiHash {
-    /// A kernel for `secret`, whose hashes differ from those of any other context.
+    /// Returns a kernel for `secret`, whose hashes differ from those of any other context.
     pub fn new(secret: &Secret, method: HashMethod, context: Option<&str>) -> Self {
         let prefix = context.map(|context| {
             let mut prefix = context.as_bytes().to_vec();
@@ -162,7 +164,7 @@ impl PiiHash {
         }
     }
 
-    /// The hash of one value.
+    /// Returns the hash of one value.
     pub fn hash_value(&self, value: &str) -> [u8; HEX_BYTES] {
         hex(&self.digest(value.as_bytes()))
     }

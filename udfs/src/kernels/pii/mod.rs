@@ -1,4 +1,4 @@
-//! Personal data: what it is, where it stands, which columns hold it, and how it is hidden.
+//! Personal data: detection in texts and columns, and protection.
 
 pub mod column;
 pub mod detect;

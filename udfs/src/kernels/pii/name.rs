@@ -9,7 +9,7 @@ pub(super) enum NameHint {
     None,
     /// It holds this, with a trust from 0 to 1.
     Entity(Entity, f64),
-    /// It holds amounts, counts or technical things.
+    /// Amounts, counts or technical data.
     NotPersonal,
 }
 
@@ -19,7 +19,7 @@ impl NameHint {
     }
 }
 
-/// Words that make a name one of a thing: "product name", "file name", "host address".
+/// Words that make a name one of an object: "product name", "file name", "host address".
 const THINGS: [&str; 43] = [
     "product",
     "file",
@@ -102,7 +102,7 @@ const AMOUNTS: [&str; 32] = [
     "population",
 ];
 
-/// Sequences of words, the more telling first; the last number is the trust.
+/// Sequences of words, the more specific first; the last number is the confidence.
 const NAMES: &[(&[&str], Entity, f64)] = &[
     (&["date", "of", "birth"], Entity::DateOfBirth, 0.98),
     (&["birth", "date"], Entity::DateOfBirth, 0.98),
@@ -197,7 +197,7 @@ const NAMES: &[(&[&str], Entity, f64)] = &[
     (&["name"], Entity::Person, 0.6),
 ];
 
-/// What the name of a column says; its words are told apart by signs and by capitals.
+/// Returns what the name of a column indicates; its words are separated by punctuation and capitals.
 pub(super) fn hint(column_name: &str) -> NameHint {
     let words = words(column_name);
     let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
@@ -231,8 +231,8 @@ const ABOUT: [&str; 13] = [
     "zipcode",
 ];
 
-/// Whether the name of a column is one of data about a person. Where it may be, it is: for records of who reads what, of
-/// which one too many costs less than one too few.
+/// Returns whether the name of a column indicates data about a person. Ambiguous names do: the audit log prefers one
+/// record too many to one too few.
 pub fn is_about_a_person(column_name: &str) -> bool {
     let words = words(column_name);
     matches!(hint(column_name), NameHint::Entity(..))
@@ -258,7 +258,7 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
-/// Whether a text of letters has a word that names of things have and those of persons have not.
+/// Returns whether a text of letters has a word that occurs in names of objects and not of persons.
 pub(super) fn is_title(text: &str) -> bool {
     const WORDS: [&str; 12] = [
         "of", "the", "and", "at", "in", "for", "on", "with", "inc", "ltd", "llc", "gmbh",
@@ -271,7 +271,7 @@ pub(super) fn is_title(text: &str) -> bool {
     })
 }
 
-/// Whether a cell is a date with a day, in digits or with the name of a month.
+/// Returns whether a cell is a date with a day, in digits or with the name of a month.
 pub(super) fn is_date_like(text: &str) -> bool {
     const MONTHS: [&str; 12] = [
         "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",

@@ -30,8 +30,7 @@ struct Sequence<'a> {
     digits: &'a [u8],
     /// Digits of each group.
     shape: &'a [usize],
-    /// The one byte that stands between all groups; `None` when there are others, or there is but
-    /// one group.
+    /// The one byte that separates all groups; `None` when there are several, or there is only one group.
     separator: Option<u8>,
 }
 
@@ -61,7 +60,7 @@ pub(super) fn find(text: &str, found: &mut Vec<Candidate>) {
     find_in_run(text, &groups, found);
 }
 
-/// What may stand between the groups of a number.
+/// Characters allowed between the groups of a number.
 fn is_gap(bytes: &[u8]) -> bool {
     bytes.len() <= 3
         && bytes
@@ -119,8 +118,7 @@ impl Sequence<'_> {
         self.phone(found);
     }
 
-    /// Whether nothing touches the number that would make it part of something else: a letter, a
-    /// decimal point, a currency sign, a minus.
+    /// Returns whether the number is isolated: no letter, decimal point, currency sign or minus touches it.
     fn stands_alone(&self) -> bool {
         let before = self.text[..self.start].chars().next_back();
         let after = self.text.as_bytes().get(self.end).copied();
@@ -366,7 +364,7 @@ impl Sequence<'_> {
     }
 }
 
-/// Regions whose national numbers are looked for, by number of people on the telephone.
+/// Regions whose national numbers are detected, by number of telephone users.
 const NATIONAL_REGIONS: [&str; 10] = ["GB", "DE", "FR", "IN", "CN", "BR", "JP", "IT", "ES", "IL"];
 
 static KERNELS: LazyLock<Vec<(&'static str, NormalizePhone)>> = LazyLock::new(|| {

@@ -19,7 +19,7 @@ pub(super) struct Pattern {
     pub(super) source: &'static str,
     /// Score where a word nearby names the entity.
     pub(super) in_context: f32,
-    /// Looks closer at the match from `start` to `end` within the text.
+    /// Validates the match from `start` to `end` within the text.
     pub(super) check: fn(&str, usize, usize) -> Option<Part>,
 }
 
@@ -135,7 +135,7 @@ pub(super) const PATTERNS: [Pattern; 18] = [
     },
 ];
 
-/// A form that many things have: nothing without a word that names it.
+/// A common form: not personal data without a word that names it.
 fn weak(_: &str, start: usize, end: usize) -> Option<Part> {
     Some(Part {
         start,

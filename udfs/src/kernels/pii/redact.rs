@@ -32,7 +32,7 @@ pub struct RedactSpans {
 }
 
 impl RedactSpans {
-    /// A kernel that hides what `detector` finds with a score of at least `min_score` (0 to 1).
+    /// Returns a kernel that hides what `detector` finds with a score of at least `min_score` (0 to 1).
     pub fn new(detector: Arc<Detector>, min_score: f32) -> Self {
         Self {
             detector,
@@ -108,7 +108,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is hidden is gone, and nothing else is.
+        /// Spans are removed, and nothing else is.
         #[test]
         fn hidden_is_hidden(pieces in prop::collection::vec("[a-zé ]{0,6}|ada@example\\.org|10\\.0\\.0\\.1", 0..6)) {
             let cell = pieces.join("; ");

@@ -93,7 +93,7 @@ fn cases() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
-    /// Spans ascend, do not overlap and lie at character boundaries, whatever the text.
+    /// Spans ascend, do not overlap and end at character boundaries, whatever the text.
     #[test]
     fn spans_are_well_formed(text in "(\\PC{0,4}|[0-9a-fxX@.:+() -]{0,12}|[A-Z]{2}[0-9]{2} [0-9]{4}|ada@example.org){0,8}") {
         let detector = Detector::new();

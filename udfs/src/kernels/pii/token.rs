@@ -1,13 +1,13 @@
-//! Replaces personal data by tokens that those who hold the key can turn back.
+//! Replaces personal data by tokens that holders of the key can reverse.
 //!
-//! A token is `tok_`, the id of the key that made it, and a keyed hash of the value (HMAC-SHA-256, 128 bits of it),
-//! so equal values have equal tokens and tables can still be joined. The value is sealed beside it with AES-256-GCM
-//! (NIST SP 800-38D); the nonce is a keyed hash of token and value, so the same value is sealed to the same bytes in
-//! every run, and no nonce comes twice with different contents (the synthetic nonces of RFC 8452). Each of these
-//! keys, and the id, is derived from the secret by HKDF with a context of its own.
+//! A token is `tok_`, the id of its key, and a keyed hash of the value (HMAC-SHA-256, 128 bits of it), so equal values
+//! have equal tokens and tables can still be joined. The value is encrypted beside it with AES-256-GCM (NIST SP
+//! 800-38D); the nonce is a keyed hash of token and value, so the same value has the same ciphertext in every run, and
+//! no nonce occurs twice with different contents (the synthetic nonces of RFC 8452). Each of these keys, and the id, is
+//! derived from the secret by HKDF with its own context.
 //!
-//! Tokens of earlier releases have no key id, and the keys of their vaults were HMACs of names; they are still opened,
-//! and made no more.
+//! Tokens of earlier releases have no key id, and the keys of their vaults were HMACs of names; they can still be
+//! decrypted, and are no longer created.
 
 use std::fmt;
 
@@ -31,7 +31,7 @@ const KEY_ID_BYTES: usize = 4;
 /// Bytes of a nonce.
 const NONCE_BYTES: usize = 12;
 
-/// Makes tokens, seals what they stand for, and opens it again.
+/// Creates tokens, and encrypts and decrypts their values.
 #[derive(Clone)]
 pub struct TokenVault {
     key_id: String,
@@ -49,11 +49,11 @@ impl fmt::Debug for TokenVault {
 
 /// A value that was sealed with another key, or changed since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the value was sealed with another key, or was changed since")]
+#[error("the value was encrypted with another key, or was modified")]
 pub struct NotOurs;
 
 impl TokenVault {
-    /// A vault whose keys are derived from `secret`, each in a context of its own.
+    /// Returns a vault whose keys are derived from `secret`, each in a context of its own.
     ///
     /// # Errors
     /// When the library refuses a key of the right length.
@@ -79,19 +79,19 @@ impl TokenVault {
         })
     }
 
-    /// The id of the key, 8 hexadecimal digits: it tells one key from another and nothing else of it.
+    /// Returns the id of the key, 8 hexadecimal digits: it distinguishes keys and reveals nothing else of them.
     pub fn key_id(&self) -> &str {
         &self.key_id
     }
 
-    /// The id of the key that made a token; none in tokens of earlier releases, and in what is no token.
+    /// Returns the id of the key that made a token; none in tokens of earlier releases, and in what is no token.
     pub fn key_id_of(token: &str) -> Option<&str> {
         let (id, _) = token.strip_prefix(TOKEN_PREFIX)?.split_once('_')?;
         let digits = id.bytes().all(|byte| byte.is_ascii_hexdigit());
         (id.len() == 2 * KEY_ID_BYTES && digits).then_some(id)
     }
 
-    /// The token of a value.
+    /// Returns the token of a value.
     pub fn token(&self, value: &str) -> String {
         let digest = self.tokens.clone().chain_update(value).finalize();
         let digest = digest.into_bytes();
@@ -99,7 +99,7 @@ impl TokenVault {
         digest.iter().take(TOKEN_BYTES).fold(token, hex)
     }
 
-    /// A value so that only this vault can read it, bound to its token: nonce, then ciphertext and tag.
+    /// Encrypts a value for this vault, bound to its token: nonce, then ciphertext and tag.
     ///
     /// # Errors
     /// When the value is longer than AES-GCM takes (64 GiB).
@@ -119,18 +119,18 @@ impl TokenVault {
         Ok(sealed)
     }
 
-    /// What a token stands for that was sealed with this key; whichever key made the token.
+    /// Returns the value of a token that was encrypted with this key; the token may be of another key.
     ///
     /// # Errors
-    /// When it was sealed with another key or for another token, or was changed since.
+    /// When it was encrypted with another key or for another token, or was modified.
     pub fn open(&self, token: &str, sealed: &[u8]) -> Result<String, NotOurs> {
         open(&self.cipher, token, sealed)
     }
 
-    /// What a token stands for that an earlier release sealed with this key.
+    /// Returns the value of a token that an earlier release encrypted with this key.
     ///
     /// # Errors
-    /// When it was sealed with another key or for another token, or was changed since.
+    /// When it was encrypted with another key or for another token, or was modified.
     pub fn open_earlier(&self, token: &str, sealed: &[u8]) -> Result<String, NotOurs> {
         open(&self.earlier, token, sealed)
     }
