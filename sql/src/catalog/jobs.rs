@@ -130,10 +130,9 @@ impl SchemaProvider for JobSchema {
             credentials: self.output.credentials.clone(),
             ..SourceSpec::default()
         };
-        let state = self.engine.reading_state();
         // Outputs are named by whoever runs the process, not by statements.
         let locations = LocationPolicy::everything(&self.engine.options().base);
-        let table = FileTable::discover(&self.engine, (source, locations), &state).await?;
+        let table = FileTable::of_catalog(&self.engine, (source, locations)).await?;
         Ok(Some(Arc::new(table)))
     }
 

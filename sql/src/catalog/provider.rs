@@ -103,8 +103,7 @@ impl SchemaProvider for TenantSchema {
                 ..SourceSpec::default()
             };
             let locations = self.locations.named().clone();
-            let state = self.engine.reading_state();
-            let table = FileTable::discover(&self.engine, (source, locations), &state).await?;
+            let table = FileTable::of_catalog(&self.engine, (source, locations)).await?;
             return Ok(Some(Arc::new(table)));
         }
         Ok(None)

@@ -1,7 +1,6 @@
 //! What stands before the SQL protocol: calls that it leaves out, and messages that nobody can read.
 
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use arrow_flight::flight_service_server::FlightService;
@@ -10,7 +9,6 @@ use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo,
     HandshakeRequest, HandshakeResponse, PollInfo, PutResult, SchemaAsIpc, SchemaResult, Ticket,
 };
-use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt};
 use prost::Message;
 use tonic::{Code, Request, Response, Status, Streaming};
@@ -25,6 +23,7 @@ use super::run::{Run, parse, until};
 use super::service::Service;
 use super::status::{status, with_names};
 use super::tickets::Content;
+use super::wire::Messages;
 use crate::error::Error;
 use crate::names::PathNames;
 
@@ -113,6 +112,74 @@ impl Gate {
             .try_into()
             .map_err(|error: arrow::error::ArrowError| status(error.into()))
     }
+
+    /// Opens a session.
+    async fn log_in(
+        &self,
+        request: Request<Streaming<HandshakeRequest>>,
+    ) -> Result<Response<Messages<HandshakeResponse>>, Status> {
+        self.0.handshake(request).await
+    }
+
+    /// Where the rows of a statement, or the answer to a question about the catalog, are fetched.
+    async fn info(
+        &self,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
+        let client = self.client(&request).await?;
+        match command(&request.get_ref().cmd)? {
+            Command::CommandStatementQuery(_) | Command::CommandPreparedStatementQuery(_) => {
+                client.until_closed(self.0.get_flight_info(request)).await
+            }
+            question => {
+                let info = ask(&client, question)?;
+                Ok(Response::new(info.with_descriptor(request.into_inner())))
+            }
+        }
+    }
+
+    /// The rows that a ticket stands for.
+    async fn get(
+        &self,
+        request: Request<Ticket>,
+    ) -> Result<Response<Messages<FlightData>>, Status> {
+        let client = self.client(&request).await?;
+        command(&request.get_ref().ticket)?;
+        let response = client.until_closed(self.0.do_get(request)).await?;
+        let ended = client.closed();
+        let names = Arc::clone(&self.0.names);
+        Ok(response
+            .map(|stream| guarded_stream(until(stream, ended), names) as Messages<FlightData>))
+    }
+
+    /// Takes rows, values or a statement that changes something.
+    async fn put(
+        &self,
+        request: Request<Streaming<FlightData>>,
+    ) -> Result<Response<Messages<PutResult>>, Status> {
+        let client = self.client(&request).await?;
+        let put = client.until_closed(self.0.do_put(request)).await;
+        put.map_err(undecoded)
+    }
+
+    /// Does what an action asks for.
+    async fn act(
+        &self,
+        request: Request<Action>,
+    ) -> Result<Response<Messages<arrow_flight::Result>>, Status> {
+        self.client(&request).await?;
+        check_action(&request.get_ref().r#type)?;
+        self.0.do_action(request).await.map_err(undecoded)
+    }
+
+    /// The actions that there are.
+    async fn actions(
+        &self,
+        request: Request<Empty>,
+    ) -> Result<Response<Messages<ActionType>>, Status> {
+        self.client(&request).await?;
+        self.0.list_actions(request).await
+    }
 }
 
 fn start(client: &Client, polled: Arc<Polled>) -> Result<Arc<Polled>, Status> {
@@ -163,7 +230,7 @@ async fn guarded<T>(call: impl Future<Output = Result<T, Status>>) -> Result<T, 
 fn guarded_stream<T: Send + 'static>(
     items: impl Stream<Item = Result<T, Status>> + Send + 'static,
     names: Arc<PathNames>,
-) -> BoxStream<'static, Result<T, Status>> {
+) -> Messages<T> {
     AssertUnwindSafe(items)
         .catch_unwind()
         .map(|item| item.unwrap_or_else(|_| Err(status(Error::Bug("a statement broke off")))))
@@ -171,33 +238,33 @@ fn guarded_stream<T: Send + 'static>(
         .boxed()
 }
 
-type Boxed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send + 'static>>;
-
+// The calls are thin, and name types instead of projecting them from `Self`: `async-trait` gives each call bounds on its
+// lifetimes, and under such bounds the compiler takes seconds to find that what a session holds is `Send`.
 #[tonic::async_trait]
 impl FlightService for Gate {
-    type HandshakeStream = Boxed<HandshakeResponse>;
-    type ListFlightsStream = Boxed<FlightInfo>;
-    type DoGetStream = Boxed<FlightData>;
-    type DoPutStream = Boxed<PutResult>;
-    type DoActionStream = Boxed<arrow_flight::Result>;
-    type ListActionsStream = Boxed<ActionType>;
-    type DoExchangeStream = Boxed<FlightData>;
+    type HandshakeStream = Messages<HandshakeResponse>;
+    type ListFlightsStream = Messages<FlightInfo>;
+    type DoGetStream = Messages<FlightData>;
+    type DoPutStream = Messages<PutResult>;
+    type DoActionStream = Messages<arrow_flight::Result>;
+    type ListActionsStream = Messages<ActionType>;
+    type DoExchangeStream = Messages<FlightData>;
 
     async fn handshake(
         &self,
         request: Request<Streaming<HandshakeRequest>>,
-    ) -> Result<Response<Self::HandshakeStream>, Status> {
-        self.answer(self.0.handshake(request)).await
+    ) -> Result<Response<Messages<HandshakeResponse>>, Status> {
+        self.answer(self.log_in(request)).await
     }
 
     /// Lists nothing: what a session may fetch it was told when it asked.
     async fn list_flights(
         &self,
         request: Request<Criteria>,
-    ) -> Result<Response<Self::ListFlightsStream>, Status> {
+    ) -> Result<Response<Messages<FlightInfo>>, Status> {
         self.answer(async {
             self.client(&request).await?;
-            let none: Self::ListFlightsStream = futures::stream::empty().boxed();
+            let none: Messages<FlightInfo> = futures::stream::empty().boxed();
             Ok(Response::new(none))
         })
         .await
@@ -207,19 +274,7 @@ impl FlightService for Gate {
         &self,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        self.answer(async {
-            let client = self.client(&request).await?;
-            match command(&request.get_ref().cmd)? {
-                Command::CommandStatementQuery(_) | Command::CommandPreparedStatementQuery(_) => {
-                    client.until_closed(self.0.get_flight_info(request)).await
-                }
-                question => {
-                    let info = ask(&client, question)?;
-                    Ok(Response::new(info.with_descriptor(request.into_inner())))
-                }
-            }
-        })
-        .await
+        self.answer(self.info(request)).await
     }
 
     async fn poll_flight_info(
@@ -244,58 +299,35 @@ impl FlightService for Gate {
     async fn do_get(
         &self,
         request: Request<Ticket>,
-    ) -> Result<Response<Self::DoGetStream>, Status> {
-        self.answer(async {
-            let client = self.client(&request).await?;
-            command(&request.get_ref().ticket)?;
-            let response = client.until_closed(self.0.do_get(request)).await?;
-            let ended = client.closed();
-            let names = Arc::clone(&self.0.names);
-            Ok(response
-                .map(|stream| guarded_stream(until(stream, ended), names) as Self::DoGetStream))
-        })
-        .await
+    ) -> Result<Response<Messages<FlightData>>, Status> {
+        self.answer(self.get(request)).await
     }
 
     async fn do_put(
         &self,
         request: Request<Streaming<FlightData>>,
-    ) -> Result<Response<Self::DoPutStream>, Status> {
-        self.answer(async {
-            let client = self.client(&request).await?;
-            let put = client.until_closed(self.0.do_put(request)).await;
-            put.map_err(undecoded)
-        })
-        .await
+    ) -> Result<Response<Messages<PutResult>>, Status> {
+        self.answer(self.put(request)).await
     }
 
     async fn do_action(
         &self,
         request: Request<Action>,
-    ) -> Result<Response<Self::DoActionStream>, Status> {
-        self.answer(async {
-            self.client(&request).await?;
-            check_action(&request.get_ref().r#type)?;
-            self.0.do_action(request).await.map_err(undecoded)
-        })
-        .await
+    ) -> Result<Response<Messages<arrow_flight::Result>>, Status> {
+        self.answer(self.act(request)).await
     }
 
     async fn list_actions(
         &self,
         request: Request<Empty>,
-    ) -> Result<Response<Self::ListActionsStream>, Status> {
-        self.answer(async {
-            self.client(&request).await?;
-            self.0.list_actions(request).await
-        })
-        .await
+    ) -> Result<Response<Messages<ActionType>>, Status> {
+        self.answer(self.actions(request)).await
     }
 
     async fn do_exchange(
         &self,
         request: Request<Streaming<FlightData>>,
-    ) -> Result<Response<Self::DoExchangeStream>, Status> {
+    ) -> Result<Response<Messages<FlightData>>, Status> {
         self.answer(async move {
             self.client(&request).await?;
             Err(Status::unimplemented(

@@ -1,11 +1,9 @@
 //! The calls of the SQL protocol, each handed on to what knows about it.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
-use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::server::{DoPutError, FlightSqlService, PeekableFlightDataStream};
 use arrow_flight::sql::{
     ActionCancelQueryRequest, ActionCancelQueryResult, ActionClosePreparedStatementRequest,
@@ -15,10 +13,11 @@ use arrow_flight::sql::{
     TicketStatementQuery,
 };
 use arrow_flight::{
-    Action, ActionType, CancelStatus, FlightDescriptor, FlightInfo, HandshakeRequest,
-    HandshakeResponse, IpcMessage, SchemaAsIpc, Ticket,
+    Action, ActionType, CancelStatus, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest,
+    HandshakeResponse, IpcMessage, PutResult, SchemaAsIpc, Ticket,
 };
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::future::BoxFuture;
+use futures::{StreamExt, TryStreamExt};
 use prost::Message;
 use prost::bytes::Bytes;
 use tonic::metadata::MetadataMap;
@@ -36,7 +35,7 @@ use super::prepared::{Prepared, PreparedStatements};
 use super::run::{Run, Values, apart, parse, served};
 use super::status::status;
 use super::tickets::{Content, Handle, Parts};
-use super::wire::Rows;
+use super::wire::{Messages, Rows};
 use super::work::Work;
 use crate::error::Error;
 use crate::names::PathNames;
@@ -58,11 +57,6 @@ pub(super) struct Service {
     /// The runtime on which statements are parsed, planned and run.
     pub(super) _work: Work,
 }
-
-type GetStream = <Service as FlightService>::DoGetStream;
-type ActionStream = <Service as FlightService>::DoActionStream;
-type HandshakeStream =
-    Pin<Box<dyn Stream<Item = Result<HandshakeResponse, Status>> + Send + 'static>>;
 
 impl Service {
     /// The session that a call belongs to, which the gate has found or opened.
@@ -211,7 +205,7 @@ impl FlightSqlService for Service {
     async fn do_handshake(
         &self,
         request: Request<Streaming<HandshakeRequest>>,
-    ) -> Result<Response<HandshakeStream>, Status> {
+    ) -> Result<Response<Messages<HandshakeResponse>>, Status> {
         let peer = Peer::of(&request);
         let (headers, _, mut sent) = request.into_parts();
         let payload = async {
@@ -228,7 +222,7 @@ impl FlightSqlService for Service {
             protocol_version: 0,
             payload: token.into_bytes().into(),
         };
-        let stream: HandshakeStream = futures::stream::iter([Ok(reply)]).boxed();
+        let stream: Messages<HandshakeResponse> = futures::stream::iter([Ok(reply)]).boxed();
         let mut response = Response::new(stream);
         response.metadata_mut().insert("authorization", header);
         Ok(response)
@@ -266,7 +260,7 @@ impl FlightSqlService for Service {
         &self,
         ticket: TicketStatementQuery,
         request: Request<Ticket>,
-    ) -> Result<Response<GetStream>, Status> {
+    ) -> Result<Response<Messages<FlightData>>, Status> {
         let client = self.client(request.metadata()).await?;
         let call = client.call();
         let content = client.tickets.fetch(&ticket.statement_handle)?;
@@ -283,7 +277,7 @@ impl FlightSqlService for Service {
         &self,
         _request: Request<PeekableFlightDataStream>,
         error: DoPutError,
-    ) -> Result<Response<<Self as FlightService>::DoPutStream>, Status> {
+    ) -> Result<Response<Messages<PutResult>>, Status> {
         Err(Status::invalid_argument(error.to_string()))
     }
 
@@ -396,7 +390,7 @@ impl FlightSqlService for Service {
     async fn do_action_fallback(
         &self,
         request: Request<Action>,
-    ) -> Result<Response<ActionStream>, Status> {
+    ) -> Result<Response<Messages<arrow_flight::Result>>, Status> {
         let client = self.client(request.metadata()).await?;
         let _call = client.call();
         let sessions = &self.entrance.sessions;
@@ -410,5 +404,17 @@ impl FlightSqlService for Service {
     }
 
     /// What the server can do is known from the start.
-    async fn register_sql_info(&self, _id: i32, _info: &SqlInfo) {}
+    // Written as `async-trait` writes it, without the future that would borrow the service: see the calls of the gate.
+    fn register_sql_info<'service, 'info, 'call>(
+        &'service self,
+        _id: i32,
+        _info: &'info SqlInfo,
+    ) -> BoxFuture<'call, ()>
+    where
+        'service: 'call,
+        'info: 'call,
+        Self: 'call,
+    {
+        Box::pin(std::future::ready(()))
+    }
 }

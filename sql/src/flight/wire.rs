@@ -19,6 +19,9 @@ use crate::error::{Error, Result};
 /// Bytes of a message that an encoder aims at; what clients take by default is 4 MiB and more.
 const MESSAGE_BYTES: usize = 2 << 20;
 
+/// Messages on their way to a client.
+pub(super) type Messages<T> = BoxStream<'static, Result<T, Status>>;
+
 /// Rows on their way to a client, of a known schema.
 pub(super) struct Rows {
     pub(super) schema: SchemaRef,

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use async_trait::async_trait;
 use datafusion::catalog::Session as EngineSession;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::sql::parser::Statement as Parsed;
+use futures::future::BoxFuture;
 use planner::run::Progress;
 use planner::source::Source;
 use planner::spec::{Locations, SourceFormat, SourceSpec};
@@ -127,26 +127,27 @@ impl StatementContext {
     }
 }
 
-#[async_trait]
 impl ViewPlanner for StatementContext {
-    async fn plan_view(
+    fn plan_view<'a>(
         self: Arc<Self>,
-        query: &str,
-        state: &dyn EngineSession,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        if self.views.fetch_add(1, Ordering::Relaxed) >= MAX_VIEWS {
-            return Err(Error::Invalid(format!(
-                "views within views, more than {MAX_VIEWS} levels deep"
-            )));
-        }
-        let mut own = self.state()?;
-        // What is staged for a relation is in one partition where its order counts.
-        own.config_mut().options_mut().execution.target_partitions =
-            state.config().target_partitions();
-        let logical = plan::plan_query(query, &own).await?;
-        let physical = self.physical(&logical, &own).await;
-        self.views.fetch_sub(1, Ordering::Relaxed);
-        physical
+        query: &'a str,
+        state: &'a dyn EngineSession,
+    ) -> BoxFuture<'a, Result<Arc<dyn ExecutionPlan>>> {
+        Box::pin(async move {
+            if self.views.fetch_add(1, Ordering::Relaxed) >= MAX_VIEWS {
+                return Err(Error::Invalid(format!(
+                    "views within views, more than {MAX_VIEWS} levels deep"
+                )));
+            }
+            let mut own = self.state()?;
+            // What is staged for a relation is in one partition where its order counts.
+            own.config_mut().options_mut().execution.target_partitions =
+                state.config().target_partitions();
+            let logical = plan::plan_query(query, &own).await?;
+            let physical = self.physical(&logical, &own).await;
+            self.views.fetch_sub(1, Ordering::Relaxed);
+            physical
+        })
     }
 }
 

@@ -16,6 +16,7 @@ use datafusion::physical_expr::expressions::{Column, IsNullExpr};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::filter::FilterExec;
+use futures::future::BoxFuture;
 use planner::operators::{ACCOUNT_COLUMNS, scan_groups};
 use planner::source::{Format, Source};
 use planner::spec::{ColumnType, SourceSpec};
@@ -69,6 +70,19 @@ impl FileTable {
         Ok(Self::new(engine, (source, locations), schema, false))
     }
 
+    /// The table that a name of a catalog stands for, with the columns that its files have.
+    // Boxed here: under the bounds that `async-trait` gives the methods of catalogs, the compiler takes seconds to find
+    // that the state is `Send`.
+    pub(crate) fn of_catalog(
+        engine: &Engine,
+        source: (SourceSpec, LocationPolicy),
+    ) -> BoxFuture<'_, Result<Self>> {
+        Box::pin(async move {
+            let state = engine.reading_state();
+            Self::discover(engine, source, &state).await
+        })
+    }
+
     /// Number of its columns.
     pub(crate) fn column_count(&self) -> usize {
         self.schema.fields().len()
@@ -107,6 +121,35 @@ impl FileTable {
                 })
             })
             .collect()
+    }
+
+    /// A scan by the engine's own reader where that takes the files, else by ours.
+    // Boxed here, as in `of_catalog`.
+    fn plan_scan<'a>(
+        &'a self,
+        state: &'a dyn Session,
+        projection: Option<&'a Vec<usize>>,
+        filters: &'a [Expr],
+        limit: Option<usize>,
+    ) -> BoxFuture<'a, EngineResult<Arc<dyn ExecutionPlan>>> {
+        Box::pin(async move {
+            let opened = open(&self.shared, &self.source, &self.locations).await?;
+            if let Some(scope) = Scope::of(state) {
+                scope.keep(&opened);
+            }
+            let single = state.config().target_partitions() == 1;
+            if let Some(files) = native(&opened.source)
+                && !self.declared
+            {
+                let table = listing(&files, Some(&self.schema), state).await?;
+                return table.scan(state, projection, filters, limit).await;
+            }
+            let wanted = match projection {
+                Some(wanted) => wanted.clone(),
+                None => (0..self.column_count()).collect(),
+            };
+            Ok(self.scan_splits(&opened, &wanted, single)?)
+        })
     }
 
     /// A scan of our own: any format, on any worker.
@@ -236,21 +279,6 @@ impl TableProvider for FileTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let opened = open(&self.shared, &self.source, &self.locations).await?;
-        if let Some(scope) = Scope::of(state) {
-            scope.keep(&opened);
-        }
-        let single = state.config().target_partitions() == 1;
-        if let Some(files) = native(&opened.source)
-            && !self.declared
-        {
-            let table = listing(&files, Some(&self.schema), state).await?;
-            return table.scan(state, projection, filters, limit).await;
-        }
-        let wanted = match projection {
-            Some(wanted) => wanted.clone(),
-            None => (0..self.column_count()).collect(),
-        };
-        Ok(self.scan_splits(&opened, &wanted, single)?)
+        self.plan_scan(state, projection, filters, limit).await
     }
 }

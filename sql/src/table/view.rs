@@ -9,22 +9,22 @@ use datafusion::datasource::{TableProvider, TableType};
 use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
+use futures::future::BoxFuture;
 
 use super::project;
 use crate::error::{Error, Result};
 
 /// Plans the queries of views, on behalf of the statement that reads them.
-#[async_trait]
 pub(crate) trait ViewPlanner: Send + Sync {
     /// Returns the physical plan of a view's query. `state` is that of the query which reads the view.
     ///
     /// # Errors
     /// When the query cannot be planned, or views are nested too deep.
-    async fn plan_view(
+    fn plan_view<'a>(
         self: Arc<Self>,
-        query: &str,
-        state: &dyn Session,
-    ) -> Result<Arc<dyn ExecutionPlan>>;
+        query: &'a str,
+        state: &'a dyn Session,
+    ) -> BoxFuture<'a, Result<Arc<dyn ExecutionPlan>>>;
 }
 
 /// The planner of a statement's views. States of the engine carry it as an extension.
