@@ -3,18 +3,20 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use cli::home::HomeArguments;
-use cli::member::{ClusterTlsArguments, ExecutorArguments, MigrateArguments, SchedulerArguments};
-use cli::serve::ServeArguments;
+use cli_process::ClusterTlsArguments;
+use executor_daemon::ExecutorArguments;
 use planner::cluster::ClusterAddress;
 use planner::spec::PiiStrategy;
+use scheduler_daemon::{MigrateArguments, SchedulerArguments};
 
 use crate::audit::AuditArguments;
 use crate::client::{
     CancelArguments, DownloadArguments, KeysArguments, ReportArguments, StatusArguments,
     SubmitArguments, TenantsArguments,
 };
+use crate::home::HomeArguments;
 use crate::rotate::RotateTokensArguments;
+use crate::serve::ServeArguments;
 use crate::shell::SqlArguments;
 use crate::users::UsersArguments;
 

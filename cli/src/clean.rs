@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use cli::home::{DEFAULT_TENANT, HomeArguments};
 use planner::report::summary_lines;
 use planner::run::{Finished, JobRun, explain_job};
 use planner::spec::{JobSpec, PiiStrategy};
@@ -13,6 +12,7 @@ use serde_json::json;
 use sql::{Engine, EngineOptions};
 
 use crate::arguments::{JobArguments, RunArguments};
+use crate::home::{DEFAULT_TENANT, HomeArguments};
 use crate::lines::print_line;
 use crate::progress::Bar;
 

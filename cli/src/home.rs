@@ -3,15 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
+pub(crate) use scheduler_daemon::api::DEFAULT_TENANT;
 
 use crate::ending::UsageError;
 
-/// The tenant of whoever works on the machine itself.
-pub const DEFAULT_TENANT: &str = "default";
-
 /// Where the catalog lies.
 #[derive(Debug, Clone, Default, Args)]
-pub struct HomeArguments {
+pub(crate) struct HomeArguments {
     /// Folder of the catalog and of the tables that statements make
     /// [default: data-sanitizer in $XDG_DATA_HOME or ~/.local/share]
     #[arg(
@@ -20,12 +18,12 @@ pub struct HomeArguments {
         env = "SANITIZER_HOME",
         global = true
     )]
-    pub folder: Option<PathBuf>,
+    pub(crate) folder: Option<PathBuf>,
 }
 
 impl HomeArguments {
     /// The folder, as a path from the root.
-    pub fn path(&self) -> anyhow::Result<PathBuf> {
+    pub(crate) fn path(&self) -> anyhow::Result<PathBuf> {
         let folder = self.folder.clone().or_else(default_home);
         let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) else {
             let text = "no folder for the catalog is known; name one with --home";

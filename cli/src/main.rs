@@ -8,18 +8,22 @@ mod clean;
 mod client;
 mod describe;
 mod draft;
+mod ending;
+mod home;
 mod lines;
 mod pair;
+mod password;
 mod progress;
 mod reveal;
 mod rotate;
+mod serve;
 mod shell;
 mod users;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use cli::{allocator, ending, log, member, serve};
+use cli_process::{allocator, log};
 
 use crate::arguments::{Arguments, Command};
 
@@ -59,8 +63,8 @@ fn main() -> ExitCode {
         Command::Cancel(arguments) => client::cancel(&arguments),
         Command::Keys(arguments) => client::keys(&arguments),
         Command::Tenants(arguments) => client::tenants(&arguments),
-        Command::Migrate(arguments) => member::migrate(&arguments),
-        Command::Scheduler(arguments) => member::scheduler(&arguments),
-        Command::Executor(arguments) => member::executor(&arguments),
+        Command::Migrate(arguments) => scheduler_daemon::migrate(&arguments),
+        Command::Scheduler(arguments) => scheduler_daemon::run(&arguments),
+        Command::Executor(arguments) => executor_daemon::run(&arguments),
     })
 }

@@ -11,7 +11,7 @@ use crate::ending::UsageError;
 const VARIABLE: &str = "SANITIZER_PASSWORD";
 
 /// A password, from the environment or asked for on the terminal.
-pub fn given(question: &str) -> anyhow::Result<String> {
+pub(crate) fn given(question: &str) -> anyhow::Result<String> {
     if let Ok(password) = std::env::var(VARIABLE) {
         return Ok(password);
     }
@@ -24,7 +24,7 @@ pub fn given(question: &str) -> anyhow::Result<String> {
 
 /// A new password: from the environment, asked for twice on the terminal, or a line of standard
 /// input.
-pub fn new() -> anyhow::Result<String> {
+pub(crate) fn new() -> anyhow::Result<String> {
     let password = if let Ok(password) = std::env::var(VARIABLE) {
         password
     } else if std::io::stdin().is_terminal() {

@@ -4,9 +4,11 @@ use std::io::Write as _;
 
 use anyhow::Context;
 use clap::Args;
-use cli::ending::UsageError;
 use planner::spec::Secret;
 use scheduler::{TokenKeys, rotate_tokens};
+use scheduler_daemon::api::tokens_beside;
+
+use crate::ending::UsageError;
 
 /// Re-seal under --token-key every value of the token vault that an older key has sealed. Safe to stop at any moment
 /// and to run again, and while the service runs, once the service has both keys.
@@ -51,7 +53,7 @@ pub(crate) fn run(arguments: &RotateTokensArguments) -> anyhow::Result<()> {
             .map(named)
             .collect::<Result<_, _>>()?,
     };
-    let beside = || cli::api::tokens_beside(&arguments.database);
+    let beside = || tokens_beside(&arguments.database);
     let tokens = arguments.token_database.clone().unwrap_or_else(beside);
     let runtime = tokio::runtime::Runtime::new().context("the runtime does not start")?;
     // Nobody needs to listen.

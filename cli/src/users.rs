@@ -3,12 +3,13 @@
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Subcommand};
-use cli::ending::UsageError;
-use cli::home::HomeArguments;
-use cli::password;
-use cli::period::Period;
+use cli_process::Period;
 use comfy_table::{Table, presets};
 use sql::{Action, Engine, EngineOptions, Grants};
+
+use crate::ending::UsageError;
+use crate::home::HomeArguments;
+use crate::password;
 
 /// `sanitizer users`.
 #[derive(Debug, Args)]

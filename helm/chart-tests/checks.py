@@ -19,7 +19,7 @@ def find_sources(root: Path) -> Path:
     said = os.environ.get("SANITIZER_SOURCES")
     candidates = [Path(said)] if said else [folder for parent in root.parents for folder in (parent, parent / "main")]
     for folder in candidates:
-        if (folder / "cli/src/settings.rs").exists():
+        if (folder / "cli/src/main.rs").exists():
             return folder
     raise SystemExit("checks.py: the sources of the programs are not found; set SANITIZER_SOURCES to their root")
 

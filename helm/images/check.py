@@ -44,8 +44,12 @@ def fields(path, name):
     return set(re.findall(r"^    (?:pub )?(\w+):", body, re.M))
 
 
+# The crates of the programs.
+PROGRAM_CRATES = ("cli", "scheduler/daemon", "executor/daemon")
+
+
 def sources():
-    for crate in ("cli", "scheduler", "executor", "planner", "sql"):
+    for crate in ("cli", "cli/process", "scheduler", "scheduler/daemon", "executor", "executor/daemon", "planner", "sql"):
         for path in sorted((ROOT / crate / "src").rglob("*.rs")):
             # Comments name what they please.
             yield re.sub(r"^\s*//.*$", "", path.read_text(), flags=re.M)
@@ -54,7 +58,7 @@ def sources():
 SOURCES = list(sources())
 LITERALS = {name for text in SOURCES for literal in re.findall(r'"[^"\n]*"', text) for name in re.findall(r"SANITIZER_[A-Z_]+", literal)}
 SETTINGS = {
-    "SANITIZER_API_": fields("cli/src/api/settings.rs", "ApiSettings"),
+    "SANITIZER_API_": fields("scheduler/daemon/src/api/settings.rs", "ApiSettings"),
     "SANITIZER_SCHEDULER_": fields("scheduler/src/ballista/options.rs", "SchedulerOptions") - {"api"},
     "SANITIZER_EXECUTOR_": fields("executor/src/options.rs", "ExecutorOptions"),
     "SANITIZER_SERVE_": fields("cli/src/serve/options.rs", "ServeOptions") - {"api"},
@@ -72,7 +76,7 @@ def known_variable(name):
 
 def known_options():
     names = {"help", "version"}
-    for path in [*(ROOT / "cli/src").rglob("arguments.rs"), ROOT / "cli/src/member/tls.rs"]:
+    for path in [*(path for crate in PROGRAM_CRATES for path in (ROOT / crate / "src").rglob("arguments.rs")), ROOT / "cli/process/src/cluster_tls.rs"]:
         names |= {name.replace("_", "-") for name in re.findall(r"^    (?:pub )?(\w+):", path.read_text(), re.M)}
     for text in SOURCES:
         names |= set(re.findall(r'long = "([a-z-]+)"', text))
@@ -86,7 +90,7 @@ def known_commands():
 
 OPTIONS = known_options()
 COMMANDS = known_commands()
-REST = int(one("cli/src/api/settings.rs", r"address: SocketAddr::from\(\(Ipv4Addr::LOCALHOST, (\d+)\)\)") or 0)
+REST = int(one("scheduler/daemon/src/api/settings.rs", r"address: SocketAddr::from\(\(Ipv4Addr::LOCALHOST, (\d+)\)\)") or 0)
 FLIGHT_SQL = int(one("sql/src/flight/mod.rs", r"address: SocketAddr::from\(\(\[127, 0, 0, 1\], (\d+)\)\)") or 0)
 MEMBERS = int(one("scheduler/src/ballista/options.rs", r"bind: SocketAddr::from\(\(Ipv4Addr::LOCALHOST, (\d+)\)\)") or 0)
 RESULTS = int(one("executor/src/options.rs", r"\n            port: (\d+),") or 0)
@@ -161,7 +165,7 @@ def instructions(path):
 def check_dockerfiles():
     beginnings = {}
     built = set()
-    binaries = {path.stem for path in (ROOT / "cli/src/bin").glob("*.rs")} | set(re.findall(r'\[\[bin\]\]\nname = "([\w-]+)"', read("cli/Cargo.toml")))
+    binaries = {name for crate in PROGRAM_CRATES for name in re.findall(r'\[\[bin\]\]\nname = "([\w-]+)"', read(f"{crate}/Cargo.toml"))}
     for image, folder in FOLDERS.items():
         path = f"{folder}/Dockerfile"
         program = PROGRAMS[image]
@@ -200,7 +204,7 @@ def check_dockerfiles():
             elif word == "RUN" and " build " in rest:
                 built = set(re.findall(r"--bin (\S+)", rest))
                 for name in built - binaries:
-                    complain(path, f"builds {name}, which cli/Cargo.toml does not know")
+                    complain(path, f"builds {name}, which no manifest of a program knows")
                 for wanted in ("--locked", "--release"):
                     if wanted not in rest:
                         complain(path, f"builds without {wanted}")
@@ -229,7 +233,7 @@ def check_dockerfiles():
         if ignored(needed):
             complain(".dockerignore", f"keeps {needed} out, without which Cargo does not start")
     # What sources take in while they are compiled.
-    for member in ("udfs", "planner", "sql", "scheduler", "executor", "cli", "benchmarks"):
+    for member in ("udfs", "planner", "sql", "scheduler", "scheduler/daemon", "executor", "executor/daemon", "cli", "cli/process", "benchmarks"):
         for path in (ROOT / member / "src").rglob("*.rs"):
             text = path.read_text()
             taken = [(path.parent / name) for name in re.findall(r'include_(?:str|bytes)!\("([^"]+)"\)', text)]

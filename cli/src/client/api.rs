@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use cli::ending::UsageError;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
 use super::arguments::ServerArguments;
+use crate::ending::UsageError;
 
 /// Time to connect, and for which a server may send nothing.
 const PATIENCE: Duration = Duration::from_secs(60);

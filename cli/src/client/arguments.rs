@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use cli::period::Period;
+use cli_process::Period;
 use serde_json::Value;
 
 /// Where the API is, and who asks.

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use cli::ending::UsageError;
 use planner::spec::JobSpec;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -14,6 +13,7 @@ use super::follow::{ended_well, follow};
 use super::results::{fetch, summary};
 use super::upload::upload;
 use super::{ApiClient, wait};
+use crate::ending::UsageError;
 
 /// Submits a job, and waits for it where that is asked for.
 pub(crate) fn submit(arguments: &SubmitArguments) -> anyhow::Result<()> {

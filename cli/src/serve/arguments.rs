@@ -5,15 +5,14 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
+use cli_process::log::LogFormat;
+use cli_process::scrape::ScrapeArguments;
+use cli_process::{ClusterTlsArguments, Period};
 use planner::spec::ByteSize;
+use scheduler_daemon::api::ApiArguments;
 use serde::Serialize;
 
-use crate::api::ApiArguments;
 use crate::home::HomeArguments;
-use crate::log::LogFormat;
-use crate::member::ClusterTlsArguments;
-use crate::period::Period;
-use crate::scrape::ScrapeArguments;
 
 /// Start the service of one machine: jobs over REST for API keys, and, where --flight-sql is given, SQL over Arrow
 /// Flight for the logins of `sanitizer users`. What is left out comes from the environment (SANITIZER_SERVE_FLIGHT_SQL and so on),

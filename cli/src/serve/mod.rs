@@ -6,23 +6,24 @@ mod options;
 
 use std::sync::Arc;
 
+use cli_process::runtime::{asked_to_stop, runtime};
+use cli_process::scrape::{self, Refresh};
+use cli_process::{say, settings};
 use planner::telemetry::Role;
 use rustix::fs::Mode;
 use rustix::process::umask;
 use scheduler::{Service, TlsFiles};
+use scheduler_daemon::api::{self, ApiSettings};
 use sql::{Engine, EngineOptions, FlightOptions, FlightServer};
 use tokio::sync::watch;
 use tracing::warn;
 
-pub use self::arguments::ServeArguments;
+pub(crate) use self::arguments::ServeArguments;
 use self::audit::ServiceAudit;
-pub use self::options::ServeOptions;
-use crate::api::{self, ApiSettings};
-use crate::scrape::{self, Refresh};
-use crate::settings::{asked_to_stop, runtime, say, settings};
+use self::options::ServeOptions;
 
 /// Runs the service until it is interrupted or terminated.
-pub fn serve(arguments: &ServeArguments) -> anyhow::Result<()> {
+pub(crate) fn serve(arguments: &ServeArguments) -> anyhow::Result<()> {
     let options: ServeOptions =
         settings(arguments.config.as_deref(), "SANITIZER_SERVE_", arguments)?;
     // Whatever the service writes is its own: files of mode 0600, folders of mode 0700.

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cli_process::{ClusterTlsArguments, Period};
 use planner::spec::{ByteSize, OptionsSpec};
 use planner::storage::TenantRoots;
 use serde::{Deserialize, Serialize};
@@ -13,8 +14,6 @@ use sql::{Access, EngineOptions, FlightOptions, Tls};
 use super::arguments::ServeArguments;
 use crate::ending::UsageError;
 use crate::home::HomeArguments;
-use crate::member::ClusterTlsArguments;
-use crate::period::Period;
 
 /// The settings of the service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

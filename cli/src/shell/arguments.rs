@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use cli_process::ClusterTlsArguments;
 use planner::cluster::ClusterAddress;
 use planner::spec::ByteSize;
 
-use cli::home::HomeArguments;
-use cli::member::ClusterTlsArguments;
+use crate::home::HomeArguments;
 
 /// Run SQL over files, tables and the cleaning functions: statements, a script, or a prompt.
 #[derive(Debug, Args)]

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use clap::ValueEnum;
-use cli::ending::UsageError;
 
 use super::arguments::Format;
 use super::output::Output;
 use super::runner::{Flow, Shell};
+use crate::ending::UsageError;
 
 /// What the commands do, for people.
 const HELP: &str = "\

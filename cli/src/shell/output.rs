@@ -34,7 +34,7 @@ impl Output {
     pub(crate) fn file(path: &Path) -> anyhow::Result<Self> {
         let name = path.display().to_string();
         let file = File::create(path)
-            .map_err(|error| cli::ending::UsageError(format!("{name}: {error}")))?;
+            .map_err(|error| crate::ending::UsageError(format!("{name}: {error}")))?;
         Ok(Self::File(file, name))
     }
 

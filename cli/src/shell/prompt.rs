@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::Context;
-use cli::ending::told;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{CompletionType, Config, Editor};
@@ -13,6 +12,7 @@ use super::complete::{Names, PromptHelper};
 use super::output::NobodyReads;
 use super::runner::{Flow, Origin, Shell};
 use super::script::{Piece, PieceKind, ScriptReader};
+use crate::ending::told;
 
 /// Statements that are remembered.
 const MOST_REMEMBERED: usize = 10_000;

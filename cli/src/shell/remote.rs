@@ -11,7 +11,6 @@ use arrow_flight::sql::{CommandStatementUpdate, DoPutUpdateResult, ProstMessageE
 use arrow_flight::{FlightData, FlightDescriptor, FlightInfo, PutResult};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use cli::ending::UsageError;
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
 use planner::cluster::MAX_MESSAGE_BYTES;
@@ -21,6 +20,7 @@ use tonic::{Code, Request, Status};
 
 use super::arguments::SqlArguments;
 use super::target::{Reply, Rows};
+use crate::ending::UsageError;
 
 /// Time for which a server may take to answer the call.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -53,7 +53,7 @@ impl Remote {
             token: None,
         };
         if let Some(user) = &arguments.user {
-            let password = cli::password::given(&format!("Password of {user}: "))?;
+            let password = crate::password::given(&format!("Password of {user}: "))?;
             remote.token = remote.shake_hands(user, &password).await?;
         } else if let Ok(key) = std::env::var("SANITIZER_API_KEY") {
             remote.token = Some(key);

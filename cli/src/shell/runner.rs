@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use cli::ending::{UsageError, told};
 use futures::StreamExt;
 use indicatif::HumanCount;
 
@@ -16,6 +15,7 @@ use super::output::{Encoder, Output};
 use super::script::{Piece, PieceKind, ScriptReader};
 use super::table::{TableStyle, TableWriter};
 use super::target::{Reply, Rows, Target};
+use crate::ending::{UsageError, told};
 use crate::progress::Bar;
 
 /// Time after which work that still goes on is shown.

@@ -34,7 +34,7 @@ def memory_follows_the_limit(it: Release):
 def variables_of_the_sources(sources: Path) -> set[str]:
     """All variables of the environment that the programs know."""
     structs = {
-        "SANITIZER_API_": ("cli/src/api/settings.rs", "ApiSettings"),
+        "SANITIZER_API_": ("scheduler/daemon/src/api/settings.rs", "ApiSettings"),
         "SANITIZER_SERVE_": ("cli/src/serve/options.rs", "ServeOptions"),
         "SANITIZER_SCHEDULER_": ("scheduler/src/ballista/options.rs", "SchedulerOptions"),
         "SANITIZER_EXECUTOR_": ("executor/src/options.rs", "ExecutorOptions"),
@@ -63,9 +63,9 @@ def programs_know_what_they_get(it: Release):
     sources = it.context.sources
     known = variables_of_the_sources(sources)
     text = {name: "".join((sources / file).read_text() for file in files) for name, files in {
-        "sanitizer-scheduler": ["cli/src/member/arguments.rs", "cli/src/api/arguments.rs"],
-        "sanitizer-executor": ["cli/src/member/arguments.rs"],
-        "sanitizer": ["cli/src/serve/arguments.rs", "cli/src/api/arguments.rs"],
+        "sanitizer-scheduler": ["scheduler/daemon/src/arguments.rs", "scheduler/daemon/src/api/arguments.rs"],
+        "sanitizer-executor": ["executor/daemon/src/arguments.rs"],
+        "sanitizer": ["cli/src/serve/arguments.rs", "scheduler/daemon/src/api/arguments.rs"],
     }.items()}
     everything = "".join(path.read_text() for path in (sources / "cli" / "src").rglob("*.rs")) + (sources / "scheduler/src/rest/info.rs").read_text()
 

@@ -5,6 +5,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cli_process::ending::UsageError;
+use cli_process::{Period, section};
 use planner::cluster::ClusterAddress;
 use planner::spec::{ByteSize, Secret};
 use planner::storage::TenantRoots;
@@ -15,9 +17,6 @@ use scheduler::{RequestLimits, ServiceOptions, TlsFiles, TokenKeys};
 use serde::{Deserialize, Serialize};
 
 use super::ApiArguments;
-use crate::ending::UsageError;
-use crate::period::Period;
-use crate::settings::section;
 
 /// The settings of the REST service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -147,13 +146,19 @@ pub fn tokens_beside(database: &str) -> String {
 }
 
 impl ApiSettings {
-    /// From the defaults, the section `[api]` of a file, the environment and the command line.
-    pub(crate) fn load(file: Option<&Path>, arguments: &ApiArguments) -> anyhow::Result<Self> {
+    /// Returns the settings from the defaults, the section `[api]` of a file, the environment and the command line.
+    ///
+    /// # Errors
+    /// [`UsageError`] when a setting is unknown or cannot be right.
+    pub fn load(file: Option<&Path>, arguments: &ApiArguments) -> anyhow::Result<Self> {
         section("api", file, "SANITIZER_API_", arguments)
     }
 
-    /// How the service runs; what is left out lies in `home`.
-    pub(crate) fn service(
+    /// Returns how the service runs; what is left out lies in `home`.
+    ///
+    /// # Errors
+    /// [`UsageError`] when settings cannot be right, by themselves or together.
+    pub fn service(
         self,
         home: &Path,
         cluster: Option<ClusterAddress>,

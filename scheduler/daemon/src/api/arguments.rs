@@ -5,10 +5,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
+use cli_process::Period;
 use planner::spec::ByteSize;
 use serde::Serialize;
-
-use crate::period::Period;
 
 /// The REST service. What is left out comes from the environment (SANITIZER_API_ADDRESS and so on), the section
 /// `api` of the file, or the defaults.

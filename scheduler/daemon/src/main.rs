@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use cli::member::SchedulerArguments;
-use cli::{allocator, ending, log, member};
+use cli_process::{allocator, ending, log};
+use scheduler_daemon::SchedulerArguments;
 
 /// Start the scheduler of a cluster.
 #[derive(Debug, Parser)]
@@ -24,5 +24,5 @@ fn main() -> ExitCode {
         Ok(traces) => traces,
         Err(error) => return ending::end(Err(error)),
     };
-    ending::end(member::scheduler(&arguments))
+    ending::end(scheduler_daemon::run(&arguments))
 }

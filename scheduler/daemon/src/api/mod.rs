@@ -1,4 +1,4 @@
-//! The REST service, as a part of `sanitizer serve` and of `sanitizer scheduler`.
+//! The REST service, as a part of `sanitizer serve` and of the scheduler.
 
 mod arguments;
 mod settings;
@@ -6,22 +6,26 @@ mod settings;
 use std::io::Write as _;
 use std::path::Path;
 
+use cli_process::say;
 use planner::private;
 use scheduler::Service;
 use tracing::{info, warn};
 
 pub use self::arguments::ApiArguments;
-pub use self::settings::ApiSettings;
-pub use self::settings::tokens_beside;
-use crate::home::DEFAULT_TENANT;
-use crate::settings::say;
+pub use self::settings::{ApiSettings, tokens_beside};
+
+/// The tenant of whoever works on the machine itself.
+pub const DEFAULT_TENANT: &str = "default";
 
 /// Name of the file that the first key is put into.
 const FIRST_KEY: &str = "first-api-key";
 
 /// Says where the API listens; where nobody has a key yet, makes one and puts it into a file that only its
 /// owner reads.
-pub(crate) async fn announce(service: &Service, home: Option<&Path>) -> anyhow::Result<()> {
+///
+/// # Errors
+/// When the metadata store does not answer, or the file cannot be written.
+pub async fn announce(service: &Service, home: Option<&Path>) -> anyhow::Result<()> {
     let address = service.address();
     say(&format!(
         "REST API listens on {}://{address}",

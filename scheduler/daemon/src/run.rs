@@ -1,26 +1,25 @@
-//! The members of a cluster.
-
-mod arguments;
-mod tls;
+//! The scheduler from its settings to its end, and the tables that it needs.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use executor::{Executor, ExecutorError, ExecutorOptions};
+use cli_process::ending::UsageError;
+use cli_process::runtime::{asked_to_stop, runtime};
+use cli_process::scrape::{self, Ready, Refresh};
+use cli_process::{say, settings};
 use planner::cluster::{ClusterAddress, ListenError};
 use planner::telemetry::Role;
 use scheduler::Service;
 use scheduler::ballista::{Scheduler, SchedulerError, SchedulerOptions};
 
-pub use self::arguments::{ExecutorArguments, MigrateArguments, SchedulerArguments};
-pub use self::tls::ClusterTlsArguments;
 use crate::api::{self, ApiSettings, tokens_beside};
-use crate::ending::UsageError;
-use crate::scrape::{self, Ready, Refresh};
-use crate::settings::{asked_to_stop, runtime, say, settings};
+use crate::arguments::{MigrateArguments, SchedulerArguments};
 
 /// Runs a scheduler until it is interrupted or terminated.
-pub fn scheduler(arguments: &SchedulerArguments) -> anyhow::Result<()> {
+///
+/// # Errors
+/// When a setting cannot be right, an address cannot be listened on, or the scheduler or its service fails.
+pub fn run(arguments: &SchedulerArguments) -> anyhow::Result<()> {
     let options: SchedulerOptions = settings(
         arguments.config.as_deref(),
         "SANITIZER_SCHEDULER_",
@@ -81,6 +80,9 @@ pub fn scheduler(arguments: &SchedulerArguments) -> anyhow::Result<()> {
 }
 
 /// Makes the tables of the service, or brings them up to date. A scheduler does so too when it starts.
+///
+/// # Errors
+/// When a database does not open.
 pub fn migrate(arguments: &MigrateArguments) -> anyhow::Result<()> {
     let tokens = arguments.token_database.clone();
     let tokens = tokens.unwrap_or_else(|| tokens_beside(&arguments.database));
@@ -89,46 +91,12 @@ pub fn migrate(arguments: &MigrateArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs an executor until it is interrupted or terminated.
-pub fn executor(arguments: &ExecutorArguments) -> anyhow::Result<()> {
-    let options: ExecutorOptions = settings(
-        arguments.config.as_deref(),
-        "SANITIZER_EXECUTOR_",
-        arguments,
-    )?;
-    runtime()?.block_on(async {
-        let executor = Executor::bind(&options).await.map_err(executor_error)?;
-        let address = executor.address();
-        say(&format!("executor listens on {address}"));
-        tracing::info!(address = %executor.task_address(), "tasks are taken");
-        let memory = executor.memory();
-        let refresh: Refresh = Arc::new(move || {
-            let memory = memory.clone();
-            Box::pin(async move { memory.refresh() })
-        });
-        let ready: Ready = Arc::new(executor.readiness());
-        let (scrape, role) = (&arguments.scrape, Role::Executor);
-        scrape::listen_with_readiness(scrape, role, refresh, ready).await?;
-        Ok(executor.run().await?)
-    })
-}
-
 /// Wrong settings are an error of the command line.
 fn scheduler_error(error: SchedulerError) -> anyhow::Error {
     match error {
         SchedulerError::Tls(_) | SchedulerError::Listen(ListenError::Exposed(_)) => {
             UsageError(error.to_string()).into()
         }
-        error => error.into(),
-    }
-}
-
-/// Wrong settings are an error of the command line.
-fn executor_error(error: ExecutorError) -> anyhow::Error {
-    match error {
-        ExecutorError::Tls(_)
-        | ExecutorError::Scheduler(_)
-        | ExecutorError::Listen(ListenError::Exposed(_)) => UsageError(error.to_string()).into(),
         error => error.into(),
     }
 }

@@ -13,7 +13,7 @@ use planner::telemetry::{METRICS, Role};
 use tokio::net::TcpListener;
 use tracing::error;
 
-use crate::settings::say;
+use crate::say::say;
 
 /// Where metrics are served.
 #[derive(Debug, Default, Clone, Args)]
@@ -25,13 +25,16 @@ pub struct ScrapeArguments {
 }
 
 /// Brings figures up to date that nobody counts.
-pub(crate) type Refresh = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+pub type Refresh = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// Returns whether a process can do its work.
-pub(crate) type Ready = Arc<dyn Fn() -> bool + Send + Sync>;
+pub type Ready = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Listens, where it is asked to, for as long as the runtime lives.
-pub(crate) async fn listen(
+///
+/// # Errors
+/// When the address cannot be listened on.
+pub async fn listen(
     arguments: &ScrapeArguments,
     role: Role,
     refresh: Refresh,
@@ -41,7 +44,10 @@ pub(crate) async fn listen(
 
 /// Listens like [`listen`], and answers at `/readyz` too: a probe cannot ask a port that only members of the cluster may
 /// use.
-pub(crate) async fn listen_with_readiness(
+///
+/// # Errors
+/// When the address cannot be listened on.
+pub async fn listen_with_readiness(
     arguments: &ScrapeArguments,
     role: Role,
     refresh: Refresh,

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use cli::member::ExecutorArguments;
-use cli::{allocator, ending, log, member};
+use cli_process::{allocator, ending, log};
+use executor_daemon::ExecutorArguments;
 
 /// Start an executor of a cluster.
 #[derive(Debug, Parser)]
@@ -24,5 +24,5 @@ fn main() -> ExitCode {
         Ok(traces) => traces,
         Err(error) => return ending::end(Err(error)),
     };
-    ending::end(member::executor(&arguments))
+    ending::end(executor_daemon::run(&arguments))
 }

@@ -57,6 +57,9 @@ impl Drop for Traces {
 
 /// Starts the log of a process that runs for long, and its traces. They go to the collector of
 /// `OTEL_EXPORTER_OTLP_ENDPOINT` (OTLP over gRPC) where it is set; the log has their identifiers in either case.
+///
+/// # Errors
+/// When what sends traces cannot be set up.
 pub fn start_process(name: &'static str, format: LogFormat) -> anyhow::Result<Option<Traces>> {
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     let named = std::env::var("OTEL_SERVICE_NAME").ok();
