@@ -7,7 +7,6 @@ use anyhow::Context;
 use planner::report::summary_lines;
 use planner::run::{Finished, JobRun, explain_job};
 use planner::spec::{JobSpec, PiiStrategy};
-use planner::steps::StepSpec;
 use serde_json::json;
 use sql::{Engine, EngineOptions};
 
@@ -19,7 +18,8 @@ use crate::progress::Bar;
 /// Runs a job and prints its account.
 pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<()> {
     let mut job = load(&arguments.job)?;
-    job.cluster = arguments.cluster_tls.secure(arguments.cluster.clone())?;
+    let cluster = arguments.cluster_tls.secure(arguments.cluster.clone())?;
+    job.cluster = cluster.map(Into::into);
     let threads = match job.spec.options.partitions {
         planner::spec::Partitions::Count(count) => count,
         planner::spec::Partitions::Auto => {
@@ -154,9 +154,6 @@ fn hide(spec: &mut JobSpec, strategy: PiiStrategy) {
     spec.dataset.pii_strategy = Some(strategy);
     spec.dataset.pii_detect = true;
     for step in spec.steps.iter_mut().flatten() {
-        if let StepSpec::Pii(pii) = step {
-            pii.detect = true;
-            pii.strategy = Some(strategy);
-        }
+        step.step_mut().treat_personal_data(strategy);
     }
 }

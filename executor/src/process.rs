@@ -13,7 +13,7 @@ use ballista_executor::executor_process::{ExecutorProcessConfig, structure_execu
 use ballista_executor::health::ExecutorHealth;
 use ballista_executor::metrics::LoggingMetricsCollector;
 use planner::cluster::{ClusterAddress, MemberListener, SanitizerCodec};
-use planner::session::{member_config, member_session};
+use planner::cluster::{member_config, member_session};
 use planner::telemetry::METRICS;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};

@@ -11,7 +11,7 @@ use ballista_executor::runtime_cache::{
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use planner::cluster::MemberTls;
-use planner::session::member_config;
+use planner::cluster::member_config;
 use planner::storage::RootedStores;
 
 use crate::{ExecutorError, ExecutorOptions};

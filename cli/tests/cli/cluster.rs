@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use benchmarks_generator::{CustomerGenerator, every_step, write_table};
 use benchmarks_harness::{ClusterOptions, program_beside};
+use planner::cluster::ClusterAddress;
 use planner::run::{JobRun, Phase};
 use planner::spec::JobSpec;
 
@@ -208,7 +209,8 @@ fn progress_is_told() {
         ..ClusterOptions::default()
     });
     let mut run = JobRun::new(spec, sandbox.path(""));
-    run.cluster = Some(cluster.url().parse().unwrap());
+    let address: ClusterAddress = cluster.url().parse().unwrap();
+    run.cluster = Some(address.into());
     let progress = Arc::clone(&run.progress);
     let job = std::thread::spawn(move || {
         let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -18,7 +18,7 @@ use planner::cluster::{
     ListenError, MAX_MESSAGE_BYTES, MemberListener, MemberTls, MemberTlsError, SanitizerCodec,
     Tunnel,
 };
-use planner::session::{member_config, member_session};
+use planner::cluster::{member_config, member_session};
 use planner::telemetry::METRICS;
 use tonic::service::Routes;
 

@@ -74,7 +74,7 @@ impl Preparation {
         }
         let mut run = JobRun::new(spec, PathBuf::from("/"));
         run.locations = locations.with_name(OUTPUT, self.store.place(output));
-        run.cluster = self.options.cluster;
+        run.cluster = self.options.cluster.map(Into::into);
         run.memory = Some(self.memory);
         run.checkpoint = Some(self.store.place(&checkpoint_of(output)));
         run.admission = Some(admission(self.metadata, fence));

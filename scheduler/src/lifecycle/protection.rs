@@ -6,7 +6,7 @@
 //! inside a text and leaves the rest of it.
 
 use planner::spec::{ColumnSpec, Columns, DatasetSpec, JobSpec, PiiStrategy};
-use planner::steps::{Pii, StepSpec};
+use planner::steps::Privacy;
 use serde_json::{Map, Value, json};
 
 use super::spec::SpecProblem;
@@ -62,13 +62,9 @@ fn is_personal(column: &ColumnSpec) -> bool {
 }
 
 /// The steps that apply strategies.
-fn pii_steps(spec: &JobSpec) -> Vec<&Pii> {
+fn privacy_of(spec: &JobSpec) -> Vec<Privacy<'_>> {
     let steps = spec.steps.iter().flatten();
-    let steps = steps.filter_map(|step| match step {
-        StepSpec::Pii(step) => Some(step),
-        _ => None,
-    });
-    steps.collect()
+    steps.filter_map(|step| step.step().privacy()).collect()
 }
 
 /// What becomes of a column of this name that a job declares, or of which it only names a step.
@@ -82,7 +78,7 @@ fn outcome(spec: &JobSpec, column: &str) -> PiiStrategy {
         .and_then(|declared| declared.pii_strategy)
         .or(usual);
     let own = own.filter(|_| personal);
-    let steps = pii_steps(spec);
+    let steps = privacy_of(spec);
     if steps.is_empty() {
         // A job that names no such step ends with one, for the columns that are declared.
         return match personal {
@@ -91,7 +87,7 @@ fn outcome(spec: &JobSpec, column: &str) -> PiiStrategy {
         };
     }
     // The first step that takes the column decides; later ones find its strategy in the contract.
-    let mut taking = steps.into_iter().filter(|step| match &step.columns {
+    let mut taking = steps.into_iter().filter(|step| match step.columns {
         Columns::All => personal,
         Columns::Named(names) => names.iter().any(|name| name == column),
     });
@@ -103,7 +99,7 @@ fn outcome(spec: &JobSpec, column: &str) -> PiiStrategy {
 /// What becomes of a column in which personal data is found, and that no step names and the job does not declare.
 fn outcome_of_found(spec: &JobSpec) -> PiiStrategy {
     let usual = spec.dataset.pii_strategy;
-    let steps = pii_steps(spec);
+    let steps = privacy_of(spec);
     if steps.is_empty() {
         return match spec.dataset.pii_detect {
             true => usual.unwrap_or(PiiStrategy::Hash),
@@ -112,7 +108,7 @@ fn outcome_of_found(spec: &JobSpec) -> PiiStrategy {
     }
     let mut finding = steps
         .into_iter()
-        .filter(|step| step.detect && step.columns == Columns::All);
+        .filter(|step| step.detect && *step.columns == Columns::All);
     finding.next().map_or(PiiStrategy::Keep, |step| {
         step.strategy.or(usual).unwrap_or(PiiStrategy::Hash)
     })
@@ -217,9 +213,9 @@ impl Protection {
         // A column that the contract leaves open must not be taken out of what is found by naming it.
         let declared = columns_of(&spec.dataset).iter();
         let declared = declared.filter(|column| is_personal(column));
-        let named = pii_steps(spec)
+        let named = privacy_of(spec)
             .into_iter()
-            .flat_map(|step| match &step.columns {
+            .flat_map(|step| match step.columns {
                 Columns::All => &[][..],
                 Columns::Named(names) => names.as_slice(),
             });

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use planner::spec::{ByteSize, JobSpec, OutputFormat, Secret};
+use planner::steps::REFERENCE_OPTION;
 use planner::storage::{LocationError, LocationPolicy, TenantRoots};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -147,7 +148,7 @@ impl SpecPolicy {
             if StoredReference::dataset(against).is_none() {
                 let problem = "expected dataset:NAME, or dataset:NAME@VERSION";
                 return Err(SpecProblem::new(
-                    format!("steps[{number}].against"),
+                    format!("steps[{number}].{REFERENCE_OPTION}"),
                     problem,
                 ));
             }

@@ -1,7 +1,6 @@
 //! References in specs to what the service keeps: `upload:ID`, and `dataset:NAME` or `dataset:NAME@VERSION`.
 
 use planner::spec::JobSpec;
-use planner::steps::StepSpec;
 use uuid::Uuid;
 
 use crate::metadata::{Dataset, MetadataError, MetadataStore};
@@ -99,9 +98,9 @@ pub(crate) fn uploads_of(spec: &JobSpec) -> Vec<Uuid> {
 /// Returns the references of the steps that compare with an earlier output, each with the number of its step from 0.
 pub(crate) fn earlier_outputs(spec: &mut JobSpec) -> impl Iterator<Item = (usize, &mut String)> {
     let steps = spec.steps.iter_mut().flatten().enumerate();
-    steps.filter_map(|(number, step)| match step {
-        StepSpec::NearDedupe(step) => step.against.as_mut().map(|against| (number, against)),
-        _ => None,
+    steps.filter_map(|(number, step)| {
+        let reference = step.step_mut().reference_mut()?;
+        Some((number, reference.location))
     })
 }
 

@@ -13,10 +13,9 @@ use datafusion::logical_expr::{Expr as EngineExpr, LogicalPlan, LogicalPlanBuild
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, TableAlias, TableFactor,
 };
-use planner::program::ImpliedSteps;
 use planner::run::JobRun;
 use planner::spec::{ColumnSpec, ColumnType, JobSpec, Partitions, Secret};
-use planner::steps::StepSpec;
+use planner::steps::{ImpliedSteps, Reading};
 use serde_json::{Map, Value, json};
 use udfs::scalar::secret::{SecretAccess, SecretError};
 
@@ -276,7 +275,7 @@ async fn clean(
     }
     let mut run = JobRun::new(spec, engine.options().base.clone());
     run.locations = context.session.locations().named().clone();
-    run.cluster = engine.options().cluster.clone();
+    run.cluster = engine.options().cluster.clone().map(Into::into);
     run.memory = Some(engine.memory());
     run.progress = Arc::clone(&context.scope.progress);
     let planned = CleanTable::plan(run, source, implied, engine.clone()).await?;
@@ -317,7 +316,7 @@ fn admit_secrets(context: &StatementContext, spec: &mut JobSpec) -> Result<()> {
 /// Whether a step asks for types that are found out from the values.
 fn reads_types(spec: &JobSpec) -> bool {
     let mut steps = spec.steps.iter().flatten();
-    steps.any(|step| matches!(step, StepSpec::Coerce(_)))
+    steps.any(|step| step.step().reading() == Reading::Types)
 }
 
 /// Adds types to the contract where it leaves them open.

@@ -10,9 +10,9 @@ use datafusion::error::Result as EngineResult;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
-use planner::program::ImpliedSteps;
 use planner::run::{JobRun, LearnedRelation, Relation};
 use planner::source::Source;
+use planner::steps::ImpliedSteps;
 use tokio::sync::OnceCell;
 
 use super::{Scope, project, split_groups};

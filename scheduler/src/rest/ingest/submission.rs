@@ -1,6 +1,7 @@
 //! From an order to a job in the queue: what it rests on is laid beneath it, and what it names is checked.
 
 use planner::spec::JobSpec;
+use planner::steps::REFERENCE_OPTION;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -112,7 +113,7 @@ async fn pin_versions(app: &App, caller: &Caller, spec: &mut JobSpec) -> Result<
         caller.needs_dataset(name)?;
         let found = find_version(&app.metadata, caller.tenant_id(), (name, version)).await?;
         let (_, version) = found.ok_or_else(|| {
-            let field = format!("steps[{number}].against");
+            let field = format!("steps[{number}].{REFERENCE_OPTION}");
             Problem::field(field, "there is no such version")
         })?;
         let version = Some(version);
