@@ -3,22 +3,25 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use cli_process::ClusterTlsArguments;
+#[cfg(feature = "service")]
 use executor_daemon::ExecutorArguments;
-use planner::cluster::ClusterAddress;
 use planner::spec::PiiStrategy;
+#[cfg(feature = "service")]
 use scheduler_daemon::{MigrateArguments, SchedulerArguments};
 
-use crate::audit::AuditArguments;
-use crate::client::{
-    CancelArguments, DownloadArguments, KeysArguments, ReportArguments, StatusArguments,
-    SubmitArguments, TenantsArguments,
+use crate::surroundings::SurroundingsArguments;
+#[cfg(feature = "service")]
+use crate::{
+    audit::AuditArguments,
+    client::{
+        CancelArguments, DownloadArguments, KeysArguments, ReportArguments, StatusArguments,
+        SubmitArguments, TenantsArguments,
+    },
+    rotate::RotateTokensArguments,
+    serve::ServeArguments,
+    shell::SqlArguments,
+    users::UsersArguments,
 };
-use crate::home::HomeArguments;
-use crate::rotate::RotateTokensArguments;
-use crate::serve::ServeArguments;
-use crate::shell::SqlArguments;
-use crate::users::UsersArguments;
 
 /// Clean dirty tables, with an account of every cell changed and every row dropped.
 #[derive(Debug, Parser)]
@@ -43,38 +46,53 @@ pub(crate) enum Command {
     /// Show why two rows were, or were not, taken for duplicates
     ExplainPair(PairArguments),
     /// Run SQL over files, tables and the cleaning functions
+    #[cfg(feature = "service")]
     Sql(Box<SqlArguments>),
     /// Start the service of one machine: jobs over REST, and Flight SQL
+    #[cfg(feature = "service")]
     Serve(Box<ServeArguments>),
     /// Manage Flight SQL users
+    #[cfg(feature = "service")]
     Users(UsersArguments),
     /// Send a job to a service
+    #[cfg(feature = "service")]
     Submit(SubmitArguments),
     /// Show a job of a service, or the last ones
+    #[cfg(feature = "service")]
     Status(StatusArguments),
     /// Show the report of a job of a service
+    #[cfg(feature = "service")]
     Report(ReportArguments),
     /// Download the results of a service job
+    #[cfg(feature = "service")]
     Download(DownloadArguments),
     /// Stop a job of a service
+    #[cfg(feature = "service")]
     Cancel(CancelArguments),
     /// List, create, revoke and rotate API keys of a service
+    #[cfg(feature = "service")]
     Keys(KeysArguments),
     /// List, make and change tenants of a service
+    #[cfg(feature = "service")]
     Tenants(TenantsArguments),
     /// Turn tokens of an output back into the values that they stand for
     Reveal(RevealArguments),
     /// Re-seal the token vault under a new key
+    #[cfg(feature = "service")]
     RotateTokens(RotateTokensArguments),
     /// Export and verify the audit log
+    #[cfg(feature = "service")]
     Audit(AuditArguments),
     /// Print the JSON Schema of a document
     Schema(SchemaArguments),
     /// Make the tables of the service, or bring them up to date
+    #[cfg(feature = "service")]
     Migrate(MigrateArguments),
     /// Start the scheduler of a cluster
+    #[cfg(feature = "service")]
     Scheduler(Box<SchedulerArguments>),
     /// Start an executor of a cluster
+    #[cfg(feature = "service")]
     Executor(ExecutorArguments),
 }
 
@@ -106,18 +124,12 @@ pub(crate) struct RunArguments {
     /// The job.
     #[command(flatten)]
     pub(crate) job: JobArguments,
-    /// Ballista scheduler whose executors do the work: df://HOST:PORT
-    #[arg(long, value_name = "URL")]
-    pub(crate) cluster: Option<ClusterAddress>,
-    /// Certificates of the cluster.
+    /// What is around the job.
     #[command(flatten)]
-    pub(crate) cluster_tls: ClusterTlsArguments,
+    pub(crate) surroundings: SurroundingsArguments,
     /// Print the report as JSON on stdout
     #[arg(long)]
     pub(crate) json: bool,
-    /// The catalog that remembers the output: `jobs.NAME.data` in SQL
-    #[command(flatten)]
-    pub(crate) home: HomeArguments,
 }
 
 /// `sanitizer explain-pair`.

@@ -5,21 +5,18 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use planner::report::summary_lines;
-use planner::run::{Finished, JobRun, explain_job};
+use planner::run::{JobRun, explain_job};
 use planner::spec::{JobSpec, PiiStrategy};
 use serde_json::json;
-use sql::{Engine, EngineOptions};
 
 use crate::arguments::{JobArguments, RunArguments};
-use crate::home::{DEFAULT_TENANT, HomeArguments};
 use crate::lines::print_line;
 use crate::progress::Bar;
 
 /// Runs a job and prints its account.
 pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<()> {
     let mut job = load(&arguments.job)?;
-    let cluster = arguments.cluster_tls.secure(arguments.cluster.clone())?;
-    job.cluster = cluster.map(Into::into);
+    job.cluster = arguments.surroundings.cluster()?;
     let threads = match job.spec.options.partitions {
         planner::spec::Partitions::Count(count) => count,
         planner::spec::Partitions::Auto => {
@@ -43,8 +40,8 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<()> {
     });
     bar.stop();
     let finished = finished?;
-    let remembered = runtime.block_on(remember(&job, &finished, &arguments.home));
-    if let Err(error) = remembered {
+    let remembered = arguments.surroundings.remember(&job, &finished);
+    if let Err(error) = runtime.block_on(remembered) {
         // The output is there all the same.
         tracing::warn!(%error, "the catalog does not know of the output");
     }
@@ -58,35 +55,6 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<()> {
         println!("Report: {}", finished.output.join("report.html"));
     }
     Ok(())
-}
-
-/// Names the output of a job in the catalog of this machine: its tables are `jobs.NAME.data` and so on.
-async fn remember(job: &JobRun, finished: &Finished, home: &HomeArguments) -> anyhow::Result<()> {
-    let output = &finished.output;
-    let shown = output.to_string();
-    let folder = shown.trim_end_matches('/').rsplit('/').next();
-    let name = job.spec.name.as_deref().or(folder).unwrap_or("job");
-    let engine = Engine::open(EngineOptions::new(
-        home.path()?,
-        job.locations.base().to_owned(),
-    ))
-    .await?;
-    let credentials = job.spec.output.credentials.clone();
-    let files = finished.files.iter().cloned();
-    let name = table_name(name);
-    engine
-        .remember_job(DEFAULT_TENANT, &name, output, credentials, files)
-        .await?;
-    Ok(())
-}
-
-/// A name that needs no quotation marks in SQL.
-fn table_name(name: &str) -> String {
-    let letters = name.to_lowercase();
-    let letters = letters.chars();
-    letters
-        .map(|c| if c.is_alphanumeric() { c } else { '_' })
-        .collect()
 }
 
 /// Prints the passes of a job.

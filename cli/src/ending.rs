@@ -7,6 +7,7 @@ pub(crate) use cli_process::ending::{UsageError, end_early};
 use planner::ErrorKind;
 
 // Statements are planned on the threads of the programs' runtime too.
+#[cfg(feature = "service")]
 const _: () = assert!(cli_process::runtime::STACK_BYTES >= sql::STACK_BYTES);
 
 /// Prints the error, if there is one; returns the exit status.
@@ -20,6 +21,13 @@ pub(crate) fn told(error: &anyhow::Error) -> String {
 }
 
 /// An error of SQL tells in its own words what the engine says.
+#[cfg(feature = "service")]
 fn kind_of_sql(cause: &(dyn Error + 'static)) -> Option<ErrorKind> {
     cause.downcast_ref::<sql::Error>().map(sql::Error::kind)
+}
+
+/// There is no SQL in this program.
+#[cfg(not(feature = "service"))]
+fn kind_of_sql(_: &(dyn Error + 'static)) -> Option<ErrorKind> {
+    None
 }

@@ -3,22 +3,32 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod arguments;
+#[cfg(feature = "service")]
 mod audit;
 mod clean;
+#[cfg(feature = "service")]
 mod client;
 mod describe;
 mod draft;
 mod ending;
+#[cfg(feature = "service")]
 mod home;
 mod lines;
 mod pair;
+#[cfg(feature = "service")]
 mod password;
 mod progress;
 mod reveal;
+#[cfg(feature = "service")]
 mod rotate;
+#[cfg(feature = "service")]
 mod serve;
+#[cfg(feature = "service")]
 mod shell;
+#[cfg(feature = "service")]
 mod users;
+
+mod surroundings;
 
 use std::process::ExitCode;
 
@@ -33,13 +43,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return ending::end_early(&error),
     };
-    let traces = match &arguments.command {
-        Command::Scheduler(arguments) => log::start_process("scheduler", arguments.log_format),
-        Command::Executor(arguments) => log::start_process("executor", arguments.log_format),
-        Command::Serve(arguments) => log::start_process("serve", arguments.log_format),
-        _ => Ok(log::start_command()),
-    };
-    let _traces = match traces {
+    let _traces = match start_log(&arguments.command) {
         Ok(traces) => traces,
         Err(error) => return ending::end(Err(error)),
     };
@@ -50,21 +54,49 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => clean::explain(&arguments),
         Command::ExplainPair(arguments) => pair::explain(&arguments),
         Command::Reveal(arguments) => reveal::run(&arguments),
+        #[cfg(feature = "service")]
         Command::RotateTokens(arguments) => rotate::run(&arguments),
+        #[cfg(feature = "service")]
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Schema(arguments) => describe::schema(&arguments),
+        #[cfg(feature = "service")]
         Command::Sql(arguments) => shell::run(&arguments),
+        #[cfg(feature = "service")]
         Command::Serve(arguments) => serve::serve(&arguments),
+        #[cfg(feature = "service")]
         Command::Users(arguments) => users::run(&arguments),
+        #[cfg(feature = "service")]
         Command::Submit(arguments) => client::submit(&arguments),
+        #[cfg(feature = "service")]
         Command::Status(arguments) => client::status(&arguments),
+        #[cfg(feature = "service")]
         Command::Report(arguments) => client::report(&arguments),
+        #[cfg(feature = "service")]
         Command::Download(arguments) => client::download(&arguments),
+        #[cfg(feature = "service")]
         Command::Cancel(arguments) => client::cancel(&arguments),
+        #[cfg(feature = "service")]
         Command::Keys(arguments) => client::keys(&arguments),
+        #[cfg(feature = "service")]
         Command::Tenants(arguments) => client::tenants(&arguments),
+        #[cfg(feature = "service")]
         Command::Migrate(arguments) => scheduler_daemon::migrate(&arguments),
+        #[cfg(feature = "service")]
         Command::Scheduler(arguments) => scheduler_daemon::run(&arguments),
+        #[cfg(feature = "service")]
         Command::Executor(arguments) => executor_daemon::run(&arguments),
     })
+}
+
+/// Starts the log that the command asks for, and the traces of programs that run for long.
+fn start_log(command: &Command) -> anyhow::Result<Option<log::Traces>> {
+    match command {
+        #[cfg(feature = "service")]
+        Command::Scheduler(arguments) => log::start_process("scheduler", arguments.log_format),
+        #[cfg(feature = "service")]
+        Command::Executor(arguments) => log::start_process("executor", arguments.log_format),
+        #[cfg(feature = "service")]
+        Command::Serve(arguments) => log::start_process("serve", arguments.log_format),
+        _ => Ok(log::start_command()),
+    }
 }

@@ -40,6 +40,7 @@ pub(crate) fn serve(arguments: &ServeArguments) -> anyhow::Result<()> {
     let mut service = service.service(&home, engine.cluster.clone(), tls)?;
     service.statements = options.roots();
     service.closed.extend(arguments.config.clone());
+    service.closed.extend(options.certificates());
     engine.closed = service.kept();
     // Jobs and statements name the same secrets.
     engine.secrets = Some(service.secrets.allowed.clone());

@@ -106,6 +106,12 @@ impl ServeOptions {
         TenantRoots::parse(self.allow.iter().map(String::as_str))
     }
 
+    /// The certificate of Flight SQL and its key, which no tenant reads by a name of its own.
+    pub(super) fn certificates(&self) -> impl Iterator<Item = PathBuf> {
+        let files = [self.tls_cert.clone(), self.tls_key.clone()];
+        files.into_iter().flatten()
+    }
+
     /// How the engine runs.
     pub(super) fn engine(&self, arguments: &ServeArguments) -> anyhow::Result<EngineOptions> {
         // The command line goes before the file.
