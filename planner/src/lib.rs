@@ -6,7 +6,7 @@ pub use planner_cluster as cluster;
 pub use planner_contract as contract;
 pub use planner_engine::{
     Error, ErrorKind, Result, error, matching, operation, operators, program, run, secret, session,
-    sink, spec, statistics, steps,
+    sink, spec, sql_limits, statistics, steps,
 };
 pub use planner_profile as profile;
 pub use planner_report as report;

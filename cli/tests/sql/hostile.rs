@@ -274,6 +274,143 @@ fn long_and_deep_statements() {
     });
 }
 
+/// Chains of every operator are planned up to the limit on a server's stack, and refused beyond; what nests without brackets,
+/// what can be read in several ways, and what grows by being named twice, is refused at once.
+#[test]
+fn h2_whatever_nests_is_bounded() {
+    let chain = |operator: &str, length: usize| {
+        let word = operator
+            .split(' ')
+            .filter(|word| !word.starts_with('('))
+            .count();
+        format!("SELECT 'a'{}", format!(" {operator}").repeat(length / word))
+    };
+    let operators = [
+        "+ 1",
+        "|| 'a'",
+        "= 'a'",
+        "<< 1",
+        "AND 'a'",
+        "OR 'a'",
+        "XOR 'a'",
+        "LIKE 'a'",
+        "ILIKE 'a'",
+        "RLIKE 'a'",
+        "REGEXP 'a'",
+        "SIMILAR TO 'a'",
+        "OVERLAPS 'a'",
+        "IS NULL",
+        "IS NOT TRUE",
+        "IN ('a')",
+        "NOT IN ('a')",
+        "BETWEEN 1 AND 2",
+        "MEMBER OF ('a')",
+        "AT TIME ZONE 'UTC'",
+        "COLLATE x",
+        ":: TEXT",
+        "DIV 1",
+        "ISNULL",
+        "NOTNULL",
+        "-> 'a'",
+        "@> 'a'",
+        "UNION SELECT 1",
+    ];
+    let doubling = |levels: usize| {
+        let tables = (1..=levels).map(|n| {
+            let below = n - 1;
+            format!(", a{n} AS (SELECT l.x FROM a{below} l, a{below} r)")
+        });
+        let tables = tables.collect::<String>();
+        format!("WITH a0 AS (SELECT 1 AS x){tables} SELECT count(*) FROM a{levels}")
+    };
+    let refused = [
+        format!("SELECT {}'1' DAY", "INTERVAL ".repeat(3_000)),
+        format!("SELECT {}1", "PRIOR ".repeat(3_000)),
+        format!("SELECT {}1 1{}", "CASE(".repeat(30), ")".repeat(30)),
+        format!(
+            "SELECT {}1 1{}",
+            "CURRENT_TIMESTAMP(".repeat(30),
+            ")".repeat(30)
+        ),
+        format!(
+            "SELECT CAST(1 AS {}INT{})",
+            "ARRAY<".repeat(3_000),
+            ">".repeat(3_000)
+        ),
+        format!(
+            "WITH {} SELECT 1",
+            vec!["a AS (SELECT 1)"; 40_000].join(", ")
+        ),
+        format!(
+            "WITH {} SELECT 1",
+            (0..600)
+                .map(|n| format!("a{n} AS (SELECT 1)"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
+        doubling(30),
+        "SELECT length(repeat('x', 1000000000))".to_owned(),
+    ];
+    block_on(async {
+        let place = fenced().await;
+        let session = place.session();
+        let tried = async |sql: String| {
+            let session = session.clone();
+            // As a task, so that it runs on the small stack of a worker.
+            let tried = tokio::spawn(async move { try_statement(&session, &sql).await });
+            tried.await.unwrap()
+        };
+        for operator in operators {
+            // Answered or refused, for its types; but not at the cost of the process.
+            let _ = tried(chain(operator, 4_900)).await;
+            let error = tried(chain(operator, 20_000)).await.expect_err(operator);
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{operator}: {error}");
+        }
+        for sql in refused {
+            let start: String = sql.chars().take(60).collect();
+            let begun = std::time::Instant::now();
+            let error = tried(sql).await.expect_err(&start);
+            assert!(
+                matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Exhausted),
+                "{start}: {:?} {error}",
+                error.kind()
+            );
+            // Not a measure of speed: what is not refused would take hours.
+            assert!(begun.elapsed() < PATIENCE, "{start}");
+        }
+        assert!(tried(doubling(6)).await.is_ok());
+    });
+}
+
+/// Views that name each other twice are planned as often as they are named: so often, and no more.
+#[test]
+fn h2_views_do_not_multiply() {
+    block_on(async {
+        let place = fenced().await;
+        let session = place.session();
+        session
+            .execute("CREATE VIEW v0 AS SELECT 1 AS x")
+            .await
+            .unwrap();
+        let mut refused = None;
+        for level in 1..=20 {
+            let below = level - 1;
+            let view = format!("CREATE VIEW v{level} AS SELECT l.x FROM v{below} l, v{below} r");
+            if let Err(error) = session.execute(&view).await {
+                refused = Some(error);
+                break;
+            }
+            let read = format!("SELECT count(*) FROM v{level}");
+            if let Err(error) = try_statement(&session, &read).await {
+                refused = Some(error);
+                break;
+            }
+        }
+        let refused = refused.expect("views that multiply");
+        assert_eq!(refused.kind(), ErrorKind::Invalid, "{refused}");
+    });
+}
+
 /// Statements of a server see the folders that they may see, however they name others.
 #[test]
 fn fenced_statements() {

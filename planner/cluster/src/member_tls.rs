@@ -147,6 +147,12 @@ impl MemberTls {
         files.map(Self::load).transpose()
     }
 
+    /// Returns the files that it is read from: certificate, key, authority.
+    pub fn paths(&self) -> [PathBuf; 3] {
+        let files = &self.0.files;
+        [&files.certificate, &files.key, &files.authority].map(Clone::clone)
+    }
+
     /// Reads the files.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use datafusion::prelude::SessionConfig;
 use planner_engine::session::BATCH_ROWS;
 use planner_storage::RootedStores;
 use planner_telemetry::TraceOptions;
+use udfs::scalar::bounded::bounded;
 
 /// The settings of a session on a member of a cluster.
 pub fn member_config() -> SessionConfig {
@@ -32,6 +33,10 @@ pub fn member_session(config: SessionConfig) -> EngineResult<SessionState> {
     let mut state = SessionStateBuilder::new_from_existing(state)
         .with_runtime_env(runtime)
         .build();
+    let given: Vec<_> = state.scalar_functions().values().cloned().collect();
+    for function in given.iter().filter_map(bounded) {
+        state.register_udf(Arc::new(function))?;
+    }
     for function in udfs::registry::scalar_functions() {
         state.register_udf(function)?;
     }

@@ -38,7 +38,10 @@ pub fn complete(
                 check_column(&declared[place], &path)?;
                 source.complete(Some(&declared[place]), spec.pii_strategy, &path)?
             }
-            None => source.complete(None, spec.pii_strategy, "dataset")?,
+            None => {
+                let copy = protected_copy(declared, name);
+                source.complete(copy.as_ref(), spec.pii_strategy, "dataset")?
+            }
         });
     }
     Ok(Contract {
@@ -52,6 +55,23 @@ pub fn complete(
         pii_hash: spec.pii_hash.unwrap_or_default(),
         pii_token_key: spec.pii_token_key.clone(),
         columns: completed,
+    })
+}
+
+/// Returns what holds of a column whose name the source has twice, so that it was given a number: a copy of a column with
+/// personal data is protected like that.
+fn protected_copy(declared: &[ColumnSpec], name: &str) -> Option<ColumnSpec> {
+    let (first, number) = name.rsplit_once('_')?;
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let original = declared.iter().find(|column| column.name == first)?;
+    let personal = original.pii.unwrap_or(original.pii_strategy.is_some());
+    personal.then(|| ColumnSpec {
+        name: name.to_owned(),
+        pii: Some(true),
+        pii_strategy: original.pii_strategy,
+        ..ColumnSpec::default()
     })
 }
 

@@ -355,3 +355,26 @@ proptest! {
         prop_assert_eq!(parts[0].reading(), whole.reading());
     }
 }
+
+/// A column that the source names a second time holds what the first does, and is protected like it.
+#[test]
+fn m1_copies_of_protected_columns() {
+    let spec: DatasetSpec = serde_json::from_value(serde_json::json!({
+        "columns": [
+            {"name": "email", "pii": true, "pii_strategy": "redact"},
+            {"name": "age"},
+        ]
+    }))
+    .unwrap();
+    let names = ["email", "email_2", "email_copy", "age_2"];
+    let columns = names.map(|name| (name.to_owned(), DataType::Utf8View));
+    let contract = complete(&spec, &columns, None).unwrap();
+    let protected = contract
+        .columns
+        .iter()
+        .map(|column| (column.pii, column.pii_strategy));
+    let protected: Vec<_> = protected.collect();
+    let redact = (true, Some(PiiStrategy::Redact));
+    assert_eq!(protected[..2], [redact, redact]);
+    assert!(protected[2..].iter().all(|(pii, _)| !pii));
+}

@@ -13,6 +13,7 @@ pub mod secret;
 pub mod session;
 pub mod sink;
 pub mod spec;
+pub mod sql_limits;
 pub mod statistics;
 pub mod steps;
 

@@ -7,6 +7,7 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionContext;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::SessionConfig;
+use udfs::scalar::bounded::bounded;
 
 /// Rows of a batch: batches are cut at multiples of it in the whole source.
 pub const BATCH_ROWS: usize = 8192;
@@ -23,6 +24,9 @@ pub fn session_in(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionCon
         .with_runtime_env(runtime)
         .build();
     let context = SessionContext::new_with_state(state);
+    let given = context.state();
+    let bounded = given.scalar_functions().values().filter_map(bounded);
+    bounded.for_each(|function| context.register_udf(function));
     for function in udfs::registry::scalar_functions() {
         context.register_udf(function.as_ref().clone());
     }

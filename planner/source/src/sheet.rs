@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use calamine::{Data, ExcelDateTime, Ods, Range, Reader, Xls, Xlsb, Xlsx};
+use calamine::{Data, DataRef, ExcelDateTime, Ods, Range, Reader, Xls, Xlsb, Xlsx};
 
 use super::dialect::SHEET_DIALECT;
 use super::error::SourceError;
@@ -145,7 +145,9 @@ pub(super) fn stage_sheet(
             )
         };
         let cells = limits.held / CELL_BYTES;
-        workbook.check_size(&name, cells).map_err(refuse)?;
+        workbook
+            .check_size(&name, cells, limits.held)
+            .map_err(refuse)?;
         match each!(&mut workbook, book => book.worksheet_range(&name).map_err(|e| e.to_string())) {
             Ok(found) if found.is_empty() && choice.is_none() => {}
             Ok(found) => {
@@ -228,12 +230,15 @@ fn refuse_unknown(
 }
 
 impl Workbook {
-    /// Checks the positions of the cells before the range is allocated: two distant cells may require more memory than
-    /// there is. Only the two streamed formats need this; the older one has 16 M cells at most.
-    fn check_size(&mut self, name: &str, most_cells: u64) -> Result<(), String> {
+    /// Checks the positions and the texts of the cells before the range is allocated: two distant cells may require more
+    /// memory than there is, and so may a long text that many cells share. Only the two streamed formats need this; the older
+    /// one has 16 M cells at most.
+    fn check_size(&mut self, name: &str, most_cells: u64, most_text: u64) -> Result<(), String> {
         let mut most = (0_u64, 0_u64);
         let mut least = (u64::MAX, u64::MAX);
-        let mut see = |(row, column): (u32, u32)| {
+        let mut text = 0_u64;
+        let mut see = |(row, column): (u32, u32), value: &DataRef<'_>| {
+            text = text.saturating_add(text_bytes(value));
             most = (most.0.max(row.into()), most.1.max(column.into()));
             least = (least.0.min(row.into()), least.1.min(column.into()));
         };
@@ -243,7 +248,7 @@ impl Workbook {
                     return Ok(());
                 };
                 while let Ok(Some(cell)) = cells.next_cell() {
-                    see(cell.get_position());
+                    see(cell.get_position(), cell.get_value());
                 }
             }
             Self::Xlsb(book) => {
@@ -251,10 +256,15 @@ impl Workbook {
                     return Ok(());
                 };
                 while let Ok(Some(cell)) = cells.next_cell() {
-                    see(cell.get_position());
+                    see(cell.get_position(), cell.get_value());
                 }
             }
             Self::Xls(_) | Self::Ods(_) => return Ok(()),
+        }
+        if text > most_text {
+            return Err(format!(
+                "its cells come to {text} bytes of text, where {most_text} are the most"
+            ));
         }
         let rows = most.0.saturating_sub(least.0) + 1;
         let columns = most.1.saturating_sub(least.1) + 1;
@@ -265,6 +275,18 @@ impl Workbook {
         }
         Ok(())
     }
+}
+
+/// The bytes of a cell's text.
+fn text_bytes(value: &DataRef<'_>) -> u64 {
+    let bytes = match value {
+        DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => {
+            text.len()
+        }
+        DataRef::SharedString(text) => text.len(),
+        _ => 0,
+    };
+    bytes as u64
 }
 
 fn write_rows(range: &Range<Data>, out: &mut impl Write, errors: &mut u64) -> std::io::Result<()> {

@@ -59,6 +59,7 @@ pub fn run(arguments: &SchedulerArguments) -> anyhow::Result<()> {
         let signs = api.audit_key.is_some();
         let mut service = api.service(Path::new("."), Some(cluster), None)?;
         service.audit_key = service.audit_key.filter(|_| signs);
+        service.closed.extend(arguments.config.clone());
         let service = Service::bind(service).await?;
         let figures = service.figures();
         let refresh: Refresh = Arc::new(move || {

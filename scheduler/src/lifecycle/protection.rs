@@ -168,6 +168,7 @@ impl Protection {
             return None;
         }
         self.lowered_column(spec)
+            .or_else(|| redivided(spec))
             .or_else(|| self.lowered_detection(spec))
             .or_else(|| self.lowered_hash(spec, salt))
     }
@@ -252,6 +253,24 @@ impl Protection {
     }
 }
 
+/// Returns the option by which a job divides its source into columns itself, if it names one: it would move values out of the
+/// columns that are protected.
+fn redivided(spec: &JobSpec) -> Option<SpecProblem> {
+    let options = &spec.source.options;
+    let named = [
+        ("delimiter", options.delimiter.is_some()),
+        ("quote", options.quote.is_some()),
+        ("escape", options.escape.is_some()),
+        ("comment", options.comment.is_some()),
+        ("header", options.header.is_some()),
+        ("skip_rows", options.skip_rows > 0),
+        ("partition_columns", !options.partition_columns.is_empty()),
+    ];
+    let (name, _) = named.into_iter().find(|(_, named)| *named)?;
+    let problem = "the contract protects columns, so who may not write contracts leaves it to detection how files are divided into columns";
+    Some(SpecProblem::new(format!("source.options.{name}"), problem))
+}
+
 /// Adds columns to the list of an object, where it has none of their names.
 fn put_back(object: &mut Map<String, Value>, columns: &[&ColumnSpec]) {
     let list = object.entry("columns").or_insert(Value::Null);
@@ -291,6 +310,29 @@ mod tests {
 
     fn columns(list: Value) -> Value {
         json!({"dataset": {"columns": list}})
+    }
+
+    /// What divides a file into columns would move values out of those that are protected.
+    #[test]
+    fn m1_columns_are_not_divided_anew() {
+        let contract = json!({"columns": [{"name": "email", "pii": true}]});
+        let open = json!({"columns": [{"name": "email"}]});
+        for (name, value) in [
+            ("delimiter", json!("@")),
+            ("quote", json!("3")),
+            ("escape", json!("a")),
+            ("comment", json!("i")),
+            ("header", json!(false)),
+            ("skip_rows", json!(1)),
+            ("partition_columns", json!(["email"])),
+        ] {
+            let request = json!({"source": {"location": "x.csv", "options": {name: value}}});
+            let field = format!("source.options.{name}");
+            assert_eq!(lowered(&contract, request.clone()), Some(field));
+            assert_eq!(lowered(&open, request), None);
+        }
+        let request = json!({"source": {"location": "x.csv", "options": {"encoding": "utf-8"}}});
+        assert_eq!(lowered(&contract, request), None);
     }
 
     /// Whatever a request says, what the contract protects by name stays protected at least as well.

@@ -4,8 +4,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use planner::cluster::{ClusterAddress, MemberTls};
 use planner::spec::Secret;
 use planner::storage::TenantRoots;
+use url::Url;
 
 use super::certificate::TlsFiles;
 use super::error::ServiceError;
@@ -114,8 +116,11 @@ impl ServiceOptions {
         });
         let tls = self.tls.iter();
         let tls = tls.flat_map(|files| [files.certificate.clone(), files.key.clone()]);
+        let members = self.workers.cluster.as_ref();
+        let members = members.and_then(ClusterAddress::tls).map(MemberTls::paths);
         let own = databases.chain(secrets).chain(tls);
-        own.chain([PathBuf::from(&self.store)])
+        let own = own.chain(members.into_iter().flatten());
+        own.chain(local_path(&self.store))
             .chain(self.closed.iter().cloned())
             .filter_map(|path| std::path::absolute(path).ok())
             .collect()
@@ -155,5 +160,15 @@ impl ServiceOptions {
         });
         let trusted = trusted.collect::<Result<_, _>>()?;
         Ok((key.map_err(invalid)?, trusted))
+    }
+}
+
+/// The folder of a store on this machine, whether it is named by a path or by a URL.
+fn local_path(location: &str) -> Option<PathBuf> {
+    match Url::parse(location) {
+        Ok(url) if url.scheme() == "file" => url.to_file_path().ok(),
+        // A letter before a colon is no scheme, and neither is what has no slashes behind it.
+        Ok(_) if location.contains("://") => None,
+        _ => Some(PathBuf::from(location)),
     }
 }

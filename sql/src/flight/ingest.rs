@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use arrow::ipc::root_as_message;
 use arrow_flight::FlightData;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
@@ -23,6 +24,9 @@ use super::status::unreadable;
 use crate::error::Error;
 use crate::session::Session;
 use crate::statement::{Ingest, IngestMode};
+
+/// Columns of a table, those within others counted: a writer needs memory for each.
+const MAX_COLUMNS: usize = 4_096;
 
 /// The batches that a client sends; none, and no schema, where it sends no more than a command.
 pub(super) struct Sent {
@@ -43,18 +47,18 @@ pub(super) struct SentLimits {
 
 impl Sent {
     pub(super) fn new(messages: PeekableFlightDataStream, limits: SentLimits) -> Self {
-        let mut left = limits.bytes;
+        let (mut left, mut unfolded) = (limits.bytes, limits.bytes);
         let messages = messages
             .map(
                 move |message: Result<FlightData, Status>| -> Result<FlightData, Status> {
                     let message = message?;
                     let bytes = message.data_header.len() + message.data_body.len();
-                    left = left.checked_sub(bytes as u64).ok_or_else(|| {
-                        Status::resource_exhausted(format!(
-                            "more than {} bytes were sent in one call",
-                            limits.bytes
-                        ))
-                    })?;
+                    left = left
+                        .checked_sub(bytes as u64)
+                        .ok_or_else(|| too_much(limits.bytes))?;
+                    unfolded = unfolded
+                        .checked_sub(unfolded_bytes(&message))
+                        .ok_or_else(|| too_much(limits.bytes))?;
                     Ok(message)
                 },
             )
@@ -102,6 +106,33 @@ impl Stream for Sent {
     }
 }
 
+fn too_much(limit: u64) -> Status {
+    Status::resource_exhausted(format!(
+        "more than {limit} bytes were sent in one call, or come of what was sent once it is decompressed"
+    ))
+}
+
+/// The bytes that the buffers of a message say they have when they are decompressed; none of a message that is not compressed.
+fn unfolded_bytes(message: &FlightData) -> u64 {
+    let Ok(header) = root_as_message(&message.data_header) else {
+        return 0;
+    };
+    let batch = header
+        .header_as_record_batch()
+        .or_else(|| header.header_as_dictionary_batch()?.data());
+    let Some(batch) = batch.filter(|batch| batch.compression().is_some()) else {
+        return 0;
+    };
+    let buffers = batch.buffers().into_iter().flatten();
+    let sizes = buffers.filter_map(|buffer| {
+        let start = usize::try_from(buffer.offset()).ok()?;
+        // Each begins with its length, or with -1 where it is as it was.
+        let length = message.data_body.get(start..start.checked_add(8)?)?;
+        u64::try_from(i64::from_le_bytes(length.try_into().ok()?)).ok()
+    });
+    sizes.fold(0, u64::saturating_add)
+}
+
 /// What a client wants of a table, and the rows for it.
 pub(super) async fn ingest(
     session: &Session,
@@ -125,6 +156,11 @@ pub(super) async fn ingest(
     };
     if schema.fields().is_empty() {
         return Err(Status::invalid_argument("a table needs a column"));
+    }
+    if schema.flattened_fields().len() > MAX_COLUMNS {
+        return Err(Status::invalid_argument(format!(
+            "a table has {MAX_COLUMNS} columns at most"
+        )));
     }
     let schema = nullable(&schema);
     let told = Arc::clone(&schema);
@@ -202,5 +238,48 @@ fn mode(command: &CommandStatementIngest) -> Result<IngestMode, Status> {
         (_, false) => Err(Status::invalid_argument(
             "a table that must be there can only be appended to",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use arrow::array::{LargeBinaryArray, RecordBatch};
+    use arrow::ipc::CompressionType;
+    use arrow::ipc::writer::IpcWriteOptions;
+    use arrow_flight::encode::FlightDataEncoderBuilder;
+
+    use super::*;
+
+    async fn messages(compression: Option<CompressionType>) -> Vec<FlightData> {
+        let value = vec![0_u8; 3_000_000];
+        let values = LargeBinaryArray::from_vec(vec![&value]);
+        let batch = RecordBatch::try_from_iter([("a", Arc::new(values) as _)]).unwrap();
+        let options = IpcWriteOptions::default();
+        let options = options.try_with_compression(compression).unwrap();
+        let encoder = FlightDataEncoderBuilder::new().with_options(options);
+        let batches = futures::stream::iter([Ok(batch)]);
+        encoder.build(batches).try_collect().await.unwrap()
+    }
+
+    /// A message that is small and unfolds to much says how much before anything is decompressed.
+    #[tokio::test]
+    async fn m3_messages_say_what_they_unfold_to() {
+        let sum = |messages: &[FlightData]| messages.iter().map(unfolded_bytes).sum::<u64>();
+        let packed = messages(Some(CompressionType::ZSTD)).await;
+        let sent: usize = packed.iter().map(|message| message.data_body.len()).sum();
+        assert!(sent < 100_000, "{sent}");
+        assert!(
+            (3_000_000..3_100_000).contains(&sum(&packed)),
+            "{}",
+            sum(&packed)
+        );
+        assert_eq!(sum(&messages(None).await), 0);
+        let mut broken = packed;
+        broken
+            .iter_mut()
+            .for_each(|message| message.data_body.truncate(4));
+        assert_eq!(sum(&broken), 0);
     }
 }

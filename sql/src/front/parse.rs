@@ -3,10 +3,10 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::parser::{DFParserBuilder, Statement as Parsed};
-use datafusion::sql::sqlparser::ast::{TableFactor, Visitor};
-use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::ast::{Query, TableFactor, Visitor};
+use datafusion::sql::sqlparser::parser::ParserError;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+use planner::sql_limits::{MeteredDialect, SqlLimits, tokens_of};
 
 use super::walk::walk;
 use crate::error::{Error, Result};
@@ -14,17 +14,13 @@ use crate::error::{Error, Result};
 /// Bytes of the longest text.
 pub(crate) const MAX_BYTES: usize = 4 << 20;
 
-/// Operators of the longest chain: a tree of expressions is as deep as its chain is long.
-const MAX_OPERATORS: usize = 5_000;
+/// How deep statements nest.
+const LIMITS: SqlLimits = SqlLimits {
+    operators: 5_000,
+    brackets: 64,
+};
 
-/// Levels of brackets.
-const MAX_DEPTH: usize = 64;
-
-/// Levels of special forms such as `CAST(…)`. The parser reads what is wrong within one twice, as the form and as a
-/// function of that name, so its time doubles with each level.
-const MAX_FORMS: usize = 12;
-
-/// Tables, subqueries and functions that a statement reads from.
+/// Tables, subqueries, functions and common table expressions that a statement reads from.
 const MAX_RELATIONS: usize = 512;
 
 /// A statement as it was parsed.
@@ -52,16 +48,14 @@ pub(crate) fn parse_all(sql: &str) -> Result<Vec<(String, Command)>> {
             sql.len()
         )));
     }
-    let tokens = Tokenizer::new(&GenericDialect {}, sql)
-        .tokenize_with_location()
-        .map_err(|error| Error::Invalid(format!("SQL: {error}")))?;
+    let tokens = tokens_of(sql).map_err(Error::Invalid)?;
     let lines = line_starts(sql);
     tokens
         .split(|token| token.token == Token::SemiColon)
         .filter(|tokens| tokens.iter().any(|token| !is_space(token)))
         .map(|tokens| {
             let text = text_of(sql, &lines, tokens);
-            check_tokens(tokens)?;
+            LIMITS.check(tokens).map_err(Error::Invalid)?;
             Ok((text.to_owned(), parse_one(text, tokens)?))
         })
         .collect()
@@ -98,125 +92,21 @@ fn text_of<'a>(sql: &'a str, lines: &[usize], tokens: &[TokenWithSpan]) -> &'a s
     sql.get(start..end.max(start)).unwrap_or_default()
 }
 
-/// Refuses what would nest too deeply to be worked on.
-fn check_tokens(tokens: &[TokenWithSpan]) -> Result<()> {
-    let mut operators = 0;
-    // The open brackets, and whether each is that of a special form.
-    let mut open: Vec<(&TokenWithSpan, bool)> = Vec::new();
-    let mut forms = 0;
-    let mut before: Option<&Token> = None;
-    for token in tokens {
-        match &token.token {
-            Token::LParen | Token::LBracket | Token::LBrace => {
-                let form = matches!(before, Some(Token::Word(word)) if is_form(word.keyword));
-                forms += usize::from(form);
-                open.push((token, form));
-                if forms > MAX_FORMS {
-                    return Err(Error::Invalid(format!(
-                        "CAST, EXTRACT, TRIM, NOT (…) and the like are nested more than {MAX_FORMS} levels deep at {}",
-                        token.span.start
-                    )));
-                }
-                if open.len() > MAX_DEPTH {
-                    return Err(Error::Invalid(format!(
-                        "brackets are nested more than {MAX_DEPTH} levels deep at {}",
-                        token.span.start
-                    )));
-                }
-                // One subscript behind the other nests too.
-                operators += usize::from(token.token == Token::LBracket);
-            }
-            Token::RParen | Token::RBracket | Token::RBrace => {
-                let form = open.pop().is_some_and(|(_, form)| form);
-                forms -= usize::from(form);
-            }
-            Token::Word(word) => operators += usize::from(nests(word.keyword)),
-            Token::Number(..)
-            | Token::Comma
-            | Token::Period
-            | Token::Whitespace(_)
-            | Token::SingleQuotedString(_)
-            | Token::DoubleQuotedString(_)
-            | Token::Placeholder(_)
-            | Token::EOF => {}
-            _ => operators += 1,
-        }
-        if !is_space(token) {
-            before = Some(&token.token);
-        }
-    }
-    if let Some((bracket, _)) = open.last() {
-        return Err(Error::Invalid(format!(
-            "SQL: the bracket {} at {} is not closed",
-            bracket.token, bracket.span.start
-        )));
-    }
-    if operators > MAX_OPERATORS {
-        return Err(Error::Invalid(format!(
-            "{operators} operators, where {MAX_OPERATORS} are the most; a long list of alternatives can be written as IN (…) or joined as a table"
-        )));
-    }
-    Ok(())
-}
-
-/// Words that are more than the name of a function where a bracket follows.
-fn is_form(keyword: Keyword) -> bool {
-    matches!(
-        keyword,
-        Keyword::ARRAY
-            | Keyword::CAST
-            | Keyword::CEIL
-            | Keyword::CONVERT
-            | Keyword::EXISTS
-            | Keyword::EXTRACT
-            | Keyword::FLOOR
-            | Keyword::INTERVAL
-            | Keyword::MAP
-            | Keyword::MATCH
-            | Keyword::NOT
-            | Keyword::OVERLAY
-            | Keyword::POSITION
-            | Keyword::SAFE_CAST
-            | Keyword::STRUCT
-            | Keyword::SUBSTR
-            | Keyword::SUBSTRING
-            | Keyword::TRIM
-            | Keyword::TRY_CAST
-            | Keyword::TRY_CONVERT
-    )
-}
-
-/// Words that put what stands before or behind them one level down.
-fn nests(keyword: Keyword) -> bool {
-    matches!(
-        keyword,
-        Keyword::AND
-            | Keyword::OR
-            | Keyword::NOT
-            | Keyword::IS
-            | Keyword::LIKE
-            | Keyword::ILIKE
-            | Keyword::BETWEEN
-            | Keyword::COLLATE
-            | Keyword::AT
-            | Keyword::JOIN
-            | Keyword::UNION
-            | Keyword::EXCEPT
-            | Keyword::INTERSECT
-            | Keyword::EXPLAIN
-            | Keyword::CASE
-    )
-}
-
 fn parse_one(text: &str, tokens: &[TokenWithSpan]) -> Result<Command> {
     if let Some(command) = parse_spec(tokens)? {
         return Ok(command);
     }
+    let dialect = MeteredDialect::new(tokens.len());
     let mut parser = DFParserBuilder::new(text)
-        .with_dialect(&GenericDialect {})
-        .with_recursion_limit(2 * MAX_DEPTH)
+        .with_dialect(&dialect)
+        .with_recursion_limit(2 * LIMITS.brackets)
         .build()?;
-    let mut statements = parser.parse_statements()?;
+    let parsed = parser.parse_statements();
+    if parsed.is_err() && dialect.is_spent() {
+        let error = ParserError::RecursionLimitExceeded;
+        return Err(Error::Invalid(dialect.told(&error)));
+    }
+    let mut statements = parsed?;
     let (Some(statement), None) = (statements.pop_front(), statements.pop_front()) else {
         return Err(Error::Invalid("one statement is expected".to_owned()));
     };
@@ -295,7 +185,16 @@ fn check_relations(statement: &Parsed) -> Result<()> {
     impl Visitor for Count {
         type Break = ();
         fn pre_visit_table_factor(&mut self, _: &TableFactor) -> ControlFlow<()> {
-            self.0 += 1;
+            self.count(1)
+        }
+        fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+            let named = query.with.as_ref();
+            self.count(named.map_or(0, |with| with.cte_tables.len()))
+        }
+    }
+    impl Count {
+        fn count(&mut self, relations: usize) -> ControlFlow<()> {
+            self.0 += relations;
             if self.0 > MAX_RELATIONS {
                 return ControlFlow::Break(());
             }
@@ -306,7 +205,7 @@ fn check_relations(statement: &Parsed) -> Result<()> {
     let _ = walk(statement, &mut count);
     if count.0 > MAX_RELATIONS {
         return Err(Error::Invalid(format!(
-            "a statement reads from {MAX_RELATIONS} tables at most"
+            "a statement reads from {MAX_RELATIONS} tables and common table expressions at most"
         )));
     }
     Ok(())

@@ -24,12 +24,17 @@ use crate::table::{Scope, ViewPlanner, Views};
 /// Views within views.
 const MAX_VIEWS: usize = 32;
 
+/// Views that a statement reads, each as often as it is named.
+const MAX_VIEW_READS: usize = 512;
+
 /// What the parts of one statement have in common: its session, and what its tables share.
 pub(super) struct StatementContext {
     pub(super) session: Session,
     pub(super) scope: Arc<Scope>,
     /// Views that are being planned, one inside the other.
     views: AtomicUsize,
+    /// Views that were planned.
+    view_reads: AtomicUsize,
 }
 
 impl StatementContext {
@@ -48,6 +53,7 @@ impl StatementContext {
             session: session.clone(),
             scope,
             views: AtomicUsize::new(0),
+            view_reads: AtomicUsize::new(0),
         })
     }
 
@@ -137,6 +143,11 @@ impl ViewPlanner for StatementContext {
             if self.views.fetch_add(1, Ordering::Relaxed) >= MAX_VIEWS {
                 return Err(Error::Invalid(format!(
                     "views within views, more than {MAX_VIEWS} levels deep"
+                )));
+            }
+            if self.view_reads.fetch_add(1, Ordering::Relaxed) >= MAX_VIEW_READS {
+                return Err(Error::Invalid(format!(
+                    "a statement reads {MAX_VIEW_READS} views at most, each as often as it is named"
                 )));
             }
             let mut own = self.state()?;

@@ -1,9 +1,11 @@
 //! Statements that give rows: from AST to a plan that is ready to run.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::{LogicalPlan, Statement as PlannedStatement};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -145,8 +147,36 @@ fn check_explained(statement: &Parsed) -> Result<()> {
     ))
 }
 
-/// Refuses plans that change something by themselves.
+/// Operators of the largest plan. A text may name what it has named before twice, so a plan can be far larger than its text.
+const MAX_PLAN: usize = 50_000;
+
+/// Counts the operators of a plan, those that stand for the same subquery each time.
+fn size(plan: &LogicalPlan, known: &mut HashMap<*const LogicalPlan, usize>) -> usize {
+    if let Some(size) = known.get(&std::ptr::from_ref(plan)) {
+        return *size;
+    }
+    let mut total = 1_usize;
+    for input in plan.inputs() {
+        total = total.saturating_add(size(input, known));
+    }
+    // Subqueries of expressions; nothing of this fails.
+    let _ = plan.apply_subqueries(|subquery| {
+        if let LogicalPlan::Subquery(subquery) = subquery {
+            total = total.saturating_add(size(&subquery.subquery, known));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    known.insert(std::ptr::from_ref(plan), total);
+    total
+}
+
+/// Refuses plans that change something by themselves, and plans that are too large.
 fn check(plan: &LogicalPlan) -> Result<()> {
+    if size(plan, &mut HashMap::new()) > MAX_PLAN {
+        return Err(Error::Invalid(format!(
+            "the statement comes to more than {MAX_PLAN} operators, with what it names several times"
+        )));
+    }
     match plan {
         LogicalPlan::Ddl(_) | LogicalPlan::Dml(_) | LogicalPlan::Copy(_) => {
             Err(Error::Bug("a plan that changes something"))

@@ -1,6 +1,7 @@
 //! SQL functions of one row, made of the kernels. One file a group of functions.
 
 pub mod addresses;
+pub mod bounded;
 pub mod cell_function;
 pub mod dates;
 pub mod minhash_lsh;

@@ -314,6 +314,13 @@ fn m3_workbooks_are_bounded() {
         refused.contains("of a part of the workbook unfold to"),
         "{refused}"
     );
+    // A text of 1 MB that 400 cells share.
+    let shared =
+        (1..=400).map(|n| format!("<row r=\"{n}\"><c r=\"A{n}\" t=\"s\"><v>0</v></c></row>"));
+    let text = format!("<si><t>{}</t></si>", "x".repeat(1 << 20));
+    let refused = workbook("shared.xlsx", &shared.collect::<String>(), &text);
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("bytes of text"), "{refused}");
     let far = "<row r=\"1\"><c r=\"A1\"><v>1</v></c></row><row r=\"1048576\"><c r=\"J1048576\"><v>1</v></c></row>";
     let refused = workbook("far.xlsx", far, "").unwrap_err().to_string();
     assert!(refused.contains("are too many"), "{refused}");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use datafusion::common::DFSchema;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::ExprSchemable;
@@ -12,9 +13,10 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 
 use crate::contract::CONDITION_BYTES;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::operation::{CleaningBatch, Layout};
 use crate::session::session;
+use crate::sql_limits::SqlLimits;
 
 /// The function that reads secrets.
 const READS_SECRETS: &str = "pii_hash";
@@ -27,6 +29,7 @@ pub(super) struct Condition {
     /// These columns: a pass that learns need not have given the others their types.
     schema: SchemaRef,
     expression: Arc<dyn PhysicalExpr>,
+    text: String,
 }
 
 impl Condition {
@@ -35,6 +38,9 @@ impl Condition {
             let problem = format!("a condition may have {CONDITION_BYTES} bytes");
             return Err(DataFusionError::Plan(problem));
         }
+        SqlLimits::CONDITION
+            .check_expression(sql)
+            .map_err(DataFusionError::Plan)?;
         let fields: Vec<Field> = layout
             .columns
             .iter()
@@ -63,6 +69,7 @@ impl Condition {
             expression: reassign_expr_columns(expression, &schema)?,
             columns,
             schema,
+            text: sql.to_owned(),
         })
     }
 
@@ -73,9 +80,31 @@ impl Condition {
         let columns = read.map(|column| Arc::clone(&frame.columns[*column]));
         let schema = Arc::clone(&self.schema);
         let batch = RecordBatch::try_new_with_options(schema, columns.collect(), &options)?;
-        let answer = self.expression.evaluate(&batch)?.into_array(frame.rows())?;
+        let answer = self.expression.evaluate(&batch);
+        let answer = answer.map_err(|error| self.refused(&error))?;
+        let answer = answer.into_array(frame.rows())?;
         let answer = answer.as_boolean();
         let broken = (0..answer.len()).filter(|row| answer.is_valid(*row) && !answer.value(*row));
         Ok(broken.map(|row| row as u32).collect())
+    }
+
+    /// Says why a condition cannot be computed. The engine's own words may hold values, which are nobody's to read.
+    fn refused(&self, error: &DataFusionError) -> Error {
+        let problem = match error.find_root() {
+            DataFusionError::ArrowError(error, _) => match error.as_ref() {
+                ArrowError::CastError(_) | ArrowError::ParseError(_) => {
+                    "a value cannot be converted to another type; TRY_CAST gives null instead"
+                }
+                ArrowError::DivideByZero => "a division by zero",
+                ArrowError::ArithmeticOverflow(_) => "a number is too large",
+                _ => "a value does not fit the condition",
+            },
+            DataFusionError::ResourcesExhausted(_) => "it needs too much memory",
+            _ => "a value does not fit the condition",
+        };
+        Error::field(
+            format!("rule {:?}", self.text),
+            format!("cannot be computed: {problem}"),
+        )
     }
 }
