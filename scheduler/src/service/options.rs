@@ -172,3 +172,23 @@ fn local_path(location: &str) -> Option<PathBuf> {
         _ => Some(PathBuf::from(location)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the service keeps is closed whichever way it is named.
+    #[test]
+    fn c3_stores_are_closed_by_path_and_by_url() {
+        let kept = |store: &str| {
+            let mut options = ServiceOptions::new(Path::new("/srv/home"));
+            options.store = store.to_owned();
+            options.kept()
+        };
+        let folder = Path::new("/srv/a store").to_owned();
+        assert!(kept("/srv/a store").contains(&folder));
+        assert!(kept("file:///srv/a%20store").contains(&folder));
+        assert_eq!(kept("s3://bucket/store").len(), kept("gs://x").len());
+        assert!(!kept("s3://bucket/store").contains(&folder));
+    }
+}
