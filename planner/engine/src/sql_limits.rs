@@ -26,7 +26,7 @@ const STEPS: usize = 16;
 /// How large a text of SQL may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SqlLimits {
-    /// Operators, and words that are none of [`is_flat`].
+    /// Operators, and keywords that may nest.
     pub operators: usize,
     /// Levels of brackets.
     pub brackets: usize,
