@@ -33,6 +33,8 @@ mod surroundings;
 use std::process::ExitCode;
 
 use clap::Parser;
+#[cfg(feature = "service")]
+use cli_process::traces::start_process;
 use cli_process::{allocator, log};
 
 use crate::arguments::{Arguments, Command};
@@ -88,15 +90,26 @@ fn main() -> ExitCode {
     })
 }
 
+/// What sends traces, until it is dropped.
+#[cfg(feature = "service")]
+type Traces = cli_process::traces::Traces;
+
+/// Nothing sends traces.
+#[cfg(not(feature = "service"))]
+type Traces = ();
+
 /// Starts the log that the command asks for, and the traces of programs that run for long.
-fn start_log(command: &Command) -> anyhow::Result<Option<log::Traces>> {
+fn start_log(command: &Command) -> anyhow::Result<Option<Traces>> {
     match command {
         #[cfg(feature = "service")]
-        Command::Scheduler(arguments) => log::start_process("scheduler", arguments.log_format),
+        Command::Scheduler(arguments) => start_process("scheduler", arguments.log_format),
         #[cfg(feature = "service")]
-        Command::Executor(arguments) => log::start_process("executor", arguments.log_format),
+        Command::Executor(arguments) => start_process("executor", arguments.log_format),
         #[cfg(feature = "service")]
-        Command::Serve(arguments) => log::start_process("serve", arguments.log_format),
-        _ => Ok(log::start_command()),
+        Command::Serve(arguments) => start_process("serve", arguments.log_format),
+        _ => {
+            log::start_command();
+            Ok(None)
+        }
     }
 }

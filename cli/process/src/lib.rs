@@ -19,7 +19,7 @@ pub mod scrape;
 #[cfg(feature = "service")]
 mod settings;
 #[cfg(feature = "service")]
-mod traces;
+pub mod traces;
 
 #[cfg(feature = "service")]
 pub use {

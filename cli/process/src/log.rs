@@ -1,17 +1,9 @@
-//! The log, on stderr, and traces, to whoever collects them.
+//! The log, on stderr.
 
 use std::io::IsTerminal as _;
 
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
-
-#[cfg(feature = "service")]
-pub use crate::traces::{Traces, start_process};
-
-/// Nothing sends traces.
-#[cfg(not(feature = "service"))]
-#[derive(Debug)]
-pub enum Traces {}
 
 /// How the log is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -28,11 +20,10 @@ pub(crate) fn filter(level: &str) -> EnvFilter {
 }
 
 /// Starts the log of a command: errors, unless `SANITIZER_LOG` asks for something else.
-pub fn start_command() -> Option<Traces> {
+pub fn start_command() {
     tracing_subscriber::fmt()
         .with_env_filter(filter("error"))
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
-    None
 }

@@ -153,10 +153,13 @@ fn h2_rules_are_bounded() {
     };
     for (rule, problem) in [
         (json!({"regex": "(\\w{200}){200}"}), "once it is compiled"),
-        (json!({"regex": "a".repeat(5000)}), "may have 4096 bytes"),
+        (
+            json!({"regex": "a".repeat(5000)}),
+            "may have at most 4096 bytes",
+        ),
         (
             json!({"expression": format!("1{}", " + 1".repeat(2000))}),
-            "may have 4096 bytes",
+            "may have at most 4096 bytes",
         ),
     ] {
         let answer = column(rule);

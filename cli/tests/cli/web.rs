@@ -163,8 +163,8 @@ fn tables_of_the_web() {
 fn servers_that_fail() {
     let sandbox = Sandbox::with_customers(2_000);
     let cases: [(&[Manner], &[&str], &str, i32); 4] = [
-        (&[Manner::Status(500)], &[], "answers 500", 1),
-        (&[Manner::Status(404)], &[], "answers 404", 2),
+        (&[Manner::Status(500)], &[], "responded with 500", 1),
+        (&[Manner::Status(404)], &[], "responded with 404", 2),
         (
             &[Manner::Whole],
             &["--set", "source.options.max_bytes=1KiB"],

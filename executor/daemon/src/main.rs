@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use cli_process::{allocator, ending, log};
+use cli_process::{allocator, ending, traces};
 use executor_daemon::ExecutorArguments;
 
 /// Start an executor of a cluster.
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments.member,
         Err(error) => return ending::end_early(&error),
     };
-    let _traces = match log::start_process("executor", arguments.log_format) {
+    let _traces = match traces::start_process("executor", arguments.log_format) {
         Ok(traces) => traces,
         Err(error) => return ending::end(Err(error)),
     };

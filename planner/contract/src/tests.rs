@@ -366,7 +366,7 @@ fn m1_copies_of_protected_columns() {
         ]
     }))
     .unwrap();
-    let names = ["email", "email_2", "email_copy", "age_2"];
+    let names = ["email", "email_2", "email_copy", "age", "age_2"];
     let columns = names.map(|name| (name.to_owned(), DataType::Utf8View));
     let contract = complete(&spec, &columns, None).unwrap();
     let protected = contract

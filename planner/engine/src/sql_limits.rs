@@ -46,7 +46,7 @@ impl SqlLimits {
     pub fn check(&self, tokens: &[TokenWithSpan]) -> Result<(), String> {
         let (mut operators, mut run) = (0_usize, 0_usize);
         let mut open: Vec<&TokenWithSpan> = Vec::new();
-        for token in tokens {
+        for (place, token) in tokens.iter().enumerate() {
             match &token.token {
                 Token::LParen | Token::LBracket | Token::LBrace => {
                     open.push(token);
@@ -65,7 +65,7 @@ impl SqlLimits {
                 }
                 Token::Whitespace(_) | Token::Period | Token::EOF => {}
                 token if is_operand(token) => run = 0,
-                Token::Word(word) if is_flat(word.keyword) => {}
+                Token::Word(word) if is_flat(word.keyword) || is_name(&tokens[place + 1..]) => {}
                 _ => {
                     operators += 1;
                     run += 1;
@@ -134,6 +134,39 @@ fn is_operand(token: &Token) -> bool {
         | Token::HexStringLiteral(_)
         | Token::DollarQuotedString(_) => true,
         _ => false,
+    }
+}
+
+/// Whether a keyword is the name of something, such as a column `date`, by what comes behind it: keywords that nest come
+/// before an operand or another keyword.
+fn is_name(behind: &[TokenWithSpan]) -> bool {
+    let mut behind = behind.iter().map(|token| &token.token);
+    let next = behind.find(|token| !matches!(token, Token::Whitespace(_)));
+    match next {
+        None
+        | Some(
+            Token::Comma
+            | Token::Period
+            | Token::RParen
+            | Token::RBracket
+            | Token::RBrace
+            | Token::SemiColon
+            | Token::EOF
+            | Token::Eq
+            | Token::DoubleEq
+            | Token::Neq
+            | Token::Lt
+            | Token::Gt
+            | Token::LtEq
+            | Token::GtEq
+            | Token::Plus
+            | Token::Minus
+            | Token::Mul
+            | Token::Div
+            | Token::Mod
+            | Token::StringConcat,
+        ) => true,
+        Some(_) => false,
     }
 }
 
@@ -385,6 +418,7 @@ mod tests {
             "array_length([1, 2, [3][1]]) = 3 AND {'a': 1}['a'] = 1".to_owned(),
             "length(trim(lower(replace(\"Name\", 'x', '')))) BETWEEN 1 AND 20".to_owned(),
             "CAST(CAST(CAST(a AS TEXT) AS INT) AS DOUBLE) < 1e3".to_owned(),
+            vec!["id = '1'"; 90].join(" OR "),
         ] {
             let parsed = SqlLimits::CONDITION.check_expression(&sql).unwrap();
             let mut generic = Parser::new(&GenericDialect {}).try_with_sql(&sql).unwrap();

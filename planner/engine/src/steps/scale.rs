@@ -176,6 +176,7 @@ impl Statistic for Greatest {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use arrow::datatypes::DataType;
     use serde_json::Value;
 
     use crate::program::Program;
@@ -184,7 +185,7 @@ mod tests {
     use crate::storage::Place;
 
     fn job(folder: &std::path::Path) -> JobRun {
-        std::fs::write(folder.join("a.csv"), "x\n1.5\n\n3.0\n-6.0\n").unwrap();
+        std::fs::write(folder.join("a.csv"), "x,y\n1.5,a\n,b\n3.0,c\n-6.0,d\n").unwrap();
         let text = "
 version: 1
 source: {location: a.csv}
@@ -212,7 +213,7 @@ output: {location: out, format: csv}
         run.run().await.unwrap();
         let out = folder.path().join("out");
         let data = std::fs::read_to_string(out.join("data/part-00000.csv")).unwrap();
-        assert_eq!(data, "x\n0.5\n\n1.0\n-2.0\n");
+        assert_eq!(data, "x,y\n0.5,a\n,b\n1.0,c\n-2.0,d\n");
         let report = std::fs::read(out.join("report.json")).unwrap();
         let report: Value = serde_json::from_slice(&report).unwrap();
         let steps = report["transformations_applied"].as_array().unwrap();
@@ -230,10 +231,10 @@ output: {location: out, format: csv}
         let run = job(folder.path());
         let contract = crate::contract::complete(
             &run.spec.dataset,
-            &[("x".to_owned(), arrow::datatypes::DataType::Utf8View)],
+            &["x", "y"].map(|name| (name.to_owned(), DataType::Utf8View)),
             None,
         );
-        let types = [arrow::datatypes::DataType::Utf8View];
+        let types = [DataType::Utf8View, DataType::Utf8View];
         let program = Program::compile(&run.spec, &contract.unwrap(), &types).unwrap();
         let own = |op: &usize| program.step_of(*op).ends_with("scale");
         let op = (0..program.ops.len()).find(own).unwrap();

@@ -35,7 +35,7 @@ pub(super) struct Condition {
 impl Condition {
     pub(super) fn new(sql: &str, layout: &Layout) -> Result<Self, DataFusionError> {
         if sql.len() > CONDITION_BYTES {
-            let problem = format!("a condition may have {CONDITION_BYTES} bytes");
+            let problem = format!("a condition may have at most {CONDITION_BYTES} bytes");
             return Err(DataFusionError::Plan(problem));
         }
         SqlLimits::CONDITION
