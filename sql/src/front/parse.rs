@@ -1,5 +1,6 @@
 //! From text to statements, within limits that keep the stack and the memory of a server safe.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::sql::parser::{DFParserBuilder, Statement as Parsed};
@@ -22,6 +23,9 @@ const LIMITS: SqlLimits = SqlLimits {
 
 /// Tables, subqueries, functions and common table expressions that a statement reads from.
 const MAX_RELATIONS: usize = 512;
+
+/// Tables that a statement comes to when each common table expression stands wherever it is named.
+const MAX_EXPANDED: usize = 4_096;
 
 /// A statement as it was parsed.
 #[derive(Debug, Clone, PartialEq)]
@@ -181,32 +185,87 @@ fn parse_spec(tokens: &[TokenWithSpan]) -> Result<Option<Command>> {
 
 /// Refuses more relations than a plan can be made of.
 fn check_relations(statement: &Parsed) -> Result<()> {
-    struct Count(usize);
-    impl Visitor for Count {
-        type Break = ();
-        fn pre_visit_table_factor(&mut self, _: &TableFactor) -> ControlFlow<()> {
-            self.count(1)
-        }
-        fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-            let named = query.with.as_ref();
-            self.count(named.map_or(0, |with| with.cte_tables.len()))
-        }
-    }
-    impl Count {
-        fn count(&mut self, relations: usize) -> ControlFlow<()> {
-            self.0 += relations;
-            if self.0 > MAX_RELATIONS {
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
-        }
-    }
-    let mut count = Count(0);
-    let _ = walk(statement, &mut count);
-    if count.0 > MAX_RELATIONS {
+    let mut relations = Relations::default();
+    let _ = walk(statement, &mut relations);
+    if relations.named > MAX_RELATIONS {
         return Err(Error::Invalid(format!(
             "a statement reads from {MAX_RELATIONS} tables and common table expressions at most"
         )));
     }
+    if relations.most > MAX_EXPANDED {
+        return Err(Error::Invalid(format!(
+            "the statement comes to more than {MAX_EXPANDED} tables, with what its common table expressions name several times"
+        )));
+    }
     Ok(())
+}
+
+/// Counts the relations of a statement.
+#[derive(Default)]
+struct Relations {
+    /// Those that the text names.
+    named: usize,
+    /// The relations of each query that is being visited, those of its subqueries included.
+    open: Vec<usize>,
+    /// The queries of common table expressions, by where they are.
+    definitions: HashMap<*const Query, String>,
+    /// What each common table expression comes to; the most of those of one name.
+    expressions: HashMap<String, usize>,
+    /// The most relations of a query.
+    most: usize,
+}
+
+impl Relations {
+    fn count(&mut self, named: usize, expanded: usize) -> ControlFlow<()> {
+        self.named += named;
+        if let Some(open) = self.open.last_mut() {
+            *open = open.saturating_add(expanded);
+            self.most = self.most.max(*open);
+        }
+        if self.named > MAX_RELATIONS || self.most > MAX_EXPANDED {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Visitor for Relations {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        self.open.push(0);
+        let defined = query.with.iter().flat_map(|with| &with.cte_tables);
+        let mut count = 0;
+        for expression in defined {
+            let name = expression.alias.name.value.to_lowercase();
+            let place = std::ptr::from_ref(expression.query.as_ref());
+            self.definitions.insert(place, name);
+            count += 1;
+        }
+        self.count(count, 0)
+    }
+
+    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        let relations = self.open.pop().unwrap_or_default();
+        match self.definitions.remove(&std::ptr::from_ref(query)) {
+            Some(name) => {
+                let known = self.expressions.entry(name).or_default();
+                *known = relations.max(*known).max(1);
+                ControlFlow::Continue(())
+            }
+            None => self.count(0, relations),
+        }
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        let known = match factor {
+            TableFactor::Table { name, .. } => {
+                let name = name.0.last().map(ToString::to_string).unwrap_or_default();
+                let name = name.trim_matches(['"', '`']).to_lowercase();
+                self.expressions.get(&name).copied()
+            }
+            _ => None,
+        };
+        self.count(1, known.unwrap_or(1))
+    }
 }

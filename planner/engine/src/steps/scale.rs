@@ -217,7 +217,7 @@ output: {location: out, format: csv}
         let report = std::fs::read(out.join("report.json")).unwrap();
         let report: Value = serde_json::from_slice(&report).unwrap();
         let steps = report["transformations_applied"].as_array().unwrap();
-        let own = steps.iter().find(|step| step["step"] == "scale").unwrap();
+        let own = steps.iter().find(|step| step["type"] == "scale").unwrap();
         assert_eq!(own["cells_modified"], 3);
         assert_eq!(own["method"], "exact");
         let schema = serde_json::to_string(&schemars::schema_for!(JobSpec)).unwrap();
