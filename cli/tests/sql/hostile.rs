@@ -371,7 +371,7 @@ fn h2_whatever_nests_is_bounded() {
             let begun = std::time::Instant::now();
             let error = tried(sql).await.expect_err(&start);
             assert!(
-                matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Exhausted),
+                matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Refused),
                 "{start}: {:?} {error}",
                 error.kind()
             );

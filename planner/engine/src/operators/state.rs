@@ -146,7 +146,10 @@ impl PassContext {
         let timer = metrics.time.timer();
         op.op.apply(frame, value)?;
         timer.done();
-        metrics.count(frame, live, changes);
+        // Each pass applies it anew; the last one to all rows, with all that it needs.
+        if self.state.pass + 1 == self.program.passes.len() {
+            metrics.count(frame, live, changes);
+        }
         Ok(())
     }
 }
