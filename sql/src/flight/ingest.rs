@@ -28,6 +28,9 @@ use crate::statement::{Ingest, IngestMode};
 /// Columns of a table, those within others counted: a writer needs memory for each.
 const MAX_COLUMNS: usize = 4_096;
 
+/// Bytes of one message once it is decompressed: it is held as it was sent, decompressed and as it is written.
+const MAX_UNFOLDED: u64 = 128 << 20;
+
 /// The batches that a client sends; none, and no schema, where it sends no more than a command.
 pub(super) struct Sent {
     batches: FlightRecordBatchStream,
@@ -56,8 +59,15 @@ impl Sent {
                     left = left
                         .checked_sub(bytes as u64)
                         .ok_or_else(|| too_much(limits.bytes))?;
+                    let of_message = unfolded_bytes(&message);
+                    if of_message > MAX_UNFOLDED {
+                        return Err(Status::resource_exhausted(format!(
+                            "a message may come to {} MiB once it is decompressed; send smaller batches",
+                            MAX_UNFOLDED >> 20
+                        )));
+                    }
                     unfolded = unfolded
-                        .checked_sub(unfolded_bytes(&message))
+                        .checked_sub(of_message)
                         .ok_or_else(|| too_much(limits.bytes))?;
                     Ok(message)
                 },
