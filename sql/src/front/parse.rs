@@ -53,12 +53,12 @@ pub(crate) fn parse_all(sql: &str) -> Result<Vec<(String, Command)>> {
         )));
     }
     let tokens = tokens_of(sql).map_err(Error::Invalid)?;
-    let lines = line_starts(sql);
+    let mut places = Places::new(sql);
     tokens
         .split(|token| token.token == Token::SemiColon)
         .filter(|tokens| tokens.iter().any(|token| !is_space(token)))
         .map(|tokens| {
-            let text = text_of(sql, &lines, tokens);
+            let text = places.text_of(tokens);
             LIMITS.check(tokens).map_err(Error::Invalid)?;
             Ok((text.to_owned(), parse_one(text, tokens)?))
         })
@@ -75,25 +75,51 @@ fn line_starts(sql: &str) -> Vec<usize> {
     std::iter::once(0).chain(breaks).collect()
 }
 
-/// The text of some tokens, from the first to the last that is no white space.
-fn text_of<'a>(sql: &'a str, lines: &[usize], tokens: &[TokenWithSpan]) -> &'a str {
-    let place = |line: u64, column: u64| {
-        let line = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
-        let start = lines.get(line).copied().unwrap_or(sql.len());
+/// Finds places of a text by line and column, which are asked for from the start to the end: so a long line is walked once,
+/// however many statements it has.
+struct Places<'a> {
+    sql: &'a str,
+    lines: Vec<usize>,
+    /// The last place: line and column, from 0, and byte.
+    last: (usize, usize, usize),
+}
+
+impl<'a> Places<'a> {
+    fn new(sql: &'a str) -> Self {
+        Self {
+            sql,
+            lines: line_starts(sql),
+            last: (0, 0, 0),
+        }
+    }
+
+    fn byte(&mut self, line: u64, column: u64) -> usize {
+        let number = |n: u64| usize::try_from(n.saturating_sub(1)).unwrap_or(usize::MAX);
+        let (line, column) = (number(line), number(column));
+        let start = self.lines.get(line).copied().unwrap_or(self.sql.len());
+        let (from, skipped) = match self.last {
+            (known, before, byte) if known == line && before <= column => (byte, column - before),
+            _ => (start, column),
+        };
         // Columns count characters.
-        let skipped = usize::try_from(column.saturating_sub(1)).unwrap_or(usize::MAX);
-        let rest = &sql[start..];
+        let rest = &self.sql[from..];
         let offset = rest.char_indices().nth(skipped);
-        start + offset.map_or(rest.len(), |(at, _)| at)
-    };
-    let mut real = tokens.iter().filter(|token| !is_space(token));
-    let (Some(first), last) = (real.next(), real.next_back()) else {
-        return "";
-    };
-    let last = last.unwrap_or(first);
-    let start = place(first.span.start.line, first.span.start.column);
-    let end = place(last.span.end.line, last.span.end.column);
-    sql.get(start..end.max(start)).unwrap_or_default()
+        let byte = from + offset.map_or(rest.len(), |(at, _)| at);
+        self.last = (line, column, byte);
+        byte
+    }
+
+    /// The text of some tokens, from the first to the last that is no white space.
+    fn text_of(&mut self, tokens: &[TokenWithSpan]) -> &'a str {
+        let mut real = tokens.iter().filter(|token| !is_space(token));
+        let (Some(first), last) = (real.next(), real.next_back()) else {
+            return "";
+        };
+        let last = last.unwrap_or(first);
+        let start = self.byte(first.span.start.line, first.span.start.column);
+        let end = self.byte(last.span.end.line, last.span.end.column);
+        self.sql.get(start..end.max(start)).unwrap_or_default()
+    }
 }
 
 fn parse_one(text: &str, tokens: &[TokenWithSpan]) -> Result<Command> {
