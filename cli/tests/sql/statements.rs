@@ -12,7 +12,7 @@ use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner};
 use crate::place::{Place, block_on, cluster, rows, texts};
 
 /// Time in which a statement must answer, on a machine that builds something else meanwhile.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A session as the runner of the files sees it.
 struct Database(Session);
