@@ -25,10 +25,9 @@ mod rotate;
 mod serve;
 #[cfg(feature = "service")]
 mod shell;
+mod surroundings;
 #[cfg(feature = "service")]
 mod users;
-
-mod surroundings;
 
 use std::process::ExitCode;
 

@@ -57,6 +57,8 @@ mod service_identity;
 mod service_limits;
 #[path = "cli/service_privacy.rs"]
 mod service_privacy;
+#[path = "cli/service_protection.rs"]
+mod service_protection;
 #[path = "cli/service_review.rs"]
 mod service_review;
 #[path = "cli/service_scopes.rs"]

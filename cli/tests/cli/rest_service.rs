@@ -375,6 +375,18 @@ pub fn tables_of_run(sandbox: &Sandbox, job: &str, more: &[&str]) -> BTreeMap<St
 /// Rows of a small table, with a duplicate, a gap and a formula.
 pub const PEOPLE: &str = "id,name,age,email\n1, Ann ,30,ann@example.com\n2,Bob,,bob@example.com\n1, Ann ,30,ann@example.com\n3,=1+1,50,eve@example.com\n";
 
+/// A key that a caller makes, as the service answers.
+pub fn made(caller: &Caller, request: &Value) -> Value {
+    let made = caller.post("/keys", request);
+    assert_eq!(made.status, 201, "{request}: {}", made.text());
+    made.json()
+}
+
+/// A caller with a key that another makes.
+pub fn with(caller: &Caller, request: &Value) -> Caller {
+    caller.with_key(made(caller, request)["secret"].as_str().unwrap())
+}
+
 /// Whether a folder has a file or folder of this name somewhere.
 pub fn has(folder: &Path, name: &str) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else {

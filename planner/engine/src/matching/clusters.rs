@@ -85,14 +85,7 @@ impl Statistic for Clusters {
             scored.add(scorer.score(records, driver.threads, &held)?);
         }
         let judge = self.judge(&found, &scorer, &scored, driver);
-        let mut matches = decide(
-            &judge,
-            &scored,
-            found.capped,
-            earlier.as_deref(),
-            driver.memory,
-        )?;
-        matches.plan = Arc::clone(&found.plan);
+        let mut matches = decided(&judge, &scored, &found, driver)?;
         if let Some(rows) = driver.watched {
             let records: Vec<RecordBatch> = buckets.into_values().flatten().collect();
             let explained = explain(&judge, rows, &found, &matches, &records)?;
@@ -173,7 +166,6 @@ impl KeyedStatistic for Clusters {
         driver: &mut DriverContext<'_>,
     ) -> Result<Collected> {
         let found = taken(driver)?;
-        let earlier = EarlierOutput::of(driver.shared);
         let scorer = Scorer::new(&self.0, &found.sample, driver.threads);
         let held = driver.memory.new_empty();
         let mut scored = Scored::default();
@@ -187,14 +179,7 @@ impl KeyedStatistic for Clusters {
         }
         scored.pairs.sort_unstable();
         let judge = self.judge(&found, &scorer, &scored, driver);
-        let mut matches = decide(
-            &judge,
-            &scored,
-            found.capped,
-            earlier.as_deref(),
-            driver.memory,
-        )?;
-        matches.plan = Arc::clone(&found.plan);
+        let matches = decided(&judge, &scored, &found, driver)?;
         tell_removed(&matches, driver);
         Ok(Collected::Value(StatisticValue::new(matches)))
     }
@@ -213,6 +198,27 @@ impl Clusters {
         let names = names.map(|column| columns[*column].name.clone()).collect();
         Judge::learn(&self.0, names, &found.sample, scorer, scored)
     }
+}
+
+/// The clusters among compared pairs.
+fn decided(
+    judge: &Judge<'_>,
+    scored: &Scored,
+    found: &Found,
+    driver: &DriverContext<'_>,
+) -> Result<Matches> {
+    let earlier = EarlierOutput::of(driver.shared);
+    let matches = decide(
+        judge,
+        scored,
+        found.capped,
+        earlier.as_deref(),
+        driver.memory,
+    )?;
+    Ok(Matches {
+        plan: Arc::clone(&found.plan),
+        ..matches
+    })
 }
 
 /// What the statistics before have found.

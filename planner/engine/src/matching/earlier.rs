@@ -20,8 +20,8 @@ use parquet::file::statistics::Statistics;
 use serde::{Deserialize, Serialize};
 use udfs::kernels::matching::Record;
 
-use super::candidates::{Bucket, KeyPlaces, keys_of};
 use super::index::{CLUSTER_ID, IndexHead, LEAD, ROW_HASH, ROW_ID};
+use super::pairs::{Bucket, KeyPlaces, keys_of};
 use super::rows::EARLIER;
 use crate::error::{Error, Result};
 use crate::profile::RowSample;

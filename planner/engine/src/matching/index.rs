@@ -12,9 +12,10 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 use udfs::kernels::matching::{Agreement, KeyPlan, Record};
 
-use super::candidates::{Bucket, KeysOfRows};
+use super::candidates::KeysOfRows;
 use super::clusters::Clusters;
 use super::options::{MatchingNeed, Method};
+use super::pairs::Bucket;
 use super::rows::{RowKeys, RowRecords, Values};
 use crate::contract::Contract;
 use crate::error::Result;

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  pass A   a sample of the rows ────────────────► how rows meet, what fields are like  (sample.rs)
-//!  pass B   keys of every row ──shuffled by key──► pairs with keys in common    (candidates.rs)
+//!  pass B   keys of every row ──shuffled by key──► pairs with keys in common    (candidates.rs, pairs.rs)
 //!  pass C   records of the rows in a pair ──shuffled by pair──► compared pairs  (records.rs, score.rs)
 //!  driver   compared pairs ──► weights ──► clusters ──► who stays               (clusters.rs, decide.rs)
 //! ```
@@ -22,13 +22,14 @@ mod index;
 mod matches;
 mod merge;
 mod options;
+mod pairs;
 mod records;
 mod report;
 mod rows;
 mod sample;
 mod score;
 
-pub use candidates::{CandidatePairs, Candidates, CappedKeys, KeysOfRows};
+pub use candidates::{CandidatePairs, KeysOfRows};
 pub use clusters::Clusters;
 pub use earlier::{EarlierIndex, IndexPart};
 pub use found::EarlierOutput;
@@ -39,6 +40,7 @@ pub use index::{
 pub use matches::Matches;
 pub use merge::{MergedColumn, MergedValues};
 pub use options::{IndexNeed, KeepMatch, MatchingNeed, Meeting, Method};
+pub use pairs::{Candidates, CappedKeys};
 pub use report::{FieldExplanation, MatchReport, PairEvidence, PairExplanation};
 pub use rows::EARLIER;
 pub use sample::KeySample;

@@ -8,8 +8,9 @@ use arrow::array::{
 };
 use arrow::datatypes::UInt64Type;
 
-use super::candidates::{Candidates, KeysOfRows};
+use super::candidates::KeysOfRows;
 use super::options::{KeepMatch, MatchingNeed, Method};
+use super::pairs::Candidates;
 use super::rows::{RowRecords, Values};
 use crate::error::{Error, Result};
 use crate::operation::{Accumulator, CleaningBatch, PartialState};

@@ -8,7 +8,7 @@ use datafusion::execution::memory_pool::{
 };
 use udfs::kernels::matching::Pattern;
 
-use super::candidates::{Bucket, find_pairs};
+use super::pairs::{Bucket, find_pairs};
 use super::sample::Sample;
 use super::score::{Scored, ScoredPair};
 use super::*;

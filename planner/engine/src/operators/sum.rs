@@ -68,7 +68,7 @@ pub struct SumExec {
 }
 
 impl SumExec {
-    /// Over the logs that `learn` gives, divided into so many partitions.
+    /// Over the partial states that `learn` gives, divided into so many partitions.
     pub fn over(
         learn: Arc<dyn ExecutionPlan>,
         partitions: usize,
@@ -81,7 +81,7 @@ impl SumExec {
         Ok(Self::new(input, recipe, Arc::new(order)))
     }
 
-    /// Over logs that are divided by bucket.
+    /// Over partial states that are divided by bucket.
     pub fn new(input: Arc<dyn ExecutionPlan>, recipe: Arc<PlanSpec>, order: Arc<SumOrder>) -> Self {
         let partitions = input.output_partitioning().partition_count();
         let properties = PlanProperties::new(
@@ -149,7 +149,9 @@ impl ExecutionPlan for SumExec {
         self: Arc<Self>,
         mut children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let input = children.pop().ok_or(Error::Bug("repeats without logs"))?;
+        let input = children
+            .pop()
+            .ok_or(Error::Bug("keyed statistics without partial states"))?;
         let recipe = Arc::clone(&self.recipe);
         Ok(Arc::new(Self::new(input, recipe, Arc::clone(&self.order))))
     }
